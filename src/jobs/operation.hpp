@@ -1,0 +1,57 @@
+// What the job engine knows of an operation: a table of step runners, handed down
+// from operations/ by extension.cpp.  A step converges: it looks for what is missing,
+// does it, and can be run again after a crash at any point.
+#pragma once
+#include "jobs/job.hpp"
+#include "pg/postgres.hpp"
+
+namespace safe_migrate::jobs {
+
+struct StepContext; // jobs/step_context.hpp: batches, control, progress
+
+struct StepRunner {
+	const char *kind;						  // as stored in step.kind
+	void (*run)(StepContext *context);		  // to the end of the step, or until it is told to stop
+	bool parallel;							  // may several workers take slices of it?
+	void (*clean_up)(StepContext *context);	  // after cancel or failure; nullptr = nothing to do
+};
+
+// Set once from _PG_init.
+void register_step_runners(const StepRunner *runners, int n);
+const StepRunner *find_step_runner(const char *kind);
+
+// A step to be stored with a job.
+struct NewStep {
+	const char *kind;
+	const char *definition; // jsonb text
+	const char *description;
+};
+
+// A job to be stored by a *_safely function.  Everything here has been validated.
+struct NewJob {
+	const char *name; // nullptr = unnamed
+	const char *kind;
+	Oid relation;
+	const char *relation_name;
+	const char *definition;		 // jsonb text
+	const char *definition_text; // normalised call
+	const char *settings;		 // jsonb text, validated by settings_for_job()
+	int workers;
+	const NewStep *steps;
+	int n_steps;
+};
+
+// Stores the job in the caller's transaction under the current user and returns its id;
+// it starts at commit.  A second call with the same name and definition returns the id that
+// is there, with a NOTICE (a failed or cancelled one is queued again); with another
+// definition: error 42710.  Where a job of that name exists, *existed is set.
+JobId queue_job(const NewJob &job, bool *existed);
+
+// The same for work that was done in the caller's own transaction: succeeded at its commit.
+JobId record_inline_job(const NewJob &job, int64 rows_written, int64 elapsed_us);
+
+// Looks for a job of this owner and name before inline work is done again: its id where the
+// same definition is there in state succeeded, 0 where it has to be done.  Errors as queue_job.
+JobId find_finished_job(const NewJob &job);
+
+} // namespace safe_migrate::jobs

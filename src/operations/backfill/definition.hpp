@@ -1,0 +1,34 @@
+// What a backfill or a purge is to do, as it is stored with the job: resolved when
+// queued, so that nobody can slip another object in later.  Expression texts are
+// deparsed under an empty search_path and refer to the target by its alias
+// ("target") and to its columns by the names they had when queued; `columns` maps
+// those names back to attribute numbers, so that a rename in between does no harm.
+#pragma once
+#include "pg/postgres.hpp"
+
+namespace safe_migrate::operations::backfill {
+
+enum class RowAction : uint8_t { update, erase };
+
+struct Assignment {
+	AttrNumber attnum;		// in the named (root) relation; leaves are matched by name
+	const char *column;		// its name when queued
+	const char *expression; // resolved text of the new value, already coerced to the column's type
+};
+
+struct Definition {
+	RowAction action;
+	Oid relation;			 // table, partitioned table or inheritance parent
+	int n_assignments;		 // 0 when action is erase
+	Assignment *assignments; // palloc'd with the Definition
+	const char *predicate;	 // resolved text; never null (the default predicate is spelled out)
+	int n_columns;			 // length of columns[]; the relation's natts when queued
+	const char **columns;	 // columns[attnum - 1]; nullptr where dropped when queued
+	bool fire_triggers;		 // false: as under session_replication_role = replica, for those who may
+};
+
+// jsonb text for job.definition and back; palloc'd in the current context.
+char *to_json(const Definition &definition);
+Definition *from_json(const char *json); // error XX000 when malformed
+
+} // namespace safe_migrate::operations::backfill
