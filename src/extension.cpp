@@ -7,6 +7,4 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 }
 
-void _PG_init(void)
-{
-}
+void _PG_init(void) {}

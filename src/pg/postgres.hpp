@@ -18,6 +18,11 @@
 #include <type_traits>
 #include <utility>
 
+// Before 16 this is empty, and -fvisibility=hidden would hide what the server looks up by name.
+#ifndef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
 extern "C" {
 #include "postgres.h"
 
