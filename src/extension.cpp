@@ -7,4 +7,7 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 }
 
-void _PG_init(void) {}
+void _PG_init(void)
+{
+	safe_migrate::define_settings();
+}

@@ -3,7 +3,15 @@
 #pragma once
 #include "pg/postgres.hpp"
 
+extern "C" {
+#include "utils/guc.h"
+}
+
 namespace safe_migrate {
+
+namespace jobs::throttle {
+struct Limits;
+}
 
 enum Inline : int { INLINE_NEVER, INLINE_SMALL, INLINE_ALWAYS };
 enum UnknownSignal : int { UNKNOWN_STOP, UNKNOWN_GO };
@@ -12,52 +20,118 @@ namespace settings {
 // jobs
 extern bool enabled;
 extern int max_workers;
-extern int inline_mode;		 // Inline
-extern int small_table_size; // kB
-extern int batch_time;		 // ms
-extern double nice_ratio;
+extern int inline_mode;			// Inline
+extern int small_table_size;	// kB
+extern int batch_time;			// ms
+extern double nice_ratio;		// sleep = ratio × time of the last batch
 extern bool vacuum_after;
 extern int horizon_patience;	// ms
 extern int locked_row_patience; // ms
 extern int ddl_lock_try;		// ms, one stay in a lock queue
 extern int ddl_lock_retry;		// ms, total patience
-// throttle; 0 or -1 as said in the table turns a signal off
-extern int max_replica_lag;			  // ms
-extern int max_replica_lag_bytes;	  // kB
-extern char *replica_lag_ignore;	  // names of standbys and slots
-extern int max_slot_retained;		  // kB, inactive slots
-extern int max_lock_waiters;		  // sessions waiting behind the worker
-extern int max_horizon_age;			  // transactions
-extern int max_wal_rate;			  // kB/s of the whole cluster
-extern int max_archive_backlog;		  // WAL segments ready and not archived
-extern bool pause_for_checkpoints;	  // requested (not timed) checkpoints in progress
-extern int max_active_backends;		  // client backends in state active
-extern int max_table_write_rate;	  // rows/s written by others to the relation
-extern int throttle_query_timeout;	  // ms
-extern int unknown_signal;			  // UnknownSignal
+// throttle: 0 turns a limit off (max_lock_waiters: -1)
+extern int max_replica_lag;		   // ms
+extern int max_replica_lag_bytes;  // kB
+extern char *replica_lag_ignore;   // names of standbys and slots
+extern int max_slot_retained;	   // kB, inactive slots
+extern int max_lock_waiters;	   // sessions waiting behind the worker; -1 = off
+extern int max_horizon_age;		   // transactions
+extern int max_wal_rate;		   // kB/s of the whole cluster
+extern int max_archive_backlog;	   // WAL segments ready and not archived
+extern bool pause_for_checkpoints; // requested (not timed) checkpoints in progress
+extern int max_active_backends;	   // client backends in state active
+extern int max_table_write_rate;   // rows/s written by others to the relation
+extern int throttle_query_timeout; // ms
+extern int unknown_signal;		   // UnknownSignal
 } // namespace settings
 
-// Which way a job's own value is stricter than the server's.
+// Which way a job's own value is stricter than the server's.  A job's owner may only go that
+// way, unless he may SET the parameter; `any`: no limit of the DBA's, both ways are free.
 enum class Stricter : uint8_t { not_per_job, smaller, greater, any };
 
+// Who sets it: anybody, those who may SET it (superusers and who was granted it), or the
+// configuration file (those that steer background processes common to all sessions).
+enum class Scope : uint8_t { user, superuser, server };
+
 struct SettingInfo {
-	const char *name; // without the prefix "safe_migrate."
+	const char *name; // with the prefix "safe_migrate."
 	enum Type : uint8_t { boolean, integer, real, text, enumeration } type;
 	void *variable;
-	double boot, min, max; // integer and real; boot also for boolean and enumeration
+	double boot, min, max; // min and max of integer and real; boot of all but text
 	const char *boot_text;
-	int flags;			   // GUC_UNIT_…
-	bool user_set;		   // else superuser-set
-	bool sighup;		   // else settable per session
+	const struct config_enum_entry *options;
+	int flags; // GUC_UNIT_…
+	Scope scope;
 	Stricter per_job;
-	bool zero_is_off;	   // 0 means no limit: the least strict value
+	bool has_off;	  // `off` means no limit: the least strict value
+	double off;
+	int job_offset;	  // of its field in JobSettings, -1 when not per job
 	const char *short_desc;
-	const char *long_desc;
+	const char *long_desc; // or nullptr
 };
 
 const SettingInfo *all_settings(int *n);
-const SettingInfo *find_setting(const char *name); // nullptr when there is none
+// By its name with or without the prefix; nullptr when there is none.
+const SettingInfo *find_setting(const char *name);
 
 void define_settings(); // from _PG_init
+
+// True when the library came in by shared_preload_libraries; else the background processes
+// and the shared memory are missing.  require_preloaded() raises 55000 with the line to add.
+bool is_preloaded();
+void require_preloaded();
+
+// ---------------------------------------------------------------- a job's own settings
+
+// What holds for one job now: its own value where that is stricter (or was allowed), else the
+// server's.  Units as above.
+struct JobSettings {
+	int batch_time;
+	double nice_ratio;
+	bool vacuum_after;
+	int horizon_patience;
+	int locked_row_patience;
+	int ddl_lock_try;
+	int ddl_lock_retry;
+	int max_replica_lag;
+	int max_replica_lag_bytes;
+	int max_slot_retained;
+	int max_lock_waiters;
+	int max_horizon_age;
+	int max_wal_rate;
+	int max_archive_backlog;
+	bool pause_for_checkpoints;
+	int max_active_backends;
+	int max_table_write_rate;
+	int throttle_query_timeout;
+	int unknown_signal;
+	const char *throttle_query; // palloc'd, resolved; nullptr = none
+};
+
+// All three need a transaction (they look at the role's rights); `throttle_query` is analysed
+// as the current user and stored resolved.  `role` is who asks: to go less strict than the
+// server it needs SET on the parameter, else 42501.  Unknown name 42704, bad value 22023.
+
+// The settings argument of a job's function: a jsonb object of names and values (nullptr =
+// none).  Returns it normalised: names without prefix, values as the server shows them; a
+// value that is less strict by right is stored as {"override": value}.
+char *validate_job_settings(const char *json, Oid role);
+
+// One of them, for configure(): returns the normalised jsonb value to store under *stored_name
+// (palloc'd), or nullptr where value is NULL or '': back to the server's.
+char *validate_job_setting(const char *name, const char *value, Oid role, char **stored_name);
+
+// The whole of configure(): `json` with that one setting changed or removed.
+char *configure_job_settings(const char *json, const char *name, const char *value, Oid role);
+
+// What the stored `json` makes of the server's settings as they are now; call it again after a
+// reload.  Needs no transaction and raises nothing for what validate_job_settings() returned;
+// what a later version of the extension does not know any more is left out.
+JobSettings effective_settings(const char *json);
+
+// A value with its largest whole unit ("10s", "100MB"), palloc'd.
+char *format_setting(const SettingInfo &info, double value);
+
+jobs::throttle::Limits throttle_limits(const JobSettings &settings);
 
 } // namespace safe_migrate

@@ -6,62 +6,85 @@ namespace safe_migrate::jobs::throttle {
 
 constexpr int max_replicas = 32;
 constexpr int name_length = 64;
+constexpr int64_t unknown = -1;
+constexpr int64_t no_limit = -1;
+
+enum class ReplicaKind : uint8_t {
+	standby,	  // a walsender that streams to a standby (or to pg_receivewal)
+	subscriber,	  // a walsender that decodes
+	inactive_slot // nobody reads from it: counts by the WAL it retains only
+};
 
 struct ReplicaReading {
 	char name[name_length]; // application_name of a standby, or slot name
-	int64_t lag_bytes;		// current WAL position minus the replayed (slot: confirmed/restart) one; -1 unknown
-	int64_t lag_us;			// time since that position was passed here; -1 unknown
-	bool active;			// connected; an inactive slot counts by retained bytes only
-	bool ignored;			// on the ignore list: shown, never judged
+	ReplicaKind kind;
+	bool ignored;	 // on the ignore list: shown, never judged
+	bool at_least;	 // it was behind before the first sample: lag_us is a lower bound
+	int64_t lag_bytes; // current WAL position minus the replayed (inactive slot: restart) one
+	int64_t lag_us;	   // time since that position was passed here
 };
 
-// What was read at `sampled_at_us` (GetCurrentTimestamp()).  -1 = unknown.
+// What was read at `sampled_at_us` (GetCurrentTimestamp()).  -1 = unknown, as all of a fresh one is.
 struct Readings {
-	int64_t sampled_at_us;
-	int n_replicas;
-	ReplicaReading replicas[max_replicas];
-	int64_t horizon_age;			// transactions since the oldest xmin
-	int32_t horizon_pid;			// backend that holds it, 0 = none or not a backend
-	char horizon_holder[name_length]; // "slot x", "prepared transaction y", "standby z", "backend"
-	int64_t wal_bytes_per_second;
-	int64_t archive_backlog;		// segments
-	int32_t checkpoint_requested;	// 1 while a requested checkpoint runs
-	int32_t active_backends;
+	int64_t sampled_at_us = 0;
+	int32_t n_replicas = -1; // more than max_replicas: those that lag most are kept
+	ReplicaReading replicas[max_replicas] = {};
+	int64_t horizon_age = unknown;		   // transactions since the oldest xmin
+	int32_t horizon_pid = 0;			   // backend that holds it, 0 = none or not a backend
+	char horizon_holder[name_length] = {}; // "backend 123", "slot x", "prepared transaction 4711", …
+	int64_t wal_bytes_per_second = unknown;
+	int64_t archive_backlog = unknown;	   // segments
+	int32_t checkpoint_requested = -1;	   // 1 while a requested checkpoint runs
+	int32_t active_backends = -1;		   // client backends in state active
 	// per job, filled in by the worker itself
-	int32_t lock_waiters;			// sessions waiting for a lock that the worker holds
-	int64_t table_writes_per_second;
-	int32_t query_says_stop;		// the job's own query: 1 stop, 0 go
+	int32_t lock_waiters = -1;			   // sessions waiting for a lock that the worker holds
+	int64_t table_writes_per_second = unknown;
+	int32_t query_says_stop = -1;		   // the job's own query: 1 stop, 0 go
+	char query_error[96] = {};			   // why it is unknown
 };
 
-// Limits of one job: the server's settings, or stricter ones of the job. 0 = no limit,
+// Limits of one job: the server's settings, or stricter ones of the job. -1 = no limit.
 struct Limits {
-	int64_t replica_lag_us;
-	int64_t replica_lag_bytes;
-	int64_t slot_retained_bytes;
-	int64_t lock_waiters;
-	int64_t horizon_age;
-	int64_t wal_rate;
-	int64_t archive_backlog;
-	bool checkpoints;
-	int64_t active_backends;
-	int64_t table_write_rate;
-	bool has_query;
-	bool unknown_stops;
-	int64_t stale_after_us; // readings older than this are unknown
+	int64_t replica_lag_us = no_limit;
+	int64_t replica_lag_bytes = no_limit;
+	int64_t slot_retained_bytes = no_limit;
+	int64_t lock_waiters = no_limit;
+	int64_t horizon_age = no_limit;
+	int64_t wal_rate = no_limit; // bytes/s
+	int64_t archive_backlog = no_limit;
+	bool checkpoints = false; // stop for them
+	int64_t active_backends = no_limit;
+	int64_t table_write_rate = no_limit;
+	bool has_query = false;
+	bool unknown_stops = true;
+	int64_t stale_after_us = 5'000'000; // readings older than this are unknown
 };
 
-// Carried from one verdict to the next: a signal that stopped the job lets it go on at half its limit.
+// Carried from one verdict of a job to the next: what stopped it lets it go on at half its limit.
 struct State {
-	int stopped_by;				  // index into the table of signals, -1 = none
-	char replica[name_length];
+	uint32_t stopped = 0; // a bit for each signal of the table
+	struct Replica {
+		char name[name_length];
+		uint32_t stopped;
+	};
+	int n_replicas = 0;
+	Replica replicas[max_replicas] = {};
 };
 
 struct Verdict {
 	bool stop;
-	const char *signal;		 // "replica lag", "WAL rate", …; the table's name
-	char reason[192];		 // "standby \"s1\" is 12.3 s (45 MB) behind, limit 10 s"
+	const char *signal; // "replica lag", "WAL rate", …: the table's name; nullptr while it goes
+	char reason[256];	// "standby \"s1\" is 12.3 s (45 MB) behind, limit 10 s"
 };
 
+// The first signal of the table that stops the job.  Every signal is looked at each time.
 Verdict judge(const Readings &readings, const Limits &limits, State &state, int64_t now_us);
+
+// All signals in the order of the table, for documents and tests.
+struct SignalInfo {
+	const char *name;	 // as shown in progress.throttled_by
+	const char *setting; // without prefix
+};
+const SignalInfo *all_signals(int *n);
 
 } // namespace safe_migrate::jobs::throttle

@@ -1,0 +1,79 @@
+// A job's own throttle query, when it is queued: checked and stored resolved.
+#include "jobs/throttle/query.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/analyze.h"
+#include "parser/parse_relation.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/ruleutils.h"
+}
+
+namespace safe_migrate::jobs::throttle {
+
+namespace {
+
+constexpr const char *bare_search_path = "pg_catalog, pg_temp";
+
+void set_local(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+RawStmt *parse_one_select(const char *text)
+{
+	List *statements = pg_parse_query(text);
+	RawStmt *only = list_length(statements) == 1 ? linitial_node(RawStmt, statements) : nullptr;
+	if (only == nullptr || !IsA(only->stmt, SelectStmt))
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("a throttle query must be one SELECT statement")));
+	return only;
+}
+
+void check_query(const Query *query)
+{
+	if (query->commandType != CMD_SELECT || query->utilityStmt != nullptr ||
+		query->hasModifyingCTE || query->rowMarks != NIL)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a throttle query must only read"),
+						errdetail("It is run again and again in read-only transactions.")));
+	int columns = 0;
+	Oid type = InvalidOid;
+	ListCell *cell;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		if (entry->resjunk)
+			continue;
+		columns++;
+		type = exprType(reinterpret_cast<Node *>(entry->expr));
+	}
+	if (columns != 1 || type != BOOLOID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("a throttle query must return one boolean column"),
+						errhint("The job stops while its first row is true.")));
+	if (isQueryUsingTempRelation(const_cast<Query *>(query)))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a throttle query must not use temporary relations"),
+						errdetail("A background worker runs it and can't see them.")));
+}
+
+} // namespace
+
+char *resolve_throttle_query(const char *text)
+{
+	RawStmt *statement = parse_one_select(text);
+	Query *query = parse_analyze_fixedparams(statement, text, nullptr, 0, nullptr);
+	check_query(query);
+	int nest = NewGUCNestLevel();
+	set_local("search_path", bare_search_path);
+	char *resolved = pg_get_querydef(query, false);
+	AtEOXact_GUC(true, nest);
+	return resolved;
+}
+
+} // namespace safe_migrate::jobs::throttle
