@@ -44,7 +44,10 @@ template <class F> auto pass_through(void (*run)(Body, void *), F &f)
 {
 	using Result = decltype(f());
 	if constexpr (std::is_void_v<Result>) {
-		run([](void *arg) { (*static_cast<F *>(arg))(); }, &f);
+		struct Frame {
+			F &f; // may be a function, which no void pointer points to
+		} frame{f};
+		run([](void *arg) { static_cast<Frame *>(arg)->f(); }, &frame);
 	} else {
 		static_assert(std::is_trivially_copyable_v<Result> &&
 						  std::is_trivially_destructible_v<Result>,

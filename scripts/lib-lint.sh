@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# What the sources must be besides working.  Sourced by scripts/test; each check counts as one.
+
+check() { # WHAT CMD…
+	local log=$logs/lint-${1//[^a-z+]/-}.log start=$SECONDS what=$1
+	shift
+	if "$@" >"$log" 2>&1; then
+		count 1 0 "$what" $((SECONDS - start))
+	else
+		count 0 1 "$what" $((SECONDS - start))
+		show_failure "$log"
+	fi
+}
+
+sources_of() { find "$source/src" "$source/test" -name '*.cpp' -o -name '*.hpp'; }
+
+check_format() { sources_of | xargs clang-format --dry-run -Werror; }
+
+# One compiler run for each source, two at a time.
+check_tidy() {
+	local build=$workspace/tidy
+	as_server cmake -S "$source" -B "$build" -DCMAKE_CXX_COMPILER=clang++ -DPG_CONFIG="$pg_config" &&
+		find "$source/src" -name '*.cpp' -print0 |
+		xargs -0 -n 4 -P "$(cores)" clang-tidy -p "$build" --quiet --warnings-as-errors='*'
+}
+
+check_clang_build() {
+	as_server make -C "$source" -j"$(cores)" PG_CONFIG="$pg_config" CXX=clang++ with_llvm=yes all
+}
+
+# Version #ifs and the server's error trap stay in one folder.
+check_boundary() {
+	! grep -rnE '^[[:space:]]*#.*PG_VERSION_NUM|\b(PG_TRY|PG_CATCH|sigsetjmp)\b' "$source/src" \
+		--include='*.cpp' --include='*.hpp' --exclude-dir=pg
+}
+
+# Pure files include pg/pure.hpp, last; nothing else in them reaches the server.
+check_pure() {
+	local file status=0
+	while IFS= read -r file; do
+		[ "$(grep '^#include' "$file" | tail -n 1)" = '#include "pg/pure.hpp"' ] || {
+			echo "$file: pg/pure.hpp is not the last include"
+			status=1
+		}
+	done < <(grep -rl '^#include "pg/pure.hpp"' "$source/src" --include='*.cpp')
+	return $status
+}
+
+run_lint() {
+	private_server "$major" "$workspace/server"
+	check 'no server in pure files' check_pure
+	check 'versions only in src/pg' check_boundary
+	check clang-format check_format
+	check 'clang++ and bitcode' check_clang_build
+	check clang-tidy check_tidy
+}
