@@ -23,12 +23,12 @@ REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test
 ifdef TEMP_INSTANCE
-REGRESS_OPTS += --temp-instance=tmp_check/regress --temp-config=$(TEMP_CONFIG)
+REGRESS_OPTS += --temp-instance=tmp_check_regress --temp-config=$(TEMP_CONFIG)
 ISOLATION_OPTS += --temp-instance=tmp_check_iso --temp-config=$(TEMP_CONFIG)
 endif
 TAP_TESTS = $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS ?= $(sort $(wildcard test/t/*.pl))
-EXTRA_CLEAN = $(shell find src -name '*.d') tmp_check_iso
+EXTRA_CLEAN = $(shell find src -name "*.d") tmp_check_regress
 
 # No bitcode: it lets the JIT inline functions into queries, and nothing here is called per row.
 # `make with_llvm=yes` builds and installs it, with the clang that the server was built with.
