@@ -12,9 +12,7 @@ check() { # WHAT CMD…
 	fi
 }
 
-sources_of() { find "$source/src" "$source/test" -name '*.cpp' -o -name '*.hpp'; }
-
-check_format() { sources_of | xargs clang-format --dry-run -Werror; }
+check_format() { "$source/scripts/format" --check; }
 
 # One compiler run for each source, two at a time.
 check_tidy() {

@@ -77,8 +77,8 @@ complete_root() { # MAJOR FOLDER: adds packages that an older root lacks
 	[ -n "$missing" ] || return 0
 	say "installing into $2: ${missing//$'\n'/ }"
 	# shellcheck disable=SC2086
-	in_root "$2" sh -c 'apt-get -qq -o Acquire::Check-Valid-Until=false update; exec env \
-		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"' - $missing >&2 ||
+	quietly in_root "$2" sh -c 'apt-get -qq -o Acquire::Check-Valid-Until=false update; exec env \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"' - $missing ||
 		die "could not install into $2: $missing"
 }
 

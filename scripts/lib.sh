@@ -34,10 +34,20 @@ missing_packages() {
 	done
 }
 
+# Runs quietly; what it printed is shown when it fails.
+quietly() {
+	local log status=0
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 || status=$?
+	[ $status = 0 ] || tail -n 40 "$log" >&2
+	rm -f "$log"
+	return $status
+}
+
 apt_install() {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+	quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
 		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Check-Valid-Until=false \
-		install "$@" >&2
+		install "$@"
 }
 
 # Debian makes and starts a cluster when a server package is installed, unless its configuration

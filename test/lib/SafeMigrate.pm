@@ -1,0 +1,118 @@
+# What the TAP tests share: servers that preload the library, and waiting for states.
+package SafeMigrate;
+use strict;
+use warnings;
+use Carp;
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_server configure_server wait_for wait_for_state state_of
+  worker_pids wait_for_workers make_orders stays_clean);
+
+# A started server that preloads the library, with settings given as name => value, the extension
+# created in database postgres.  allows_streaming => 1 makes it a primary.
+sub new_server
+{
+	my ($name, %settings) = @_;
+	my $streaming = delete $settings{allows_streaming};
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(allows_streaming => $streaming);
+	$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = 'safe_migrate'
+max_worker_processes = 16
+restart_after_crash = on
+autovacuum_naptime = 1min
+CONF
+	$node->append_conf('postgresql.conf', "$_ = '$settings{$_}'\n") for sort keys %settings;
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION safe_migrate');
+	return $node;
+}
+
+# Settings changed on a running server; returns when a new session sees them.
+sub configure_server
+{
+	my ($node, %settings) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $_ = '$settings{$_}'") for sort keys %settings;
+	$node->reload;
+	for my $name (sort keys %settings)
+	{
+		wait_for($node, "SELECT setting = (SELECT setting FROM pg_file_settings
+			WHERE name = '$name' ORDER BY seqno DESC LIMIT 1) OR current_setting('$name') = '$settings{$name}'
+			FROM pg_settings WHERE name = '$name'");
+	}
+	return;
+}
+
+# Waits until a query says t; croaks with the last state of the jobs when it never does.
+sub wait_for
+{
+	my ($node, $query, $dbname) = @_;
+	$dbname //= 'postgres';
+	return if $node->poll_query_until($dbname, $query);
+	my (undef, $jobs) = $node->psql($dbname, 'SELECT to_jsonb(p) FROM safe_migrate.progress p');
+	croak("never true: $query\nprogress: $jobs");
+}
+
+sub state_of
+{
+	my ($node, $job, $dbname) = @_;
+	return $node->safe_psql($dbname // 'postgres',
+		"SELECT state FROM safe_migrate.jobs WHERE id = $job");
+}
+
+# Waits until the job is in a state; fails at once where it has come to another end.
+sub wait_for_state
+{
+	my ($node, $job, $state, $dbname) = @_;
+	wait_for($node, "SELECT state = '$state' OR state IN ('succeeded', 'failed', 'cancelled')
+		FROM safe_migrate.jobs WHERE id = $job", $dbname);
+	return if state_of($node, $job, $dbname) eq $state;
+	croak("job $job is not $state: " . $node->safe_psql($dbname // 'postgres',
+		"SELECT to_jsonb(j) FROM safe_migrate.jobs j WHERE id = $job"));
+}
+
+sub worker_pids
+{
+	my ($node) = @_;
+	return split /\n/, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity
+		WHERE backend_type = 'safe_migrate worker' ORDER BY pid");
+}
+
+sub wait_for_workers
+{
+	my ($node, $n) = @_;
+	wait_for($node, "SELECT count(*) = $n FROM pg_stat_activity
+		WHERE backend_type = 'safe_migrate worker'");
+	return worker_pids($node);
+}
+
+# Table orders(id, status, status_v2) with rows to fill, and its twin "expected" as one UPDATE
+# would leave it.
+sub make_orders
+{
+	my ($node, $rows, $dbname) = @_;
+	$node->safe_psql($dbname // 'postgres', <<"SQL");
+CREATE TABLE orders (id bigint PRIMARY KEY, status text NOT NULL, status_v2 text);
+INSERT INTO orders SELECT i, 'status ' || i % 7, CASE WHEN i % 10 = 0 THEN 'kept' END
+	FROM generate_series(1, $rows) i;
+CREATE TABLE expected AS TABLE orders;
+UPDATE expected SET status_v2 = upper(status) WHERE status_v2 IS NULL;
+VACUUM ANALYZE orders;
+SQL
+	return;
+}
+
+# Nothing in the server's log says that a process crashed (unless the test killed it).
+sub stays_clean
+{
+	my ($node, $name) = @_;
+	unlike(slurp_file($node->logfile),
+		qr/PANIC:|was terminated by signal|TRAP:|unexpected exception/,
+		$name // 'no process of the server crashed');
+	return;
+}
+
+1;
