@@ -6,6 +6,10 @@
 #pragma once
 #include "pg/postgres.hpp"
 
+extern "C" {
+#include "access/attnum.h"
+}
+
 namespace safe_migrate::operations::backfill {
 
 enum class RowAction : uint8_t { update, erase };
@@ -24,7 +28,7 @@ struct Definition {
 	const char *predicate;	 // resolved text; never null (the default predicate is spelled out)
 	int n_columns;			 // length of columns[]; the relation's natts when queued
 	const char **columns;	 // columns[attnum - 1]; nullptr where dropped when queued
-	bool fire_triggers;		 // false: as under session_replication_role = replica, for those who may
+	bool fire_triggers; // false: as under session_replication_role = replica, for those who may
 };
 
 // jsonb text for job.definition and back; palloc'd in the current context.

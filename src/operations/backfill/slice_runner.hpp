@@ -10,6 +10,7 @@
 
 extern "C" {
 #include "storage/block.h"
+#include "storage/itemptr.h"
 }
 
 namespace safe_migrate::operations::backfill {
@@ -34,11 +35,13 @@ enum class BatchEnd : uint8_t {
 struct BatchResult {
 	BatchEnd end;
 	BatchTotals totals;
-	BlockNumber cursor;			  // all blocks of the slice before this one are finished
-	TransactionId horizon_xid;	  // with wait_horizon: the transaction that must become invisible to all
-	ItemPointerData locked_sample; // with rows_locked > 0: one of them, and the transaction that holds it
+	BlockNumber cursor; // all blocks of the slice before this one are finished
+	TransactionId
+		horizon_xid; // with wait_horizon: the transaction that must become invisible to all
+	ItemPointerData
+		locked_sample; // with rows_locked > 0: one of them, and the transaction that holds it
 	TransactionId locked_by;
-	char *unmatched_sample;		  // with rows_unmatched > 0 the first time: "(0,1)", palloc'd
+	char *unmatched_sample; // with rows_unmatched > 0 the first time: "(0,1)", palloc'd
 };
 
 struct BatchLimits {

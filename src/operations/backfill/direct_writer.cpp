@@ -1,0 +1,168 @@
+// One row at a time: constraints, heap update that does not wait, index entries.  Follows
+// ExecUpdateAct() and ExecUpdateEpilogue() where there are no triggers.
+#include "operations/backfill/direct_writer.hpp"
+#include "pg/compat_executor.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/multixact.h"
+#include "access/xact.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
+#include "utils/snapmgr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+namespace {
+
+// A lock that does not wait, for a row that is locked but perhaps not against us (KEY
+// SHARE of a foreign key's check does not conflict with a change of other columns).
+bool lock_row(DirectWriter &writer, const ItemPointerData &tid)
+{
+	TM_FailureData failure;
+	ItemPointerData copy = tid;
+
+	if (writer.lock_slot == nullptr)
+		writer.lock_slot = table_slot_create(writer.leaf, nullptr);
+	TM_Result result =
+		table_tuple_lock(writer.leaf, &copy, GetActiveSnapshot(), writer.lock_slot,
+						 GetCurrentCommandId(true), writer.lock_mode, LockWaitSkip, 0, &failure);
+	ExecClearTuple(writer.lock_slot);
+	return result == TM_Ok;
+}
+
+bool check_and_skip(TM_Result result)
+{
+	switch (result) {
+		case TM_Updated:
+		case TM_Deleted:
+		case TM_BeingModified:
+		case TM_WouldBlock:
+		case TM_SelfModified: // by a function that the expression called
+			return true;
+		default:
+			elog(ERROR, "unexpected result %d of a row change", static_cast<int>(result));
+	}
+}
+
+// Index entries of a version that is not heap-only; runs in per-tuple memory.
+Written index_version(DirectWriter &writer, pg::UpdateIndexes update)
+{
+	switch (pg::new_entries(update)) {
+		case pg::NewEntries::none:
+			return Written::hot;
+		case pg::NewEntries::summarizing:
+			add_entries(writer.indexes, writer.slot, true);
+			return Written::hot;
+		default:
+			add_entries(writer.indexes, writer.slot, false);
+			return Written::moved;
+	}
+}
+
+void check_version(DirectWriter &writer)
+{
+	if (writer.leaf->rd_rel->relispartition)
+		ExecPartitionCheck(writer.result, writer.slot, writer.estate, true);
+	if (writer.check_constraints)
+		ExecConstraints(writer.result, writer.slot, writer.estate);
+}
+
+} // namespace
+
+void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns)
+{
+	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
+	bool erase = columns.assigned_set == nullptr;
+
+	writer = {};
+	writer.leaf = leaf;
+	writer.lock_mode = erase || bms_overlap(key_columns, columns.changed_set)
+						   ? LockTupleExclusive
+						   : LockTupleNoKeyExclusive;
+	CheckCmdReplicaIdentity(leaf, erase ? CMD_DELETE : CMD_UPDATE);
+	if (erase)
+		return;
+	writer.estate = CreateExecutorState();
+	writer.result = makeNode(ResultRelInfo);
+	InitResultRelInfo(writer.result, leaf, 0, nullptr, 0);
+	ExecOpenIndices(writer.result, false);
+	writer.slot = MakeSingleTupleTableSlot(RelationGetDescr(leaf), &TTSOpsHeapTuple);
+	writer.check_constraints = RelationGetDescr(leaf)->constr != nullptr;
+	begin(writer.indexes, writer.result, writer.estate, columns.changed_set);
+}
+
+HeapTuple form_version(DirectWriter &writer, const RowCandidate &row)
+{
+	return heap_form_tuple(RelationGetDescr(writer.leaf), row.values, row.nulls);
+}
+
+Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+	pg::UpdateIndexes update = pg::no_update_indexes;
+	ItemPointerData copy = tid;
+	Written written = Written::skipped;
+	CommandId command = GetCurrentCommandId(true);
+
+	ResetPerTupleExprContext(writer.estate);
+	ExecForceStoreHeapTuple(version, writer.slot, true);
+	writer.slot->tts_tableOid = RelationGetRelid(writer.leaf);
+	MemoryContext caller =
+		MemoryContextSwitchTo(GetPerTupleExprContext(writer.estate)->ecxt_per_tuple_memory);
+	check_version(writer);
+	TM_Result result =
+		table_tuple_update(writer.leaf, &copy, writer.slot, command, GetActiveSnapshot(),
+						   InvalidSnapshot, false, &failure, &mode, &update);
+	if (result == TM_BeingModified && lock_row(writer, tid)) {
+		// What still holds the row does not conflict, so this does not wait either.
+		copy = tid;
+		result = table_tuple_update(writer.leaf, &copy, writer.slot, command, GetActiveSnapshot(),
+									InvalidSnapshot, true, &failure, &mode, &update);
+	}
+	if (result == TM_Ok)
+		written = index_version(writer, update);
+	else
+		check_and_skip(result);
+	MemoryContextSwitchTo(caller);
+	ExecClearTuple(writer.slot);
+	return written;
+}
+
+Written erase_row(DirectWriter &writer, const ItemPointerData &tid)
+{
+	TM_FailureData failure;
+	ItemPointerData copy = tid;
+	CommandId command = GetCurrentCommandId(true);
+	TM_Result result = table_tuple_delete(writer.leaf, &copy, command, GetActiveSnapshot(),
+										  InvalidSnapshot, false, &failure, false);
+
+	if (result == TM_BeingModified && lock_row(writer, tid))
+		result = table_tuple_delete(writer.leaf, &copy, command, GetActiveSnapshot(),
+									InvalidSnapshot, true, &failure, false);
+	if (result == TM_Ok)
+		return Written::erased;
+	check_and_skip(result);
+	return Written::skipped;
+}
+
+void flush(DirectWriter &writer)
+{
+	if (writer.indexes.pending > 0)
+		flush(writer.indexes);
+}
+
+void finish(DirectWriter &writer)
+{
+	if (writer.lock_slot)
+		ExecDropSingleTupleTableSlot(writer.lock_slot);
+	if (writer.estate == nullptr)
+		return;
+	ExecCloseIndices(writer.result);
+	ExecDropSingleTupleTableSlot(writer.slot);
+	FreeExecutorState(writer.estate);
+}
+
+} // namespace safe_migrate::operations::backfill

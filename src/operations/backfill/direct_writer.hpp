@@ -1,0 +1,39 @@
+// Writes rows straight through the table access method, where nothing but constraints
+// and indexes has a say in an UPDATE or DELETE of the table: no trigger that would fire,
+// no exclusion or deferrable unique constraint.  Never waits for a row.
+#pragma once
+#include "operations/backfill/index_batch.hpp"
+#include "operations/backfill/row_query.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/htup.h"
+#include "access/tableam.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+enum class Written : uint8_t { hot, moved, erased, skipped };
+
+struct DirectWriter {
+	Relation leaf;
+	EState *estate;
+	ResultRelInfo *result;
+	TupleTableSlot *slot;	   // new versions
+	TupleTableSlot *lock_slot; // made when first needed
+	bool check_constraints;
+	LockTupleMode lock_mode; // what the change needs of the row
+	IndexBatch indexes;
+	TransactionId locked_by; // of the last row skipped, if known
+};
+
+void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns);
+// Forms the version of `row` that is to be written; freed by update_row().
+HeapTuple form_version(DirectWriter &writer, const RowCandidate &row);
+Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version);
+Written erase_row(DirectWriter &writer, const ItemPointerData &tid);
+// Inserts the index entries that are due.
+void flush(DirectWriter &writer);
+void finish(DirectWriter &writer);
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,141 @@
+// One visit of a page: prune it, then write as many of its matching rows as its room
+// holds.  A full page first moves out some rows to get going: what they leave behind is
+// the room of the next visit.
+#include "operations/backfill/slice_state.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
+#include "storage/bufmgr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+int seed_divisor = 8;
+
+namespace {
+
+// Bytes a visit should set free for the next one: measured best at an eighth of a page.
+Size bytes_to_free(const OpenPage &page) { return BLCKSZ / seed_divisor; }
+
+void note_skipped(Batch &batch, const ItemPointerData &tid)
+{
+	BatchResult &result = batch.result;
+
+	if (result.totals.rows_locked++ == 0) {
+		result.locked_sample = tid;
+		result.locked_by = batch.writer.locked_by;
+	}
+}
+
+void note_unmatched(Batch &batch, const ItemPointerData &tid)
+{
+	BatchResult &result = batch.result;
+
+	if (result.totals.rows_unmatched++ > 0 || batch.runner.unmatched_reported)
+		return;
+	MemoryContext caller = MemoryContextSwitchTo(batch.runner.context);
+	result.unmatched_sample =
+		psprintf("(%u,%u)", ItemPointerGetBlockNumber(&tid), ItemPointerGetOffsetNumber(&tid));
+	MemoryContextSwitchTo(caller);
+	batch.runner.unmatched_reported = true;
+}
+
+void count(Batch &batch, Written written, const ItemPointerData &tid)
+{
+	BatchTotals &totals = batch.result.totals;
+
+	switch (written) {
+		case Written::skipped:
+			note_skipped(batch, tid);
+			return;
+		case Written::hot:
+			totals.rows_hot++;
+			break;
+		case Written::moved:
+		case Written::erased:
+			break;
+	}
+	totals.rows_written++;
+}
+
+// A row that goes out of line takes less than its length.
+Size stored_length(HeapTuple version)
+{
+	return MAXALIGN(Min(version->t_len, static_cast<uint32>(TOAST_TUPLE_TARGET)));
+}
+
+struct Visit {
+	Page content;
+	Size to_free; // moving rows out is all right until so many bytes are freed
+	Size freed;
+	int rows;
+};
+
+// True when the row is done with, false when it is left for a later visit.
+bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
+{
+	BatchTotals &totals = batch.result.totals;
+
+	if (batch.definition.action == RowAction::erase) {
+		totals.rows_matched++;
+		count(batch, erase_row(batch.writer, row.tid), row.tid);
+		return true;
+	}
+	if (row.still_matches) {
+		totals.rows_matched++;
+		note_unmatched(batch, row.tid);
+		return true;
+	}
+	HeapTuple version = form_version(batch.writer, row);
+	Size length = stored_length(version);
+	if (batch.fill && visit.freed >= visit.to_free &&
+		PageGetHeapFreeSpace(visit.content) < length) {
+		heap_freetuple(version);
+		return false;
+	}
+	totals.rows_matched++;
+	count(batch, update_row(batch.writer, row.tid, version), row.tid);
+	visit.freed += length;
+	return true;
+}
+
+bool is_late(const Batch &batch) { return batch.clock.elapsed_us() >= 2 * batch.clock.target_us; }
+
+} // namespace
+
+bool visit_page(Batch &batch, OpenPage &page)
+{
+	SliceRunner &runner = batch.runner;
+	Buffer buffer = ReadBuffer(batch.leaf, page.block);
+	Visit visit = {BufferGetPage(buffer), bytes_to_free(page), 0, 0};
+	RowCandidate row;
+	bool finished = true;
+
+	heap_page_prune_opt(batch.leaf, buffer);
+	if (page.last == InvalidOffsetNumber) {
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		page.last = PageGetMaxOffsetNumber(visit.content);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	}
+	batch.result.totals.pages_visited++;
+	if (page.next <= page.last) {
+		scan_page(runner.query, page.block, page.next, page.last);
+		while (finished && next_row(runner.query, &row)) {
+			CHECK_FOR_INTERRUPTS();
+			page.next = ItemPointerGetOffsetNumber(&row.tid);
+			if (!handle_row(batch, visit, row))
+				finished = false;
+			else {
+				page.next++;
+				if (++visit.rows % 8 == 0 && is_late(batch))
+					finished = false;
+			}
+		}
+	}
+	ReleaseBuffer(buffer);
+	return finished;
+}
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,330 @@
+// Analysis of the stored expressions over one leaf.  Each text is parsed on its own and
+// checked to be a single expression; the queries around them are put together as nodes,
+// so that no text is ever pasted into another.
+#include "operations/backfill/row_analysis.hpp"
+#include "pg/compat_executor.hpp"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::operations::backfill {
+namespace {
+
+struct Analysis {
+	const Definition &definition;
+	const LeafColumns &columns;
+	Relation leaf;
+	ParseState *pstate;
+	Index target; // range table index of the leaf
+};
+
+Var *column_var(const Analysis &a, AttrNumber attno)
+{
+	const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(a.leaf), attno - 1);
+
+	return makeVar(a.target, attno, att->atttypid, att->atttypmod, att->attcollation, 0);
+}
+
+Var *ctid_var(const Analysis &a)
+{
+	return makeVar(a.target, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
+}
+
+Node *analyse_predicate(const Analysis &a)
+{
+	Node *raw = parse_single_expression(a.definition.predicate);
+	Node *predicate = transformWhereClause(a.pstate, raw, EXPR_KIND_WHERE, "WHERE");
+
+	assign_expr_collations(a.pstate, predicate);
+	return predicate;
+}
+
+// As transformAssignedExpr: coerced to the column's type the way an assignment is.
+Node *analyse_new_value(const Analysis &a, int assignment)
+{
+	const char *text = a.definition.assignments[assignment].expression;
+	AttrNumber attno = a.columns.assigned[assignment];
+	const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(a.leaf), attno - 1);
+	Node *value = transformExpr(a.pstate, parse_single_expression(text), EXPR_KIND_UPDATE_SOURCE);
+	Oid type = exprType(value);
+
+	value = coerce_to_target_type(a.pstate, value, type, att->atttypid, att->atttypmod,
+								  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	if (value == nullptr)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s but expression is of type %s",
+						NameStr(att->attname), format_type_be(att->atttypid), format_type_be(type)),
+				 errhint("You will need to rewrite or cast the expression.")));
+	assign_expr_collations(a.pstate, value);
+	return value;
+}
+
+Node *tid_bound(const Analysis &a, Oid opno, int parameter)
+{
+	Param *param = makeNode(Param);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = parameter;
+	param->paramtype = TIDOID;
+	param->paramtypmod = -1;
+	param->location = -1;
+	Expr *clause = make_opclause(opno, BOOLOID, false, reinterpret_cast<Expr *>(ctid_var(a)),
+								 reinterpret_cast<Expr *>(param), InvalidOid, InvalidOid);
+	set_opfuncid(reinterpret_cast<OpExpr *>(clause));
+	return reinterpret_cast<Node *>(clause);
+}
+
+// A column of the row that the query computes: the new value, the old one, NULL for a
+// dropped column.
+Expr *new_column(const Analysis &a, AttrNumber attno, Node **new_values)
+{
+	const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(a.leaf), attno - 1);
+
+	if (att->attisdropped)
+		return reinterpret_cast<Expr *>(makeNullConst(INT4OID, -1, InvalidOid));
+	for (int i = 0; i < a.definition.n_assignments; i++)
+		if (a.columns.assigned[i] == attno)
+			return reinterpret_cast<Expr *>(new_values[i]);
+	return reinterpret_cast<Expr *>(column_var(a, attno));
+}
+
+// The level that scans: new values under the attribute numbers of the leaf, then ctid.
+Query *scan_level(const Analysis &a, Node *predicate)
+{
+	Query *query = makeNode(Query);
+	int n = a.definition.n_assignments;
+	Node **new_values = static_cast<Node **>(palloc(sizeof(Node *) * Max(n, 1)));
+	int resno = 1;
+
+	for (int i = 0; i < n; i++)
+		new_values[i] = analyse_new_value(a, i);
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	if (a.definition.action == RowAction::update)
+		for (; resno <= a.columns.natts; resno++)
+			query->targetList =
+				lappend(query->targetList, makeTargetEntry(new_column(a, resno, new_values), resno,
+														   psprintf("c%d", resno), false));
+	query->targetList =
+		lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr *>(ctid_var(a)), resno,
+												   pstrdup("ctid"), false));
+	List *quals = list_make3(tid_bound(a, TIDGreaterEqOperator, 1),
+							 tid_bound(a, TIDLessEqOperator, 2), predicate);
+	query->jointree = makeFromExpr(a.pstate->p_joinlist,
+								   reinterpret_cast<Node *>(makeBoolExpr(AND_EXPR, quals, -1)));
+	query->hasSubLinks = a.pstate->p_hasSubLinks;
+	return query;
+}
+
+// ---- the predicate over the new row
+
+struct NewRow {
+	const Analysis &a;
+	int sublevels_up;
+};
+
+Node *new_row_mutator(Node *node, void *context);
+
+Node *new_row_column(NewRow &row, AttrNumber attno)
+{
+	Node *generated = row.a.columns.generated[attno - 1];
+
+	if (generated == nullptr)
+		return reinterpret_cast<Node *>(column_var(row.a, attno));
+	// Its own columns are those of the new row already: nothing generated among them.
+	return static_cast<Node *>(copyObjectImpl(generated));
+}
+
+Node *new_whole_row(NewRow &row, const Var *var)
+{
+	TupleDesc desc = RelationGetDescr(row.a.leaf);
+	RowExpr *expr = makeNode(RowExpr);
+
+	for (int i = 0; i < desc->natts; i++) {
+		const FormData_pg_attribute *att = TupleDescAttr(desc, i);
+		Node *column = att->attisdropped
+						   ? reinterpret_cast<Node *>(makeNullConst(INT4OID, -1, InvalidOid))
+						   : new_row_column(row, att->attnum);
+		expr->args = lappend(expr->args, column);
+		expr->colnames = lappend(expr->colnames, makeString(pstrdup(NameStr(att->attname))));
+	}
+	expr->row_typeid = var->vartype;
+	expr->row_format = COERCE_IMPLICIT_CAST;
+	expr->location = -1;
+	return reinterpret_cast<Node *>(expr);
+}
+
+// What stands for a reference to the scanned row, at level 0.
+Node *new_row_reference(NewRow &row, const Var *var)
+{
+	if (var->varattno > 0)
+		return new_row_column(row, var->varattno);
+	switch (var->varattno) {
+		case InvalidAttrNumber:
+			return new_whole_row(row, var);
+		case SelfItemPointerAttributeNumber:
+			return reinterpret_cast<Node *>(
+				makeVar(row.a.target, row.a.columns.natts + 1, TIDOID, -1, InvalidOid, 0));
+		case TableOidAttributeNumber:
+			return reinterpret_cast<Node *>(
+				makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+						  ObjectIdGetDatum(RelationGetRelid(row.a.leaf)), false, true));
+		default:
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("the predicate of a backfill cannot use system columns")));
+	}
+}
+
+Node *new_row_mutator(Node *node, void *context)
+{
+	NewRow &row = *static_cast<NewRow *>(context);
+
+	if (node == nullptr)
+		return nullptr;
+	if (IsA(node, Query)) {
+		row.sublevels_up++;
+		Query *query = pg::mutate_query(reinterpret_cast<Query *>(node), new_row_mutator, context);
+		row.sublevels_up--;
+		return reinterpret_cast<Node *>(query);
+	}
+	if (IsA(node, Var)) {
+		const Var *var = reinterpret_cast<const Var *>(node);
+		if (var->varno != static_cast<int>(row.a.target) ||
+			static_cast<int>(var->varlevelsup) != row.sublevels_up)
+			return static_cast<Node *>(copyObjectImpl(node));
+		Node *reference = new_row_reference(row, var);
+		if (row.sublevels_up > 0)
+			IncrementVarSublevelsUp(reference, row.sublevels_up, 0);
+		return reference;
+	}
+	return pg::mutate_expression(node, new_row_mutator, context);
+}
+
+RangeTblEntry *subquery_entry(Query *subquery, int natts)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = subquery;
+	rte->eref = makeAlias("target", NIL);
+	for (int i = 1; i <= natts + 1; i++)
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(psprintf("c%d", i)));
+	rte->inFromCl = true;
+	return rte;
+}
+
+// The level above: the row with its stored generated columns, ctid, and whether the
+// predicate holds for it.  OFFSET 0 keeps the scan apart, so that values are computed once.
+Query *new_row_level(const Analysis &a, Query *scan, Node *predicate)
+{
+	Query *query = makeNode(Query);
+	NewRow row = {a, 0};
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	BooleanTest *still = makeNode(BooleanTest);
+	int resno = 1;
+
+	scan->limitOffset = reinterpret_cast<Node *>(makeConst(
+		INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0), false, FLOAT8PASSBYVAL));
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(subquery_entry(scan, a.columns.natts));
+	query->jointree = makeFromExpr(list_make1(ref), nullptr);
+	for (; resno <= a.columns.natts; resno++) {
+		const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(a.leaf), resno - 1);
+		Node *column = att->attisdropped || pg::is_virtual_generated(att)
+						   ? reinterpret_cast<Node *>(makeNullConst(INT4OID, -1, InvalidOid))
+						   : new_row_column(row, resno);
+		query->targetList =
+			lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr *>(column), resno,
+													   psprintf("c%d", resno), false));
+	}
+	Var *ctid = makeVar(1, resno, TIDOID, -1, InvalidOid, 0);
+	query->targetList = lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr *>(ctid),
+																   resno, pstrdup("ctid"), false));
+	resno++;
+	still->arg = reinterpret_cast<Expr *>(new_row_mutator(predicate, &row));
+	still->booltesttype = IS_TRUE;
+	still->location = -1;
+	query->targetList =
+		lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr *>(still), resno,
+												   pstrdup("still_matches"), false));
+	query->hasSubLinks = checkExprHasSubLink(reinterpret_cast<Node *>(query->targetList));
+	return query;
+}
+
+bool is_bare_select(const SelectStmt *select)
+{
+	return select->distinctClause == NIL && select->intoClause == nullptr &&
+		   select->fromClause == NIL && select->whereClause == nullptr &&
+		   select->groupClause == NIL && select->havingClause == nullptr &&
+		   select->windowClause == NIL && select->valuesLists == NIL && select->sortClause == NIL &&
+		   select->limitOffset == nullptr && select->limitCount == nullptr &&
+		   select->lockingClause == NIL && select->withClause == nullptr &&
+		   select->op == SETOP_NONE && list_length(select->targetList) == 1;
+}
+
+bool is_star(const Node *node)
+{
+	return IsA(node, ColumnRef) &&
+		   IsA(llast(reinterpret_cast<const ColumnRef *>(node)->fields), A_Star);
+}
+
+} // namespace
+
+Node *parse_single_expression(const char *text)
+{
+	List *statements = raw_parser(psprintf("SELECT %s", text), RAW_PARSE_DEFAULT);
+
+	if (list_length(statements) == 1) {
+		Node *statement = linitial_node(RawStmt, statements)->stmt;
+		if (IsA(statement, SelectStmt) &&
+			is_bare_select(reinterpret_cast<SelectStmt *>(statement))) {
+			ResTarget *target =
+				linitial_node(ResTarget, reinterpret_cast<SelectStmt *>(statement)->targetList);
+			if (target->name == nullptr && target->indirection == NIL && !is_star(target->val))
+				return target->val;
+		}
+	}
+	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("not a single expression: %s", text)));
+}
+
+Query *analyse_row_query(const Definition &definition, const LeafColumns &columns, Relation leaf)
+{
+	ParseState *pstate = make_parsestate(nullptr);
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(
+		pstate, leaf, RowExclusiveLock, static_cast<Alias *>(copyObjectImpl(columns.alias)), false,
+		true);
+	Analysis a = {definition, columns, leaf, pstate, static_cast<Index>(item->p_rtindex)};
+	bool erase = definition.action == RowAction::erase;
+
+	addNSItemToQuery(pstate, item, true, true, true);
+	pg::require_permission(pstate, item->p_rte, erase ? ACL_DELETE : ACL_UPDATE,
+						   columns.assigned_set);
+	Node *predicate = analyse_predicate(a);
+	Query *query = scan_level(a, predicate);
+	pg::take_range_table(query, pstate);
+	if (!erase)
+		query = new_row_level(a, query, static_cast<Node *>(copyObjectImpl(predicate)));
+	free_parsestate(pstate);
+	return query;
+}
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,26 @@
+// From the texts that a job stores to analysed queries on one leaf.
+#pragma once
+#include "operations/backfill/definition.hpp"
+#include "operations/backfill/leaf_columns.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+// SELECT <new row, a column per attribute of the leaf>, ctid, (predicate over the new
+// row) IS TRUE FROM ONLY leaf WHERE ctid >= $1 AND ctid <= $2 AND (predicate).
+// When rows are erased: SELECT ctid alone.  New values are computed once, before the
+// predicate sees them.  Errors: those of parse analysis.
+Query *analyse_row_query(const Definition &definition, const LeafColumns &columns, Relation leaf);
+
+// UPDATE ONLY leaf SET … WHERE ctid = ANY ($1) AND (predicate) RETURNING ctid, (predicate)
+// IS TRUE; when rows are erased: DELETE … RETURNING ctid, false.
+Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf);
+
+// Parses text as exactly one expression and nothing else: error 42601 otherwise.
+Node *parse_single_expression(const char *text);
+
+} // namespace safe_migrate::operations::backfill

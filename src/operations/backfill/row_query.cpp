@@ -1,0 +1,216 @@
+// Planning and running of the row query: a TID range scan over one page at a time.
+#include "operations/backfill/row_query.hpp"
+#include "operations/backfill/row_analysis.hpp"
+#include "pg/compat_executor.hpp"
+#include "pg/finally.hpp"
+
+extern "C" {
+#include "catalog/pg_type_d.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/paths.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::operations::backfill {
+namespace {
+
+// ---- staleness: any of these may change what the plan stands on (as plancache.c)
+
+uint64 catalog_change_count = 0;
+
+void relation_changed(Datum, Oid) { catalog_change_count++; }
+
+void object_changed(Datum, int, uint32) { catalog_change_count++; }
+
+void watch_catalog()
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterRelcacheCallback(relation_changed, 0);
+	for (int cache : {PROCOID, TYPEOID, OPEROID, AMOPOPID, NAMESPACEOID, AUTHOID})
+		CacheRegisterSyscacheCallback(cache, object_changed, 0);
+	watching = true;
+}
+
+// ---- planning
+
+set_rel_pathlist_hook_type previous_pathlist_hook = nullptr;
+
+bool is_bounded_by_parameter(const Path *path)
+{
+	if (!IsA(path, TidRangePath))
+		return false;
+	ListCell *cell;
+	foreach (cell, reinterpret_cast<const TidRangePath *>(path)->tidrangequals) {
+		const OpExpr *clause =
+			reinterpret_cast<const OpExpr *>(lfirst_node(RestrictInfo, cell)->clause);
+		if (!IsA(clause, OpExpr))
+			continue;
+		if (IsA(lsecond(clause->args), Param) || IsA(linitial(clause->args), Param))
+			return true;
+	}
+	return false;
+}
+
+// Leaves the TID range scan as the only path of the relation that has one bounded by our
+// parameters.  Users' texts can't contain parameters, so that is the target and no other.
+void keep_tid_range(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	ListCell *cell;
+
+	if (previous_pathlist_hook)
+		previous_pathlist_hook(root, rel, rti, rte);
+	foreach (cell, rel->pathlist) {
+		Path *path = static_cast<Path *>(lfirst(cell));
+		if (is_bounded_by_parameter(path)) {
+			rel->pathlist = list_make1(path);
+			rel->partial_pathlist = NIL;
+			return;
+		}
+	}
+}
+
+PlannedStmt *plan_row_query(Query *query)
+{
+	List *rewritten = QueryRewrite(query);
+	PlannedStmt *plan = nullptr;
+
+	if (list_length(rewritten) != 1)
+		elog(ERROR, "row query was rewritten into %d queries", list_length(rewritten));
+	previous_pathlist_hook = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = keep_tid_range;
+	pg::with_cleanup(
+		[&] { plan = pg_plan_query(linitial_node(Query, rewritten), "row query", 0, nullptr); },
+		[] { set_rel_pathlist_hook = previous_pathlist_hook; });
+	return plan;
+}
+
+void refuse_row_security(Relation leaf)
+{
+	if (check_enable_rls(RelationGetRelid(leaf), InvalidOid, true) != RLS_ENABLED)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("row-level security of table \"%s\" applies to role \"%s\"",
+						   RelationGetRelationName(leaf), GetUserNameFromId(GetUserId(), false)),
+					errdetail("Rows that a policy hides would silently be left out.")));
+}
+
+// The stored texts are resolved under an empty search_path and must be read under one.
+void plan(RowQuery &query, const Definition &definition, Relation leaf)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int level = NewGUCNestLevel();
+
+	refuse_row_security(leaf);
+	(void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							GUC_ACTION_SAVE, true, 0, false);
+	query.plan = nullptr;
+	MemoryContextReset(query.context);
+	MemoryContextSwitchTo(query.context);
+	query.columns = map_columns(definition, leaf);
+	MemoryContextSwitchTo(caller);
+	query.planned_at = catalog_changes();
+	PlannedStmt *planned = plan_row_query(analyse_row_query(definition, query.columns, leaf));
+	MemoryContextSwitchTo(query.context);
+	query.plan = static_cast<PlannedStmt *>(copyObjectImpl(planned));
+	MemoryContextSwitchTo(caller);
+	AtEOXact_GUC(true, level);
+}
+
+// As AcquireExecutorLocks of plancache.c.
+void lock_relations(const PlannedStmt *plan)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->rtable) {
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+		if (rte->rtekind == RTE_RELATION ||
+			(rte->rtekind == RTE_SUBQUERY && OidIsValid(rte->relid)))
+			LockRelationOid(rte->relid, rte->rellockmode);
+	}
+}
+
+ParamListInfo make_bounds(RowQuery &query)
+{
+	ParamListInfo bounds = makeParamList(2);
+
+	for (int i = 0; i < 2; i++) {
+		bounds->params[i].isnull = false;
+		bounds->params[i].pflags = PARAM_FLAG_CONST;
+		bounds->params[i].ptype = TIDOID;
+	}
+	bounds->params[0].value = PointerGetDatum(&query.first);
+	bounds->params[1].value = PointerGetDatum(&query.last);
+	return bounds;
+}
+
+} // namespace
+
+uint64 catalog_changes() { return catalog_change_count; }
+
+void prepare(RowQuery &query, MemoryContext parent, const Definition &definition, Relation leaf)
+{
+	watch_catalog();
+	if (query.context == nullptr)
+		query.context = AllocSetContextCreate(parent, "backfill plan", ALLOCSET_DEFAULT_SIZES);
+	if (query.plan != nullptr)
+		lock_relations(query.plan);
+	if (query.plan == nullptr || query.planned_at != catalog_changes())
+		plan(query, definition, leaf);
+}
+
+void start(RowQuery &query)
+{
+	ItemPointerSet(&query.first, 0, FirstOffsetNumber);
+	ItemPointerSet(&query.last, 0, FirstOffsetNumber);
+	query.bounds = make_bounds(query);
+	query.running = CreateQueryDesc(query.plan, "row query", GetActiveSnapshot(), InvalidSnapshot,
+									None_Receiver, query.bounds, nullptr, 0);
+	ExecutorStart(query.running, 0);
+}
+
+void scan_page(RowQuery &query, BlockNumber block, OffsetNumber first, OffsetNumber last)
+{
+	ItemPointerSet(&query.first, block, first);
+	ItemPointerSet(&query.last, block, last);
+	MemoryContext caller = MemoryContextSwitchTo(query.running->estate->es_query_cxt);
+	ExecReScan(query.running->planstate);
+	MemoryContextSwitchTo(caller);
+}
+
+bool next_row(RowQuery &query, RowCandidate *row)
+{
+	MemoryContext caller = MemoryContextSwitchTo(query.running->estate->es_query_cxt);
+	TupleTableSlot *slot = ExecProcNode(query.running->planstate);
+
+	MemoryContextSwitchTo(caller);
+	if (TupIsNull(slot))
+		return false;
+	slot_getallattrs(slot);
+	int ctid = slot->tts_tupleDescriptor->natts > 1 ? query.columns.natts : 0;
+	row->tid = *reinterpret_cast<ItemPointer>(DatumGetPointer(slot->tts_values[ctid]));
+	row->values = slot->tts_values;
+	row->nulls = slot->tts_isnull;
+	row->still_matches = ctid > 0 && DatumGetBool(slot->tts_values[ctid + 1]);
+	return true;
+}
+
+void finish(RowQuery &query)
+{
+	ExecutorFinish(query.running);
+	ExecutorEnd(query.running);
+	FreeQueryDesc(query.running);
+	query.running = nullptr;
+}
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,197 @@
+// The batch loop: pages that may be visited again first, then new ones, until the time is
+// up; index entries last.
+#include "operations/backfill/slice_runner.hpp"
+#include "operations/backfill/slice_state.hpp"
+#include "operations/backfill/write_path.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "storage/bufmgr.h"
+#include "utils/snapmgr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+namespace {
+
+constexpr int max_open_pages = 16384;
+
+// Pages are to stay in shared buffers until their last visit.
+int window_capacity() { return Max(16, Min(max_open_pages, NBuffers / 4)); }
+
+bool is_same_leaf(const SliceRunner &runner, Relation leaf)
+{
+	return leaf->rd_rel->relkind == RELKIND_RELATION &&
+		   leaf->rd_rel->relfilenode == runner.relfilenumber;
+}
+
+void check_leaf(Relation leaf)
+{
+	if (leaf->rd_rel->relam != HEAP_TABLE_AM_OID || RELATION_IS_OTHER_TEMP(leaf))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" is not a heap table of this session",
+							   RelationGetRelationName(leaf))));
+}
+
+bool may_visit(const OpenPage &page, const Batch &batch, GlobalVisState *horizon)
+{
+	if (!TransactionIdIsValid(page.xid) || !batch.fill)
+		return true;
+	return !TransactionIdIsCurrentTransactionId(page.xid) &&
+		   GlobalVisTestIsRemovableXid(horizon, page.xid);
+}
+
+// The next page to work on; false when all open ones have to wait.
+bool take_page(Batch &batch, BlockNumber end, GlobalVisState *horizon, OpenPage *page)
+{
+	SliceRunner &runner = batch.runner;
+
+	if (!runner.window.is_empty() && may_visit(runner.window.front(), batch, horizon)) {
+		*page = runner.window.pop();
+		return true;
+	}
+	if (runner.next_block >= end || runner.window.is_full())
+		return false;
+	*page = {runner.next_block++, FirstOffsetNumber, InvalidOffsetNumber, InvalidTransactionId};
+	return true;
+}
+
+void work(Batch &batch, BlockNumber end)
+{
+	SliceRunner &runner = batch.runner;
+	GlobalVisState *horizon = GlobalVisTestFor(batch.leaf);
+	OpenPage page;
+
+	while (!is_due(batch) && take_page(batch, end, horizon, &page)) {
+		CHECK_FOR_INTERRUPTS();
+		if (page.block >= end) // truncated by a vacuum
+			continue;
+		int64 written = batch.result.totals.rows_written;
+		if (visit_page(batch, page))
+			continue;
+		if (batch.result.totals.rows_written > written)
+			page.xid = GetTopTransactionId();
+		runner.window.push(page);
+	}
+}
+
+void flush_indexes(Batch &batch)
+{
+	SliceRunner &runner = batch.runner;
+	int64 entries = batch.writer.indexes.pending;
+
+	if (entries == 0)
+		return;
+	int64 before = batch.clock.elapsed_us();
+	flush(batch.writer);
+	double each = static_cast<double>(batch.clock.elapsed_us() - before) / entries;
+	runner.us_per_index_entry =
+		runner.us_per_index_entry == 0 ? each : 0.8 * runner.us_per_index_entry + 0.2 * each;
+}
+
+void conclude(Batch &batch, BlockNumber end)
+{
+	SliceRunner &runner = batch.runner;
+	BatchResult &result = batch.result;
+
+	if (runner.window.is_empty() && runner.next_block >= end)
+		result.end = BatchEnd::finished;
+	else if (result.totals.pages_visited == 0 && !is_due(batch)) {
+		result.end = BatchEnd::wait_horizon;
+		result.horizon_xid = runner.window.front().xid;
+	} else
+		result.end = BatchEnd::more;
+	result.cursor = runner.window.first_block(Min(runner.next_block, runner.end_block));
+	if (result.end == BatchEnd::finished)
+		result.cursor = runner.end_block;
+	runner.batch_cursor = result.cursor;
+}
+
+void run(Batch &batch, const BatchLimits &limits)
+{
+	SliceRunner &runner = batch.runner;
+	BlockNumber end = Min(runner.end_block, RelationGetNumberOfBlocks(batch.leaf));
+
+	prepare(runner.query, runner.context, batch.definition, batch.leaf);
+	if (!can_write_directly(batch.definition, runner.query.columns, batch.leaf))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("backfill of a table with triggers is not there yet")));
+	batch.fill = limits.page_filling && batch.definition.action == RowAction::update &&
+				 hot_is_possible(runner.query.columns, batch.leaf);
+	start(runner.query);
+	begin(batch.writer, batch.leaf, runner.query.columns);
+	work(batch, end);
+	flush_indexes(batch);
+	finish(batch.writer);
+	finish(runner.query);
+	conclude(batch, end);
+}
+
+} // namespace
+
+// Index entries are inserted at the end: their time counts from the row on.
+bool is_due(const Batch &batch)
+{
+	double owed = batch.writer.indexes.pending * batch.runner.us_per_index_entry;
+
+	return batch.clock.elapsed_us() + owed >= batch.clock.target_us;
+}
+
+SliceRunner *create(MemoryContext context, const Definition &definition, Oid leaf,
+					BlockNumber first_block, BlockNumber end_block, Oid relfilenumber)
+{
+	MemoryContext own = AllocSetContextCreate(context, "backfill slice", ALLOCSET_DEFAULT_SIZES);
+	auto *runner = static_cast<SliceRunner *>(MemoryContextAllocZero(own, sizeof(SliceRunner)));
+
+	runner->context = own;
+	runner->batch_context = AllocSetContextCreate(own, "backfill batch", ALLOCSET_DEFAULT_SIZES);
+	runner->definition = &definition;
+	runner->leaf = leaf;
+	runner->relfilenumber = relfilenumber;
+	runner->first_block = first_block;
+	runner->end_block = end_block;
+	runner->next_block = runner->committed_cursor = runner->batch_cursor = first_block;
+	runner->window.allocate(own, window_capacity());
+	return runner;
+}
+
+BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
+{
+	Batch batch = {*runner, nullptr, *runner->definition, {}, {}, {}, false};
+
+	batch.clock.start(limits.target_us);
+	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);
+	if (batch.leaf == nullptr || !is_same_leaf(*runner, batch.leaf)) {
+		if (batch.leaf)
+			relation_close(batch.leaf, NoLock);
+		batch.result.end = BatchEnd::relation_changed;
+		batch.result.cursor = runner->committed_cursor;
+		return batch.result;
+	}
+	check_leaf(batch.leaf);
+	MemoryContextReset(runner->batch_context);
+	MemoryContext caller = MemoryContextSwitchTo(runner->batch_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	run(batch, limits);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(caller);
+	relation_close(batch.leaf, NoLock);
+	return batch.result;
+}
+
+void batch_committed(SliceRunner *runner) { runner->committed_cursor = runner->batch_cursor; }
+
+// What the batch did to open pages is undone: begin again behind what is committed.  The
+// predicate makes looking twice safe.
+void batch_aborted(SliceRunner *runner)
+{
+	runner->window.clear();
+	runner->next_block = runner->batch_cursor = runner->committed_cursor;
+	runner->query.running = nullptr;
+}
+
+void destroy(SliceRunner *runner) { MemoryContextDelete(runner->context); }
+
+} // namespace safe_migrate::operations::backfill

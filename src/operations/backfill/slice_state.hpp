@@ -1,0 +1,46 @@
+// What a SliceRunner is made of; for the files of this folder.
+#pragma once
+#include "operations/backfill/batch_clock.hpp"
+#include "operations/backfill/direct_writer.hpp"
+#include "operations/backfill/page_window.hpp"
+#include "operations/backfill/row_query.hpp"
+#include "operations/backfill/slice_runner.hpp"
+
+namespace safe_migrate::operations::backfill {
+
+class SliceRunner {
+public:
+	MemoryContext context;		 // the runner's own
+	MemoryContext batch_context; // reset at the start of each batch
+	const Definition *definition;
+	Oid leaf;
+	Oid relfilenumber;
+	BlockNumber first_block, end_block;
+
+	RowQuery query;
+	PageWindow window;
+	BlockNumber next_block;		  // the first one never visited
+	BlockNumber committed_cursor; // all before it is finished, for good
+	BlockNumber batch_cursor;	  // the same once the batch commits
+	double us_per_index_entry;	  // moving average, to leave time for flush()
+	bool unmatched_reported;
+};
+
+// One batch in the making.
+struct Batch {
+	SliceRunner &runner;
+	Relation leaf;
+	Definition const &definition;
+	DirectWriter writer;
+	BatchClock clock;
+	BatchResult result;
+	bool fill; // page filling: leave rows for a later visit when the page is full
+};
+
+// Visits a page from `page.next` on. Returns true when nothing is left to do there;
+// otherwise page.next is the row to go on with.
+bool visit_page(Batch &batch, OpenPage &page);
+// Time to bring the batch to its end?
+bool is_due(const Batch &batch);
+
+} // namespace safe_migrate::operations::backfill

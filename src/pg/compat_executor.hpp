@@ -1,0 +1,108 @@
+// Differences between the server's majors that the row engine meets: permission
+// infos (16), summarising indexes (16), mutator signatures (16).
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "nodes/execnodes.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+}
+
+namespace safe_migrate::pg {
+
+// Which indexes need an entry for a new row version; TU_UpdateIndexes of 16.
+enum class NewEntries : uint8_t { none, all, summarizing };
+
+#if PG_VERSION_NUM >= 160000
+using UpdateIndexes = TU_UpdateIndexes;
+inline NewEntries new_entries(UpdateIndexes u)
+{
+	return u == TU_None ? NewEntries::none
+						: (u == TU_Summarizing ? NewEntries::summarizing : NewEntries::all);
+}
+constexpr UpdateIndexes no_update_indexes = TU_None;
+inline bool is_summarizing(const IndexInfo *info) { return info->ii_Summarizing; }
+inline Bitmapset *hot_blocking_columns(Relation rel)
+{
+	return RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_HOT_BLOCKING);
+}
+#else
+using UpdateIndexes = bool;
+inline NewEntries new_entries(UpdateIndexes u) { return u ? NewEntries::all : NewEntries::none; }
+constexpr UpdateIndexes no_update_indexes = false;
+inline bool is_summarizing(const IndexInfo *) { return false; }
+inline Bitmapset *hot_blocking_columns(Relation rel)
+{
+	return RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_ALL);
+}
+#endif
+
+// Adds `mode` (and, for ACL_UPDATE, the columns it needs it on) to what ExecutorStart
+// checks for `rte`.
+inline void require_permission(ParseState *pstate, RangeTblEntry *rte, AclMode mode,
+							   Bitmapset *updated)
+{
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *info = getRTEPermissionInfo(pstate->p_rteperminfos, rte);
+#else
+	RangeTblEntry *info = rte;
+#endif
+	info->requiredPerms |= mode;
+	info->updatedCols = bms_union(info->updatedCols, updated);
+}
+
+// Hands range table and permission infos of an analysed ParseState to a query.
+inline void take_range_table(Query *query, ParseState *pstate)
+{
+	query->rtable = pstate->p_rtable;
+#if PG_VERSION_NUM >= 160000
+	query->rteperminfos = pstate->p_rteperminfos;
+#endif
+}
+
+using Mutator = Node *(*)(Node *node, void *context);
+
+#if PG_VERSION_NUM < 160000
+using UntypedMutator = Node *(*)();
+inline UntypedMutator untyped(Mutator mutator)
+{
+	return reinterpret_cast<UntypedMutator>(reinterpret_cast<void (*)()>(mutator));
+}
+#endif
+
+inline Node *mutate_expression(Node *node, Mutator mutator, void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return expression_tree_mutator(node, mutator, context);
+#else
+	return expression_tree_mutator(node, untyped(mutator), context);
+#endif
+}
+
+inline Query *mutate_query(Query *query, Mutator mutator, void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return query_tree_mutator(query, mutator, context, 0);
+#else
+	return query_tree_mutator(query, untyped(mutator), context, 0);
+#endif
+}
+
+// A generated column whose value is computed when read (18).
+inline bool is_virtual_generated(const FormData_pg_attribute *attribute)
+{
+#if PG_VERSION_NUM >= 180000
+	return attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
+#endif
+}
+
+} // namespace safe_migrate::pg

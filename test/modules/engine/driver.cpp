@@ -1,0 +1,154 @@
+// CALL engine_run(…): a slice from create() to finished, a commit per batch. Without
+// columns: rows are erased. With sabotage = n every n-th batch is rolled back.
+#include "operations/backfill/slice_runner.hpp"
+#include "operations/backfill/slice_state.hpp"
+
+extern "C" {
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "storage/latch.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "nodes/parsenodes.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+PG_FUNCTION_INFO_V1(engine_run);
+PGDLLEXPORT Datum engine_run(PG_FUNCTION_ARGS);
+}
+
+namespace engine = safe_migrate::operations::backfill;
+namespace safe_migrate::operations::backfill {
+extern int seed_divisor;
+}
+
+void _PG_init(void)
+{
+	DefineCustomIntVariable("engine.seed", "", nullptr, &engine::seed_divisor, 8, 1, 1000,
+							PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
+static engine::Definition *make_definition(FunctionCallInfo fcinfo)
+{
+	auto *d = static_cast<engine::Definition *>(palloc0(sizeof(engine::Definition)));
+	Datum *names = nullptr, *texts = nullptr;
+	int n = 0;
+
+	d->relation = PG_GETARG_OID(0);
+	d->predicate = text_to_cstring(PG_GETARG_TEXT_PP(6));
+	d->fire_triggers = PG_GETARG_BOOL(9);
+	if (!PG_ARGISNULL(4)) {
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, -1, false, 'i', &names, nullptr, &n);
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(5), TEXTOID, -1, false, 'i', &texts, nullptr, &n);
+	}
+	d->action = n == 0 ? engine::RowAction::erase : engine::RowAction::update;
+	d->n_assignments = n;
+	d->assignments =
+		static_cast<engine::Assignment *>(palloc0(sizeof(engine::Assignment) * (n + 1)));
+	for (int i = 0; i < n; i++) {
+		char *name = TextDatumGetCString(names[i]);
+		d->assignments[i] = {get_attnum(d->relation, name), name, TextDatumGetCString(texts[i])};
+	}
+	Relation rel = relation_open(d->relation, AccessShareLock);
+	d->n_columns = RelationGetDescr(rel)->natts;
+	d->columns = static_cast<const char **>(palloc0(sizeof(char *) * (d->n_columns + 1)));
+	for (int i = 0; i < d->n_columns; i++)
+		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
+			d->columns[i] = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname));
+	relation_close(rel, AccessShareLock);
+	return d;
+}
+
+static Oid file_of(Oid leaf)
+{
+	Relation rel = relation_open(leaf, AccessShareLock);
+	Oid file = rel->rd_rel->relfilenode;
+
+	relation_close(rel, AccessShareLock);
+	return file;
+}
+
+Datum engine_run(PG_FUNCTION_ARGS)
+{
+	MemoryContext memory =
+		AllocSetContextCreate(TopMemoryContext, "engine_run", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	engine::Definition *definition = make_definition(fcinfo);
+	Oid leaf = PG_GETARG_OID(1);
+	BlockNumber first = PG_GETARG_INT64(2), end = PG_GETARG_INT64(3);
+	engine::BatchLimits limits = {PG_GETARG_INT64(7), PG_GETARG_BOOL(8), 50};
+	int sabotage = PG_GETARG_INT32(10);
+	MemoryContextSwitchTo(caller);
+
+	engine::BatchTotals sum = {};
+	int64 batches = 0, waits = 0, longest = 0, restarts = 0;
+	const char *sample = nullptr;
+	TransactionId locked_by = InvalidTransactionId;
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	SPI_commit();
+	engine::SliceRunner *runner =
+		engine::create(memory, *definition, leaf, first, end, file_of(leaf));
+	for (bool go = true; go;) {
+		CHECK_FOR_INTERRUPTS();
+		engine::BatchClock clock;
+		clock.start(0);
+		engine::BatchResult result = engine::run_batch(runner, limits);
+		batches++;
+		if (sabotage > 0 && batches % sabotage == 0) {
+			SPI_rollback();
+			engine::batch_aborted(runner);
+			continue;
+		}
+		SPI_commit();
+		engine::batch_committed(runner);
+		longest = Max(longest, clock.elapsed_us());
+		sum.rows_matched += result.totals.rows_matched;
+		sum.rows_written += result.totals.rows_written;
+		sum.rows_hot += result.totals.rows_hot;
+		sum.rows_locked += result.totals.rows_locked;
+		sum.rows_unmatched += result.totals.rows_unmatched;
+		sum.rows_kept += result.totals.rows_kept;
+		sum.pages_visited += result.totals.pages_visited;
+		if (result.unmatched_sample)
+			sample = result.unmatched_sample;
+		if (result.locked_by)
+			locked_by = result.locked_by;
+		switch (result.end) {
+			case engine::BatchEnd::finished:
+				go = false;
+				break;
+			case engine::BatchEnd::wait_horizon:
+				waits++;
+				(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2,
+								PG_WAIT_EXTENSION);
+				ResetLatch(MyLatch);
+				break;
+			case engine::BatchEnd::relation_changed:
+				restarts++;
+				engine::destroy(runner);
+				runner =
+					engine::create(memory, *definition, leaf, 0, MaxBlockNumber, file_of(leaf));
+				break;
+			default:
+				break;
+		}
+	}
+	ereport(
+		NOTICE,
+		(errmsg("batches " INT64_FORMAT ", waits " INT64_FORMAT ", restarts " INT64_FORMAT
+				", longest " INT64_FORMAT " us, pages " INT64_FORMAT ", matched " INT64_FORMAT
+				", written " INT64_FORMAT ", hot " INT64_FORMAT " (%.1f %%), locked " INT64_FORMAT
+				" (by %u), unmatched " INT64_FORMAT " %s, kept " INT64_FORMAT ", memory %zu kB",
+				batches, waits, restarts, longest, sum.pages_visited, sum.rows_matched,
+				sum.rows_written, sum.rows_hot, 100.0 * sum.rows_hot / Max(sum.rows_written, 1),
+				sum.rows_locked, locked_by, sum.rows_unmatched, sample ? sample : "", sum.rows_kept,
+				MemoryContextMemAllocated(memory, true) / 1024)));
+	MemoryContextDelete(memory);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
