@@ -339,6 +339,15 @@ TEST(Throttle, StaleInBetweenForgetsNotWhichReplicaStopped)
 	EXPECT_TRUE(judge(standby(7 * second), l, state, now).stop);
 }
 
+TEST(Throttle, UnknownInBetweenForgetsNotWhichReplicaStopped)
+{
+	State state;
+	Limits l = all_limits();
+	for (int64_t lag : {11 * second, unknown, 7 * second})
+		EXPECT_TRUE(judge(standby(lag), l, state, now).stop) << lag;
+	EXPECT_FALSE(judge(standby(5 * second), l, state, now).stop);
+}
+
 TEST(Throttle, ASignalBesideAnotherKeepsItsOwnHalf)
 {
 	State state;
