@@ -63,14 +63,19 @@ void store_value(const SettingInfo &info, double value, JobSettings *settings)
 	}
 }
 
-bool option_value(const SettingInfo &info, const char *text, double *value)
+bool option_value(const SettingInfo &info, const char *text, double *value, const char **hint)
 {
+	StringInfoData names;
+	initStringInfo(&names);
 	for (const config_enum_entry *option = info.options; option->name != nullptr; option++)
-		if (pg_strcasecmp(option->name, text) == 0)
-		{
-			*value = option->val;
-			return true;
-		}
+	{
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", option->name);
+		if (pg_strcasecmp(option->name, text) != 0)
+			continue;
+		*value = option->val;
+		return true;
+	}
+	*hint = psprintf("Available values: %s.", names.data);
 	return false;
 }
 
@@ -98,7 +103,7 @@ bool parse_value(const SettingInfo &info, const char *text, double *value, const
 			return true;
 		}
 		case SettingInfo::enumeration:
-			return option_value(info, text, value);
+			return option_value(info, text, value, hint);
 		case SettingInfo::integer:
 		{
 			int number;

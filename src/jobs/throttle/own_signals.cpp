@@ -19,8 +19,15 @@ constexpr int most_waiters = 64; // enough to pass any limit one would set
 constexpr int64 write_rate_interval_us = 1'000'000;
 constexpr int64 write_rate_window_us = 5'000'000;
 
+struct Waiter {
+	int pid;
+	int n_blockers;
+	const int32 *blockers;
+	bool behind;
+};
+
 // Without a lock: who begins or ends to wait right now is seen the next time.
-int find_waiting(int *pids)
+int find_waiting(Waiter *waiters)
 {
 	int n = 0;
 	for (uint32 i = 0; i < ProcGlobal->allProcCount && n < most_waiters; i++)
@@ -28,18 +35,37 @@ int find_waiting(int *pids)
 		const volatile PGPROC *process = &ProcGlobal->allProcs[i];
 		int pid = process->pid;
 		if (pid != 0 && pid != MyProcPid && process->waitStatus == PROC_WAIT_STATUS_WAITING)
-			pids[n++] = pid;
+			waiters[n++] = {pid, 0, nullptr, false};
 	}
 	return n;
 }
 
-bool is_blocked_by(int waiting, int pid)
+void find_blockers(Waiter *waiter)
 {
-	Datum blockers = DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(waiting));
-	ArrayType *array = DatumGetArrayTypeP(blockers);
-	const int32 *pids = reinterpret_cast<const int32 *>(ARR_DATA_PTR(array));
-	int n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	return std::find(pids, pids + n, pid) != pids + n;
+	Datum found = DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(waiter->pid));
+	ArrayType *array = DatumGetArrayTypeP(found);
+	waiter->blockers = reinterpret_cast<const int32 *>(ARR_DATA_PTR(array));
+	waiter->n_blockers = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+}
+
+bool is_blocked_by(const Waiter &waiter, int pid)
+{
+	const int32 *end = waiter.blockers + waiter.n_blockers;
+	return std::find(waiter.blockers, end, pid) != end;
+}
+
+// Marks who waits for `pid`, then who waits for those.
+int mark_behind(Waiter *waiters, int n, int pid)
+{
+	int behind = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (waiters[i].behind || !is_blocked_by(waiters[i], pid))
+			continue;
+		waiters[i].behind = true;
+		behind += 1 + mark_behind(waiters, n, waiters[i].pid);
+	}
+	return behind;
 }
 
 int64 rows_written(Oid relation)
@@ -54,17 +80,16 @@ int64 rows_written(Oid relation)
 
 int lock_waiters_behind(int pid)
 {
-	int waiting[most_waiters];
-	int n = find_waiting(waiting);
+	Waiter waiters[most_waiters];
+	int n = find_waiting(waiters);
 	if (n == 0)
 		return 0;
 	MemoryContext memory =
 		AllocSetContextCreate(CurrentMemoryContext, "throttle waiters", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
-	int behind = 0;
 	for (int i = 0; i < n; i++)
-		if (is_blocked_by(waiting[i], pid))
-			behind++;
+		find_blockers(&waiters[i]);
+	int behind = mark_behind(waiters, n, pid);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(memory);
 	return behind;

@@ -62,18 +62,35 @@ void check_query(const Query *query)
 						errdetail("A background worker runs it and can't see them.")));
 }
 
+// As _SPI_error_callback(): a position belongs to this text, not to the statement that holds it.
+void error_in_query(void *text)
+{
+	int position = geterrposition();
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(static_cast<const char *>(text));
+	}
+	errcontext("throttle query");
+}
+
 } // namespace
 
 char *resolve_throttle_query(const char *text)
 {
+	ErrorContextCallback context = {error_context_stack, error_in_query, const_cast<char *>(text)};
+	error_context_stack = &context;
 	RawStmt *statement = parse_one_select(text);
 	Query *query = parse_analyze_fixedparams(statement, text, nullptr, 0, nullptr);
 	check_query(query);
+	error_context_stack = context.previous;
+
 	int nest = NewGUCNestLevel();
 	set_local("search_path", bare_search_path);
 	char *resolved = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, nest);
-	return resolved;
+	return resolved + strspn(resolved, " ");
 }
 
 } // namespace safe_migrate::jobs::throttle

@@ -34,8 +34,9 @@ void sample_cluster(Readings *readings, SamplerState *state);
 
 // ---------------------------------------------------------------- in the worker
 
-// Sessions that wait for a lock held by `pid`, directly: to be asked at the end of a batch, while
-// its locks are still held.  Costs a look at each PGPROC while nobody waits for anything.
+// Sessions that wait for a lock held by `pid`, or in the queue behind one that does: to be asked
+// at the end of a batch, while its locks are still held; between batches it is 0.  Costs a look
+// at each PGPROC while nobody waits for anything.
 int lock_waiters_behind(int pid);
 
 // Rows per second written to `relations` by others than this job, from the cumulative
