@@ -52,36 +52,79 @@ constexpr int not_in_job = -1;
 #define IN_JOB(field) static_cast<int>(offsetof(JobSettings, field))
 
 // Rows of the table, by type.  What most rows have in common is left to the defaults.
+constexpr SettingInfo row(const char *name, SettingInfo::Type type, void *variable, double boot,
+						  Scope scope, Stricter per_job, int offset, const char *desc)
+{
+	SettingInfo info = {};
+	info.name = name;
+	info.type = type;
+	info.variable = variable;
+	info.boot = boot;
+	info.scope = scope;
+	info.per_job = per_job;
+	info.job_offset = offset;
+	info.short_desc = desc;
+	return info;
+}
+
 constexpr SettingInfo flag(const char *name, bool *variable, bool boot, Scope scope,
 						   Stricter per_job, int offset, const char *desc)
 {
-	return {name, SettingInfo::boolean, variable, boot ? 1.0 : 0.0, 0, 1, nullptr, nullptr,
-			0, scope, per_job, false, 0, offset, desc, nullptr};
+	return row(name, SettingInfo::boolean, variable, boot ? 1 : 0, scope, per_job, offset, desc);
 }
 
 constexpr SettingInfo choice(const char *name, int *variable, int boot,
 							 const config_enum_entry *options, Scope scope, Stricter per_job,
 							 int offset, const char *desc)
 {
-	return {name, SettingInfo::enumeration, variable, double(boot), 0, 0, nullptr, options,
-			0, scope, per_job, false, 0, offset, desc, nullptr};
+	SettingInfo info =
+		row(name, SettingInfo::enumeration, variable, boot, scope, per_job, offset, desc);
+	info.options = options;
+	return info;
 }
 
 constexpr SettingInfo number(const char *name, int *variable, int boot, int min, int max, int flags,
 							 Scope scope, Stricter per_job, int offset, const char *desc,
 							 const char *more = nullptr)
 {
-	return {name, SettingInfo::integer, variable, double(boot), double(min), double(max),
-			nullptr, nullptr, flags, scope, per_job, false, 0, offset, desc, more};
+	SettingInfo info =
+		row(name, SettingInfo::integer, variable, boot, scope, per_job, offset, desc);
+	info.min = min;
+	info.max = max;
+	info.flags = flags;
+	info.long_desc = more;
+	return info;
+}
+
+constexpr SettingInfo ratio(const char *name, double *variable, double boot, double max,
+							Stricter per_job, int offset, const char *desc)
+{
+	SettingInfo info =
+		row(name, SettingInfo::real, variable, boot, Scope::superuser, per_job, offset, desc);
+	info.max = max;
+	return info;
+}
+
+constexpr SettingInfo names(const char *name, char **variable, const char *desc, const char *more)
+{
+	SettingInfo info = row(name, SettingInfo::text, variable, 0, Scope::server,
+						   Stricter::not_per_job, not_in_job, desc);
+	info.boot_text = "";
+	info.flags = GUC_LIST_INPUT;
+	info.long_desc = more;
+	return info;
 }
 
 // A throttle limit: superuser-set, a job may only go lower, `off` turns it off.
 constexpr SettingInfo limit(const char *name, int *variable, int boot, int off, int flags,
 							int offset, const char *desc)
 {
-	return {name, SettingInfo::integer, variable, double(boot), double(off), double(INT_MAX),
-			nullptr, nullptr, flags, Scope::superuser, Stricter::smaller, true, double(off), offset,
-			desc, off == 0 ? "0 turns this limit off." : "-1 turns this limit off."};
+	SettingInfo info =
+		number(name, variable, boot, off, INT_MAX, flags, Scope::superuser, Stricter::smaller,
+			   offset, desc, off == 0 ? "0 turns this limit off." : "-1 turns this limit off.");
+	info.has_off = true;
+	info.off = off;
+	return info;
 }
 
 constexpr SettingInfo table[] = {
@@ -115,9 +158,8 @@ constexpr SettingInfo table[] = {
 
 	// Higher leaves the machine to others for that many times the length of each batch: 1 is half
 	// of the time.
-	{"safe_migrate.nice_ratio", SettingInfo::real, &settings::nice_ratio, 0, 0, 100, nullptr,
-	 nullptr, 0, Scope::superuser, Stricter::greater, false, 0, IN_JOB(nice_ratio),
-	 "Sleep after each batch, as a multiple of the time it took.", nullptr},
+	ratio("safe_migrate.nice_ratio", &settings::nice_ratio, 0, 100, Stricter::greater,
+		  IN_JOB(nice_ratio), "Sleep after each batch, as a multiple of the time it took."),
 
 	// Off where autovacuum or a nightly VACUUM is to do it.
 	flag("safe_migrate.vacuum_after", &settings::vacuum_after, true, Scope::superuser,
@@ -157,10 +199,9 @@ constexpr SettingInfo table[] = {
 		  "Replay lag in bytes of a standby or subscriber over which jobs stop writing."),
 
 	// The standbys that are meant to lag (recovery_min_apply_delay) or that nobody waits for.
-	{"safe_migrate.replica_lag_ignore", SettingInfo::text, &settings::replica_lag_ignore, 0, 0, 0,
-	 "", nullptr, GUC_LIST_INPUT, Scope::server, Stricter::not_per_job, false, 0, not_in_job,
-	 "Names of standbys (application_name) and slots whose lag stops no job.",
-	 "They are shown in the readings all the same. * stands for all."},
+	names("safe_migrate.replica_lag_ignore", &settings::replica_lag_ignore,
+		  "Names of standbys (application_name) and slots whose lag stops no job.",
+		  "They are shown in the readings all the same. * stands for all."),
 
 	// Lower where the disk of pg_wal is small: a slot nobody reads from keeps every byte a job
 	// writes.
@@ -242,8 +283,7 @@ bool check_names(char **value, void **, GucSource)
 
 GucContext context_of(Scope scope)
 {
-	switch (scope)
-	{
+	switch (scope) {
 		case Scope::user:
 			return PGC_USERSET;
 		case Scope::superuser:
@@ -257,8 +297,7 @@ GucContext context_of(Scope scope)
 void define(const SettingInfo &info)
 {
 	GucContext context = context_of(info.scope);
-	switch (info.type)
-	{
+	switch (info.type) {
 		case SettingInfo::boolean:
 			DefineCustomBoolVariable(info.name, info.short_desc, info.long_desc,
 									 static_cast<bool *>(info.variable), info.boot != 0, context,
@@ -316,10 +355,7 @@ void define_settings()
 	MarkGUCPrefixReserved("safe_migrate");
 }
 
-bool is_preloaded()
-{
-	return preloaded;
-}
+bool is_preloaded() { return preloaded; }
 
 void require_preloaded()
 {
@@ -327,12 +363,13 @@ void require_preloaded()
 		return;
 	const char *others = shared_preload_libraries_string;
 	bool alone = others == nullptr || others[0] == '\0';
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("safe_migrate must be loaded via \"shared_preload_libraries\""),
-					errdetail("Jobs are carried out by background processes that start with the server."),
-					errhint("Put shared_preload_libraries = '%s%ssafe_migrate' into "
-							"postgresql.conf and restart the server.",
-							alone ? "" : others, alone ? "" : ", ")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("safe_migrate must be loaded via \"shared_preload_libraries\""),
+			 errdetail("Jobs are carried out by background processes that start with the server."),
+			 errhint("Put shared_preload_libraries = '%s%ssafe_migrate' into "
+					 "postgresql.conf and restart the server.",
+					 alone ? "" : others, alone ? "" : ", ")));
 }
 
 } // namespace safe_migrate

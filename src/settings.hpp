@@ -20,10 +20,10 @@ namespace settings {
 // jobs
 extern bool enabled;
 extern int max_workers;
-extern int inline_mode;			// Inline
-extern int small_table_size;	// kB
-extern int batch_time;			// ms
-extern double nice_ratio;		// sleep = ratio × time of the last batch
+extern int inline_mode;		 // Inline
+extern int small_table_size; // kB
+extern int batch_time;		 // ms
+extern double nice_ratio;	 // sleep = ratio × time of the last batch
 extern bool vacuum_after;
 extern int horizon_patience;	// ms
 extern int locked_row_patience; // ms
@@ -63,9 +63,9 @@ struct SettingInfo {
 	int flags; // GUC_UNIT_…
 	Scope scope;
 	Stricter per_job;
-	bool has_off;	  // `off` means no limit: the least strict value
+	bool has_off; // `off` means no limit: the least strict value
 	double off;
-	int job_offset;	  // of its field in JobSettings, -1 when not per job
+	int job_offset; // of its field in JobSettings, -1 when not per job
 	const char *short_desc;
 	const char *long_desc; // or nullptr
 };

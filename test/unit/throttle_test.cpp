@@ -194,10 +194,7 @@ struct ServerSignal {
 	const char *reason; // at twice the limit
 };
 
-void PrintTo(const ServerSignal &s, std::ostream *out)
-{
-	*out << s.name;
-}
+void PrintTo(const ServerSignal &s, std::ostream *out) { *out << s.name; }
 
 class ServerSignals : public testing::TestWithParam<ServerSignal> {};
 
@@ -242,8 +239,7 @@ TEST_P(ServerSignals, UnknownInBetweenForgetsNotThatItStopped)
 	State state;
 	Limits l = all_limits();
 	Readings r = calm();
-	for (int64_t value : {2 * s.limit, unknown, s.limit})
-	{
+	for (int64_t value : {2 * s.limit, unknown, s.limit}) {
 		s.set(r, value);
 		EXPECT_TRUE(judge(r, l, state, now).stop) << value;
 	}
@@ -261,9 +257,8 @@ INSTANTIATE_TEST_SUITE_P(
 		ServerSignal{"active backends",
 					 [](Readings &r, int64_t v) { r.active_backends = static_cast<int32_t>(v); }, 8,
 					 "16 client backends are active, limit 8"},
-		ServerSignal{"table writes",
-					 [](Readings &r, int64_t v) { r.table_writes_per_second = v; }, 100,
-					 "others write 200 rows/s to the table, limit 100"}));
+		ServerSignal{"table writes", [](Readings &r, int64_t v) { r.table_writes_per_second = v; },
+					 100, "others write 200 rows/s to the table, limit 100"}));
 
 TEST(Throttle, OneWaiterStopsAtLimitZero)
 {
@@ -300,7 +295,8 @@ TEST(Throttle, QueryStopsWhileTrueAndSaysWhyItFailed)
 	EXPECT_STREQ(v.reason, "the job's throttle query returned true");
 	r.query_says_stop = -1;
 	strcpy(r.query_error, "division by zero");
-	EXPECT_STREQ(fresh(r, all_limits()).reason, "the job's throttle query failed: division by zero");
+	EXPECT_STREQ(fresh(r, all_limits()).reason,
+				 "the job's throttle query failed: division by zero");
 }
 
 TEST(Throttle, StaleReadingsAreUnknownButTheJobsOwnAreNot)
@@ -398,8 +394,7 @@ TEST(Throttle, SignalsHaveNamesAndSettingsOfTheirOwn)
 	int n;
 	const SignalInfo *all = all_signals(&n);
 	std::set<std::string> names, settings;
-	for (int i = 0; i < n; i++)
-	{
+	for (int i = 0; i < n; i++) {
 		names.insert(all[i].name);
 		settings.insert(all[i].setting);
 	}

@@ -73,8 +73,7 @@ void look_at_processes(Search *search)
 // xid of its last: ProcArrayRemove() leaves it.
 void look_at_prepared(Search *search)
 {
-	for (int i = 0; i < max_prepared_xacts; i++)
-	{
+	for (int i = 0; i < max_prepared_xacts; i++) {
 		const PGPROC *process = &PreparedXactProcs[i];
 		TransactionId xid = process->xid;
 		if (search->is_better(xid) && TransactionIdIsInProgress(xid))
@@ -86,8 +85,7 @@ void look_at_prepared(Search *search)
 void look_at_slots(Search *search)
 {
 	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-	for (int i = 0; i < max_replication_slots; i++)
-	{
+	for (int i = 0; i < max_replication_slots; i++) {
 		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
 		if (!slot->in_use)
 			continue;
@@ -105,8 +103,7 @@ void look_at_slots(Search *search)
 void name_holder(HorizonHolder *holder)
 {
 	char name[name_length];
-	switch (holder->kind)
-	{
+	switch (holder->kind) {
 		case HolderKind::backend:
 			snprintf(holder->name, name_length, "backend %d", holder->pid);
 			return;

@@ -20,16 +20,12 @@ namespace {
 constexpr const char *throttle_query_name = "throttle_query";
 constexpr const char *override_key = "override";
 
-const char *short_name(const SettingInfo &info)
-{
-	return info.name + strlen("safe_migrate.");
-}
+const char *short_name(const SettingInfo &info) { return info.name + strlen("safe_migrate."); }
 
 // A value as a number, whatever its type: booleans and enumerations by their code.
 double server_value(const SettingInfo &info)
 {
-	switch (info.type)
-	{
+	switch (info.type) {
 		case SettingInfo::boolean:
 			return *static_cast<bool *>(info.variable) ? 1 : 0;
 		case SettingInfo::integer:
@@ -46,8 +42,7 @@ double server_value(const SettingInfo &info)
 void store_value(const SettingInfo &info, double value, JobSettings *settings)
 {
 	char *field = reinterpret_cast<char *>(settings) + info.job_offset;
-	switch (info.type)
-	{
+	switch (info.type) {
 		case SettingInfo::boolean:
 			*reinterpret_cast<bool *>(field) = value != 0;
 			return;
@@ -67,8 +62,7 @@ bool option_value(const SettingInfo &info, const char *text, double *value, cons
 {
 	StringInfoData names;
 	initStringInfo(&names);
-	for (const config_enum_entry *option = info.options; option->name != nullptr; option++)
-	{
+	for (const config_enum_entry *option = info.options; option->name != nullptr; option++) {
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", option->name);
 		if (pg_strcasecmp(option->name, text) != 0)
 			continue;
@@ -84,18 +78,14 @@ bool option_value(const SettingInfo &info, const char *text, double *value, cons
 bool parse_value(const SettingInfo &info, const char *text, double *value, const char **hint)
 {
 	*hint = nullptr;
-	if (info.has_off && pg_strcasecmp(text, "off") == 0)
-	{
+	if (info.has_off && pg_strcasecmp(text, "off") == 0) {
 		*value = info.off;
 		return true;
 	}
-	switch (info.type)
-	{
-		case SettingInfo::boolean:
-		{
+	switch (info.type) {
+		case SettingInfo::boolean: {
 			bool on;
-			if (!parse_bool(text, &on))
-			{
+			if (!parse_bool(text, &on)) {
 				*hint = "The value is on or off.";
 				return false;
 			}
@@ -104,8 +94,7 @@ bool parse_value(const SettingInfo &info, const char *text, double *value, const
 		}
 		case SettingInfo::enumeration:
 			return option_value(info, text, value, hint);
-		case SettingInfo::integer:
-		{
+		case SettingInfo::integer: {
 			int number;
 			if (!parse_int(text, &number, info.flags, hint))
 				return false;
@@ -121,9 +110,9 @@ bool parse_value(const SettingInfo &info, const char *text, double *value, const
 	}
 	if (*value >= info.min && *value <= info.max)
 		return true;
-	*hint = psprintf("The value lies between %s and %s%s.", format_setting(info, info.min),
-					 format_setting(info, info.max),
-					 info.has_off ? "; off stands for no limit" : "");
+	*hint =
+		psprintf("The value lies between %s and %s%s.", format_setting(info, info.min),
+				 format_setting(info, info.max), info.has_off ? "; off stands for no limit" : "");
 	return false;
 }
 
@@ -132,8 +121,7 @@ bool is_stricter_or_equal(const SettingInfo &info, double value, double than)
 {
 	if (info.has_off && (value == info.off || than == info.off))
 		return than == info.off;
-	switch (info.per_job)
-	{
+	switch (info.per_job) {
 		case Stricter::smaller:
 			return value <= than;
 		case Stricter::greater:
@@ -163,9 +151,9 @@ const SettingInfo &find_job_setting(const char *name)
 {
 	const SettingInfo *info = find_setting(name);
 	if (info == nullptr)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("unrecognized job setting \"%s\"", name),
-						errhint("A job's own settings are: %s.", names_of_job_settings())));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("unrecognized job setting \"%s\"", name),
+				 errhint("A job's own settings are: %s.", names_of_job_settings())));
 	if (info->per_job == Stricter::not_per_job)
 		ereport(ERROR, (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
 						errmsg("\"%s\" can't be set for a single job", short_name(*info)),
@@ -196,21 +184,21 @@ char *validate_value(const SettingInfo &info, const char *text, Oid role)
 	double value;
 	const char *hint;
 	if (!parse_value(info, text, &value, &hint))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid value for job setting \"%s\": \"%s\"", short_name(info), text),
-						hint ? errhint("%s", hint) : 0));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for job setting \"%s\": \"%s\"", short_name(info), text),
+				 hint ? errhint("%s", hint) : 0));
 	double server = server_value(info);
 	bool is_override = !is_stricter_or_equal(info, value, server);
 	if (is_override && !may_set(info, role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set job setting \"%s\" to %s", short_name(info),
-						format_setting(info, value)),
-				 errdetail("The server's limit is %s; a job's own may only be stricter.",
-						   format_setting(info, server)),
-				 errhint("Less strict values need the right to set the parameter: "
-						 "GRANT SET ON PARAMETER %s TO %s.",
-						 info.name, quote_identifier(GetUserNameFromId(role, false)))));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to set job setting \"%s\" to %s",
+							   short_name(info), format_setting(info, value)),
+						errdetail("The server's limit is %s; a job's own may only be stricter.",
+								  format_setting(info, server)),
+						errhint("Less strict values need the right to set the parameter: "
+								"GRANT SET ON PARAMETER %s TO %s.",
+								info.name, quote_identifier(GetUserNameFromId(role, false)))));
 	return to_json(format_setting(info, value), is_override);
 }
 
@@ -229,8 +217,7 @@ char *print_json(const char *json)
 char *scalar_text(const JsonbValue &value, bool *is_scalar)
 {
 	*is_scalar = true;
-	switch (value.type)
-	{
+	switch (value.type) {
 		case jbvNull:
 			return nullptr;
 		case jbvString:
@@ -252,8 +239,7 @@ template <class F> void for_each_member(Jsonb *object, F &&each)
 	JsonbIterator *it = JsonbIteratorInit(&object->root);
 	JsonbValue value;
 	char *name = nullptr;
-	for (;;)
-	{
+	for (;;) {
 		JsonbIteratorToken token = JsonbIteratorNext(&it, &value, true);
 		if (token == WJB_DONE)
 			return;
@@ -304,8 +290,7 @@ void apply_own(const char *name, const JsonbValue &stored, JobSettings *settings
 		text = override_text(stored);
 	if (text == nullptr)
 		return;
-	if (strcmp(name, throttle_query_name) == 0)
-	{
+	if (strcmp(name, throttle_query_name) == 0) {
 		settings->throttle_query = text;
 		return;
 	}
@@ -329,12 +314,15 @@ char *format_setting(const SettingInfo &info, double value)
 		const char *name;
 	};
 	// greatest first
-	static constexpr Unit units[] = {
-		{GUC_UNIT_KB, 1024 * 1024 * 1024, "TB"}, {GUC_UNIT_KB, 1024 * 1024, "GB"},
-		{GUC_UNIT_KB, 1024, "MB"},				 {GUC_UNIT_KB, 1, "kB"},
-		{GUC_UNIT_MS, 24 * 3600 * 1000, "d"},	 {GUC_UNIT_MS, 3600 * 1000, "h"},
-		{GUC_UNIT_MS, 60 * 1000, "min"},		 {GUC_UNIT_MS, 1000, "s"},
-		{GUC_UNIT_MS, 1, "ms"}};
+	static constexpr Unit units[] = {{GUC_UNIT_KB, 1024 * 1024 * 1024, "TB"},
+									 {GUC_UNIT_KB, 1024 * 1024, "GB"},
+									 {GUC_UNIT_KB, 1024, "MB"},
+									 {GUC_UNIT_KB, 1, "kB"},
+									 {GUC_UNIT_MS, 24 * 3600 * 1000, "d"},
+									 {GUC_UNIT_MS, 3600 * 1000, "h"},
+									 {GUC_UNIT_MS, 60 * 1000, "min"},
+									 {GUC_UNIT_MS, 1000, "s"},
+									 {GUC_UNIT_MS, 1, "ms"}};
 	if (info.has_off && value == info.off)
 		return pstrdup("off");
 	if (info.type == SettingInfo::boolean)
@@ -359,11 +347,9 @@ char *validate_job_setting(const char *name, const char *value, Oid role, char *
 	const char *bare = name;
 	if (pg_strncasecmp(bare, "safe_migrate.", strlen("safe_migrate.")) == 0)
 		bare += strlen("safe_migrate.");
-	if (pg_strcasecmp(bare, throttle_query_name) == 0)
-	{
+	if (pg_strcasecmp(bare, throttle_query_name) == 0) {
 		*stored_name = pstrdup(throttle_query_name);
-		return reset ? nullptr
-					 : to_json(jobs::throttle::resolve_throttle_query(value), false);
+		return reset ? nullptr : to_json(jobs::throttle::resolve_throttle_query(value), false);
 	}
 	const SettingInfo &info = find_job_setting(name);
 	*stored_name = pstrdup(short_name(info));
@@ -375,8 +361,7 @@ char *validate_job_settings(const char *json, Oid role)
 	StringInfoData result;
 	initStringInfo(&result);
 	appendStringInfoChar(&result, '{');
-	if (json != nullptr)
-	{
+	if (json != nullptr) {
 		Jsonb *given = parse_json(json);
 		if (!JB_ROOT_IS_OBJECT(given))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -406,8 +391,7 @@ char *configure_job_settings(const char *json, const char *name, const char *val
 	char *stored = validate_job_setting(name, value, role, &stored_name);
 	Datum all = DirectFunctionCall1(jsonb_in, CStringGetDatum(json == nullptr ? "{}" : json));
 	all = DirectFunctionCall2(jsonb_delete, all, CStringGetTextDatum(stored_name));
-	if (stored != nullptr)
-	{
+	if (stored != nullptr) {
 		StringInfoData member;
 		initStringInfo(&member);
 		appendStringInfoChar(&member, '{');

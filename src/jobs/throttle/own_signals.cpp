@@ -30,8 +30,7 @@ struct Waiter {
 int find_waiting(Waiter *waiters)
 {
 	int n = 0;
-	for (uint32 i = 0; i < ProcGlobal->allProcCount && n < most_waiters; i++)
-	{
+	for (uint32 i = 0; i < ProcGlobal->allProcCount && n < most_waiters; i++) {
 		const volatile PGPROC *process = &ProcGlobal->allProcs[i];
 		int pid = process->pid;
 		if (pid != 0 && pid != MyProcPid && process->waitStatus == PROC_WAIT_STATUS_WAITING)
@@ -58,8 +57,7 @@ bool is_blocked_by(const Waiter &waiter, int pid)
 int mark_behind(Waiter *waiters, int n, int pid)
 {
 	int behind = 0;
-	for (int i = 0; i < n; i++)
-	{
+	for (int i = 0; i < n; i++) {
 		if (waiters[i].behind || !is_blocked_by(waiters[i], pid))
 			continue;
 		waiters[i].behind = true;
@@ -107,11 +105,11 @@ int64 table_writes_per_second(WriteRateState *state, const Oid *relations, int n
 	int64 others = -own_rows;
 	for (int i = 0; i < n; i++)
 		others += rows_written(relations[i]);
-	if (state->at_us != 0)
-	{
-		double rate = static_cast<double>(others - state->others) * 1e6 / static_cast<double>(elapsed);
-		double weight = static_cast<double>(elapsed) /
-						static_cast<double>(elapsed + write_rate_window_us);
+	if (state->at_us != 0) {
+		double rate =
+			static_cast<double>(others - state->others) * 1e6 / static_cast<double>(elapsed);
+		double weight =
+			static_cast<double>(elapsed) / static_cast<double>(elapsed + write_rate_window_us);
 		state->rate += (state->known ? weight : 1) * (rate - state->rate);
 		state->known = true;
 	}

@@ -38,14 +38,13 @@ void check_query(const Query *query)
 {
 	if (query->commandType != CMD_SELECT || query->utilityStmt != nullptr ||
 		query->hasModifyingCTE || query->rowMarks != NIL)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a throttle query must only read"),
-						errdetail("It is run again and again in read-only transactions.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a throttle query must only read"),
+				 errdetail("It is run again and again in read-only transactions.")));
 	int columns = 0;
 	Oid type = InvalidOid;
 	ListCell *cell;
-	foreach (cell, query->targetList)
-	{
+	foreach (cell, query->targetList) {
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 		if (entry->resjunk)
 			continue;
@@ -66,8 +65,7 @@ void check_query(const Query *query)
 void error_in_query(void *text)
 {
 	int position = geterrposition();
-	if (position > 0)
-	{
+	if (position > 0) {
 		errposition(0);
 		internalerrposition(position);
 		internalerrquery(static_cast<const char *>(text));

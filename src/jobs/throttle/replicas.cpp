@@ -22,7 +22,7 @@ struct Source {
 	int pid; // walsender, 0 = a slot without one
 	ReplicaKind kind;
 	XLogRecPtr position;
-	TimeOffset apply_lag; // as the walsender measured it last, -1 unknown
+	TimeOffset apply_lag;		 // as the walsender measured it last, -1 unknown
 	char slot_name[NAMEDATALEN]; // "" = none
 };
 
@@ -35,8 +35,7 @@ struct Sources {
 bool is_ignored(const List *names, const char *name)
 {
 	ListCell *cell;
-	foreach (cell, names)
-	{
+	foreach (cell, names) {
 		const char *ignored = static_cast<const char *>(lfirst(cell));
 		if (strcmp(ignored, "*") == 0 || (name[0] != '\0' && pg_strcasecmp(ignored, name) == 0))
 			return true;
@@ -54,8 +53,7 @@ XLogRecPtr position_of(const WalSnd *walsender)
 // As pg_stat_get_wal_senders().
 void add_walsenders(Sources *sources)
 {
-	for (int i = 0; i < max_wal_senders && sources->n < sources->size; i++)
-	{
+	for (int i = 0; i < max_wal_senders && sources->n < sources->size; i++) {
 		WalSnd *walsender = &WalSndCtl->walsnds[i];
 		Source *source = &sources->all[sources->n];
 		SpinLockAcquire(&walsender->mutex);
@@ -64,8 +62,9 @@ void add_walsenders(Sources *sources)
 		source->position = position_of(walsender);
 		source->apply_lag = walsender->applyLag;
 		SpinLockRelease(&walsender->mutex);
-		bool replicates = pid != 0 && (state == WALSNDSTATE_CATCHUP ||
-									   state == WALSNDSTATE_STREAMING || state == WALSNDSTATE_STOPPING);
+		bool replicates =
+			pid != 0 && (state == WALSNDSTATE_CATCHUP || state == WALSNDSTATE_STREAMING ||
+						 state == WALSNDSTATE_STOPPING);
 		if (!replicates)
 			continue;
 		source->pid = pid;
@@ -100,8 +99,7 @@ void add_inactive_slot(Sources *sources, const char *name, XLogRecPtr restart)
 void add_slots(Sources *sources)
 {
 	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-	for (int i = 0; i < max_replication_slots; i++)
-	{
+	for (int i = 0; i < max_replication_slots; i++) {
 		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
 		if (!slot->in_use)
 			continue;
@@ -110,13 +108,11 @@ void add_slots(Sources *sources)
 		XLogRecPtr restart = slot->data.restart_lsn;
 		bool invalidated = pg::slot_is_invalidated(slot);
 		SpinLockRelease(&slot->mutex);
-		if (Source *walsender = find_walsender(sources, pid))
-		{
+		if (Source *walsender = find_walsender(sources, pid)) {
 			if (SlotIsLogical(slot))
 				walsender->kind = ReplicaKind::subscriber;
 			strlcpy(walsender->slot_name, NameStr(slot->data.name), sizeof(walsender->slot_name));
-		}
-		else if (restart != InvalidXLogRecPtr && !invalidated)
+		} else if (restart != InvalidXLogRecPtr && !invalidated)
 			add_inactive_slot(sources, NameStr(slot->data.name), restart);
 	}
 	LWLockRelease(ReplicationSlotControlLock);
@@ -132,8 +128,7 @@ void read_source(const Source &source, const WalMarks &marks, uint64 current, in
 	reading->lag_us = unknown;
 	if (source.kind == ReplicaKind::inactive_slot)
 		strlcpy(reading->name, source.slot_name, name_length);
-	else
-	{
+	else {
 		name_of_backend(source.pid, reading->name);
 		Lag lag = lag_of(marks, source.position, now_us);
 		reading->at_least = lag.at_least;
@@ -163,8 +158,7 @@ void name_of_backend(int pid, char *name)
 {
 	for (int i = 0; const PgBackendStatus *status = pg::backend_status_by_index(i); i++)
 		if (status->st_procpid == pid && status->st_appname != nullptr &&
-			status->st_appname[0] != '\0')
-		{
+			status->st_appname[0] != '\0') {
 			strlcpy(name, status->st_appname, name_length);
 			return;
 		}
@@ -183,9 +177,8 @@ void sample_replicas(Readings *readings, const WalMarks &marks, uint64 current, 
 
 	char *names = pstrdup(settings::replica_lag_ignore ? settings::replica_lag_ignore : "");
 	List *ignore = NIL;
-	(void) SplitGUCList(names, ',', &ignore); // checked when it was set
-	for (int i = 0; i < sources.n; i++)
-	{
+	(void)SplitGUCList(names, ',', &ignore); // checked when it was set
+	for (int i = 0; i < sources.n; i++) {
 		ReplicaReading one;
 		read_source(sources.all[i], marks, current, now_us, ignore, &one);
 		if (ReplicaReading *place = place_for(readings, one))

@@ -29,10 +29,9 @@ int64 sample_wal_rate(SamplerState *state, uint64 current, int64 now_us)
 	bool first = state->previous_at_us == 0;
 	if (!first && elapsed <= 0)
 		return static_cast<int64>(state->wal_rate);
-	if (!first)
-	{
-		double rate = static_cast<double>(current - state->previous_lsn) * 1e6 /
-					  static_cast<double>(elapsed);
+	if (!first) {
+		double rate =
+			static_cast<double>(current - state->previous_lsn) * 1e6 / static_cast<double>(elapsed);
 		double weight =
 			static_cast<double>(elapsed) / static_cast<double>(elapsed + wal_rate_window_us);
 		state->wal_rate += weight * (rate - state->wal_rate);
@@ -91,8 +90,7 @@ bool checkpoint_runs(SamplerState *state)
 int32 sample_checkpoint(SamplerState *state, int64 now_us)
 {
 	pg::CheckpointCounters counters = pg::checkpoint_counters();
-	if (!checkpoint_runs(state))
-	{
+	if (!checkpoint_runs(state)) {
 		state->checkpoint_since_us = 0;
 		state->timed_checkpoints = counters.timed;
 		state->requested_checkpoints = counters.requested;
@@ -123,8 +121,7 @@ void sample_horizon(Readings *readings)
 	find_horizon_holder(InvalidTransactionId, &holder);
 	readings->horizon_age = 0;
 	readings->horizon_pid = holder.pid;
-	if (holder.kind == HolderKind::none)
-	{
+	if (holder.kind == HolderKind::none) {
 		readings->horizon_holder[0] = '\0';
 		return;
 	}

@@ -18,11 +18,11 @@ struct SamplerState {
 	WalMarks wal;
 	uint64 previous_lsn; // for the WAL rate
 	int64 previous_at_us;
-	double wal_rate;			// bytes/s, smoothed over about 2 s
-	int64 archive_at_us;		// next count of the archive backlog
+	double wal_rate;	 // bytes/s, smoothed over about 2 s
+	int64 archive_at_us; // next count of the archive backlog
 	int64 archive_backlog;
-	uint64 finished_redo;		// where the last finished checkpoint began
-	int64 timed_checkpoints;	// counter while none ran
+	uint64 finished_redo;	 // where the last finished checkpoint began
+	int64 timed_checkpoints; // counter while none ran
 	int64 requested_checkpoints;
 	int64 checkpoint_since_us; // 0 = none runs
 };
@@ -57,9 +57,10 @@ enum class HolderKind : uint8_t { none, backend, prepared_transaction, slot, sta
 
 struct HorizonHolder {
 	HolderKind kind;
-	int pid;			// backend, standby (its walsender); else 0
-	TransactionId xmin; // or xid of a transaction without snapshot
-	char name[name_length]; // "backend 4711", "standby \"s1\"", "slot \"x\"", "prepared transaction 1234"
+	int pid;				// backend, standby (its walsender); else 0
+	TransactionId xmin;		// or xid of a transaction without snapshot
+	char name[name_length]; // "backend 4711", "standby \"s1\"", "slot \"x\"", "prepared transaction
+							// 1234"
 };
 
 // Who holds the horizon of this database's tables before or at `than`: whose snapshot may still

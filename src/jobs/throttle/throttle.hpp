@@ -18,29 +18,31 @@ enum class ReplicaKind : uint8_t {
 struct ReplicaReading {
 	char name[name_length]; // application_name of a standby, or slot name
 	ReplicaKind kind;
-	bool ignored;	 // on the ignore list: shown, never judged
-	bool at_least;	 // it was behind before the first sample: lag_us is a lower bound
+	bool ignored;	   // on the ignore list: shown, never judged
+	bool at_least;	   // it was behind before the first sample: lag_us is a lower bound
 	int64_t lag_bytes; // current WAL position minus the replayed (inactive slot: restart) one
 	int64_t lag_us;	   // time since that position was passed here
 };
 
-// What was read at `sampled_at_us` (GetCurrentTimestamp()).  -1 = unknown, as all of a fresh one is.
+// What was read at `sampled_at_us` (GetCurrentTimestamp()).  -1 = unknown, as all of a fresh one
+// is.
 struct Readings {
 	int64_t sampled_at_us = 0;
 	int32_t n_replicas = -1; // more than max_replicas: those that lag most are kept
 	ReplicaReading replicas[max_replicas] = {};
-	int64_t horizon_age = unknown;		   // transactions since the oldest xmin
-	int32_t horizon_pid = 0;			   // backend that holds it, 0 = none or not a backend
-	char horizon_holder[name_length] = {}; // "backend 123", "slot x", "prepared transaction 4711", …
+	int64_t horizon_age = unknown; // transactions since the oldest xmin
+	int32_t horizon_pid = 0;	   // backend that holds it, 0 = none or not a backend
+	char horizon_holder[name_length] =
+		{}; // "backend 123", "slot x", "prepared transaction 4711", …
 	int64_t wal_bytes_per_second = unknown;
-	int64_t archive_backlog = unknown;	   // segments
-	int32_t checkpoint_requested = -1;	   // 1 while a requested checkpoint runs
-	int32_t active_backends = -1;		   // client backends in state active
+	int64_t archive_backlog = unknown; // segments
+	int32_t checkpoint_requested = -1; // 1 while a requested checkpoint runs
+	int32_t active_backends = -1;	   // client backends in state active
 	// per job, filled in by the worker itself
-	int32_t lock_waiters = -1;			   // sessions waiting for a lock that the worker holds
+	int32_t lock_waiters = -1; // sessions waiting for a lock that the worker holds
 	int64_t table_writes_per_second = unknown;
-	int32_t query_says_stop = -1;		   // the job's own query: 1 stop, 0 go
-	char query_error[96] = {};			   // why it is unknown
+	int32_t query_says_stop = -1; // the job's own query: 1 stop, 0 go
+	char query_error[96] = {};	  // why it is unknown
 };
 
 // Limits of one job: the server's settings, or stricter ones of the job. -1 = no limit.

@@ -36,8 +36,7 @@ struct Human {
 	char text[32];
 	Human(int64_t value, Unit unit)
 	{
-		switch (unit)
-		{
+		switch (unit) {
 			case Unit::microseconds:
 				duration(value);
 				return;
@@ -53,7 +52,7 @@ struct Human {
 		}
 	}
 
-  private:
+private:
 	void duration(int64_t us)
 	{
 		double s = static_cast<double>(us) / 1e6;
@@ -72,12 +71,12 @@ struct Human {
 		constexpr const char *names[] = {"bytes", "kB", "MB", "GB", "TB"};
 		double value = static_cast<double>(bytes);
 		int name = 0;
-		while (value >= 1024 && name < 4)
-		{
+		while (value >= 1024 && name < 4) {
 			value /= 1024;
 			name++;
 		}
-		bool whole = name == 0 || value >= 100 || value == static_cast<double>(static_cast<int64_t>(value));
+		bool whole =
+			name == 0 || value >= 100 || value == static_cast<double>(static_cast<int64_t>(value));
 		snprintf(text, sizeof(text), "%.*f %s%s", whole ? 0 : 1, value, names[name], per);
 	}
 };
@@ -98,8 +97,7 @@ struct LimitText {
 
 const char *kind_name(ReplicaKind kind)
 {
-	switch (kind)
-	{
+	switch (kind) {
 		case ReplicaKind::standby:
 			return "standby";
 		case ReplicaKind::subscriber:
@@ -198,42 +196,89 @@ struct Signal {
 	bool own; // read by the worker itself: not stale when the sampled ones are
 	Unit unit;
 	int64_t (*limit)(const Limits &);
-	int64_t (*value)(const Readings &);				// of the server; or
+	int64_t (*value)(const Readings &);				  // of the server; or
 	int64_t (*replica_value)(const ReplicaReading &); // of each replica
 	void (*say)(Text &, const Finding &, const Readings &, const ReplicaReading *);
 };
 
 constexpr Signal signals[] = {
-	{{"replica lag", "max_replica_lag"}, false, Unit::microseconds,
-	 [](const Limits &l) { return l.replica_lag_us; }, nullptr, lag_in_time, say_lag},
-	{{"replica lag in bytes", "max_replica_lag_bytes"}, false, Unit::bytes,
-	 [](const Limits &l) { return l.replica_lag_bytes; }, nullptr, lag_in_bytes, say_lag},
-	{{"inactive slot", "max_slot_retained"}, false, Unit::bytes,
-	 [](const Limits &l) { return l.slot_retained_bytes; }, nullptr, retained_bytes, say_retained},
-	{{"lock waiters", "max_lock_waiters"}, true, Unit::count,
+	{{"replica lag", "max_replica_lag"},
+	 false,
+	 Unit::microseconds,
+	 [](const Limits &l) { return l.replica_lag_us; },
+	 nullptr,
+	 lag_in_time,
+	 say_lag},
+	{{"replica lag in bytes", "max_replica_lag_bytes"},
+	 false,
+	 Unit::bytes,
+	 [](const Limits &l) { return l.replica_lag_bytes; },
+	 nullptr,
+	 lag_in_bytes,
+	 say_lag},
+	{{"inactive slot", "max_slot_retained"},
+	 false,
+	 Unit::bytes,
+	 [](const Limits &l) { return l.slot_retained_bytes; },
+	 nullptr,
+	 retained_bytes,
+	 say_retained},
+	{{"lock waiters", "max_lock_waiters"},
+	 true,
+	 Unit::count,
 	 [](const Limits &l) { return l.lock_waiters; },
-	 [](const Readings &r) -> int64_t { return r.lock_waiters; }, nullptr, say_waiters},
-	{{"horizon age", "max_horizon_age"}, false, Unit::count,
+	 [](const Readings &r) -> int64_t { return r.lock_waiters; },
+	 nullptr,
+	 say_waiters},
+	{{"horizon age", "max_horizon_age"},
+	 false,
+	 Unit::count,
 	 [](const Limits &l) { return l.horizon_age; },
-	 [](const Readings &r) { return r.horizon_age; }, nullptr, say_horizon},
-	{{"WAL rate", "max_wal_rate"}, false, Unit::bytes_per_second,
+	 [](const Readings &r) { return r.horizon_age; },
+	 nullptr,
+	 say_horizon},
+	{{"WAL rate", "max_wal_rate"},
+	 false,
+	 Unit::bytes_per_second,
 	 [](const Limits &l) { return l.wal_rate; },
-	 [](const Readings &r) { return r.wal_bytes_per_second; }, nullptr, say_wal},
-	{{"archive backlog", "max_archive_backlog"}, false, Unit::count,
+	 [](const Readings &r) { return r.wal_bytes_per_second; },
+	 nullptr,
+	 say_wal},
+	{{"archive backlog", "max_archive_backlog"},
+	 false,
+	 Unit::count,
 	 [](const Limits &l) { return l.archive_backlog; },
-	 [](const Readings &r) { return r.archive_backlog; }, nullptr, say_archive},
-	{{"checkpoint", "pause_for_checkpoints"}, false, Unit::count,
+	 [](const Readings &r) { return r.archive_backlog; },
+	 nullptr,
+	 say_archive},
+	{{"checkpoint", "pause_for_checkpoints"},
+	 false,
+	 Unit::count,
 	 [](const Limits &l) { return l.checkpoints ? 0 : no_limit; },
-	 [](const Readings &r) -> int64_t { return r.checkpoint_requested; }, nullptr, say_checkpoint},
-	{{"active backends", "max_active_backends"}, false, Unit::count,
+	 [](const Readings &r) -> int64_t { return r.checkpoint_requested; },
+	 nullptr,
+	 say_checkpoint},
+	{{"active backends", "max_active_backends"},
+	 false,
+	 Unit::count,
 	 [](const Limits &l) { return l.active_backends; },
-	 [](const Readings &r) -> int64_t { return r.active_backends; }, nullptr, say_active},
-	{{"table writes", "max_table_write_rate"}, true, Unit::count,
+	 [](const Readings &r) -> int64_t { return r.active_backends; },
+	 nullptr,
+	 say_active},
+	{{"table writes", "max_table_write_rate"},
+	 true,
+	 Unit::count,
 	 [](const Limits &l) { return l.table_write_rate; },
-	 [](const Readings &r) { return r.table_writes_per_second; }, nullptr, say_writes},
-	{{"throttle query", "throttle_query"}, true, Unit::count,
+	 [](const Readings &r) { return r.table_writes_per_second; },
+	 nullptr,
+	 say_writes},
+	{{"throttle query", "throttle_query"},
+	 true,
+	 Unit::count,
 	 [](const Limits &l) { return l.has_query ? 0 : no_limit; },
-	 [](const Readings &r) -> int64_t { return r.query_says_stop; }, nullptr, say_query},
+	 [](const Readings &r) -> int64_t { return r.query_says_stop; },
+	 nullptr,
+	 say_query},
 };
 constexpr int n_signals = static_cast<int>(sizeof(signals) / sizeof(signals[0]));
 static_assert(n_signals <= 32, "a bit of State::stopped each");
@@ -261,8 +306,7 @@ void remember(State &state, const char *replica, uint32_t bit)
 		i++;
 	if (i == max_replicas)
 		return;
-	if (i == state.n_replicas)
-	{
+	if (i == state.n_replicas) {
 		state.n_replicas++;
 		state.replicas[i].stopped = 0;
 		snprintf(state.replicas[i].name, name_length, "%s", replica);
@@ -300,7 +344,8 @@ struct Judgement {
 			write(verdict.reason, "%s is unknown: the last reading is %s old", signal.info.name,
 				  Human(age_us, Unit::microseconds).text);
 		else if (replica != nullptr && replica->at_least)
-			write(verdict.reason, "%s of %s \"%s\" is unknown: it was behind before measuring began",
+			write(verdict.reason,
+				  "%s of %s \"%s\" is unknown: it was behind before measuring began",
 				  signal.info.name, kind_name(replica->kind), replica->name);
 		else if (replica != nullptr)
 			write(verdict.reason, "%s of %s \"%s\" is unknown", signal.info.name,
@@ -311,7 +356,8 @@ struct Judgement {
 			write(verdict.reason, "%s is unknown", signal.info.name);
 	}
 
-	void stop_over(const Signal &signal, int64_t value, int64_t limit, const ReplicaReading *replica)
+	void stop_over(const Signal &signal, int64_t value, int64_t limit,
+				   const ReplicaReading *replica)
 	{
 		if (first(signal))
 			signal.say(verdict.reason, Finding{value, limit, signal.unit, value <= limit}, readings,
@@ -321,13 +367,10 @@ struct Judgement {
 	void judge_server(const Signal &signal, uint32_t bit, int64_t limit)
 	{
 		int64_t value = signal.value(readings);
-		if (value < 0)
-		{
+		if (value < 0) {
 			after.stopped |= before.stopped & bit; // half its limit still holds when it is back
 			stop_unknown(signal, nullptr);
-		}
-		else if (is_over(value, limit, (before.stopped & bit) != 0))
-		{
+		} else if (is_over(value, limit, (before.stopped & bit) != 0)) {
 			after.stopped |= bit;
 			stop_over(signal, value, limit, nullptr);
 		}
@@ -356,12 +399,10 @@ struct Judgement {
 		if (limit == no_limit)
 			return;
 		bool missing = signal.replica_value != nullptr && readings.n_replicas < 0;
-		if ((!signal.own && stale()) || missing)
-		{
+		if ((!signal.own && stale()) || missing) {
 			keep(bit);
 			stop_unknown(signal, nullptr);
-		}
-		else if (signal.replica_value == nullptr)
+		} else if (signal.replica_value == nullptr)
 			judge_server(signal, bit, limit);
 		else
 			for (int i = 0; i < readings.n_replicas; i++)
@@ -381,8 +422,8 @@ struct Judgement {
 
 Verdict judge(const Readings &readings, const Limits &limits, State &state, int64_t now_us)
 {
-	Judgement judgement{readings, limits, state, {}, {false, nullptr, {}},
-						now_us - readings.sampled_at_us};
+	Judgement judgement{
+		readings, limits, state, {}, {false, nullptr, {}}, now_us - readings.sampled_at_us};
 	for (int i = 0; i < n_signals; i++)
 		judgement.judge_signal(signals[i], 1u << i);
 	state = judgement.after;

@@ -13,13 +13,11 @@ void thin_out(WalMarks &marks, int64_t now_us)
 {
 	int least = 1;
 	double least_gap = 0;
-	for (int i = 1; i < marks.n - WalMarks::exact; i++)
-	{
+	for (int i = 1; i < marks.n - WalMarks::exact; i++) {
 		const WalMarks::Mark *mark = &marks.marks[i];
 		double age = static_cast<double>(std::max<int64_t>(now_us - mark->at_us, 1));
 		double gap = static_cast<double>(mark[1].at_us - mark[-1].at_us) / age;
-		if (i == 1 || gap < least_gap)
-		{
+		if (i == 1 || gap < least_gap) {
 			least = i;
 			least_gap = gap;
 		}
