@@ -35,12 +35,12 @@ check_boundary() {
 # Pure files include pg/pure.hpp, last; nothing else in them reaches the server.
 check_pure() {
 	local file status=0
-	while IFS= read -r file; do
+	for file in $(grep -rl '^#include "pg/pure.hpp"' "$source/src" --include='*.cpp'); do
 		[ "$(grep '^#include' "$file" | tail -n 1)" = '#include "pg/pure.hpp"' ] || {
 			echo "$file: pg/pure.hpp is not the last include"
 			status=1
 		}
-	done < <(grep -rl '^#include "pg/pure.hpp"' "$source/src" --include='*.cpp')
+	done
 	return $status
 }
 

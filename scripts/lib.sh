@@ -54,8 +54,9 @@ apt_install() {
 # says no; it says so for the time of the installation only.
 install_packages() {
 	local missing conf=/etc/postgresql-common/createcluster.conf
-	mapfile -t missing < <(missing_packages "$@")
-	[ ${#missing[@]} -gt 0 ] || return 0
+	missing=$(missing_packages "$@")
+	[ -n "$missing" ] || return 0
+	mapfile -t missing <<<"$missing"
 	say "installing: ${missing[*]}"
 	as_root apt-get -qq -o Acquire::Check-Valid-Until=false update >&2 || true
 	[ -z "$(missing_packages postgresql-common)" ] || apt_install postgresql-common
@@ -72,11 +73,11 @@ install_packages() {
 # Stops the servers whose data is under a folder: by the pid in postmaster.pid, never by name.
 stop_servers_under() {
 	local file pid
-	while IFS= read -r file; do
+	find "$1" -name postmaster.pid 2>/dev/null | while IFS= read -r file; do
 		pid=$(head -n 1 "$file" 2>/dev/null) || continue
 		[ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(dirname "$file")" ] || continue
 		kill -QUIT "$pid" 2>/dev/null || true
-	done < <(find "$1" -name postmaster.pid 2>/dev/null)
+	done
 }
 
 remove_workspace() {
