@@ -6,6 +6,7 @@
 extern "C" {
 #include "access/tableam.h"
 #include "catalog/index.h"
+#include "executor/executor.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
@@ -92,6 +93,16 @@ inline Query *mutate_query(Query *query, Mutator mutator, void *context)
 	return query_tree_mutator(query, mutator, context, 0);
 #else
 	return query_tree_mutator(query, untyped(mutator), context, 0);
+#endif
+}
+
+// Runs a started query to its end; ExecutorRun() lost an argument in 18.
+inline void run_to_end(QueryDesc *query)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, 0);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0, true);
 #endif
 }
 

@@ -93,11 +93,6 @@ void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns)
 	begin(writer.indexes, writer.result, writer.estate, columns.changed_set);
 }
 
-HeapTuple form_version(DirectWriter &writer, const RowCandidate &row)
-{
-	return heap_form_tuple(RelationGetDescr(writer.leaf), row.values, row.nulls);
-}
-
 Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version)
 {
 	TM_FailureData failure;

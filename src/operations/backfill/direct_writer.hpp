@@ -28,8 +28,7 @@ struct DirectWriter {
 };
 
 void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns);
-// Forms the version of `row` that is to be written; freed by update_row().
-HeapTuple form_version(DirectWriter &writer, const RowCandidate &row);
+// Frees `version`.
 Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version);
 Written erase_row(DirectWriter &writer, const ItemPointerData &tid);
 // Inserts the index entries that are due.

@@ -70,17 +70,48 @@ struct Visit {
 	Page content;
 	Size to_free; // moving rows out is all right until so many bytes are freed
 	Size freed;
+	Size promised; // room of rows that are queued for the executor
 	int rows;
 };
+
+// The room that is there for the next version of a row; queued ones take theirs later.
+bool has_room(const Visit &visit, Size length)
+{
+	return PageGetHeapFreeSpace(visit.content) >= visit.promised + length;
+}
+
+void write_row(Batch &batch, Visit &visit, const ItemPointerData &tid, HeapTuple version,
+			   Size length)
+{
+	if (batch.direct) {
+		count(batch, update_row(batch.writer, tid, version), tid);
+		return;
+	}
+	heap_freetuple(version);
+	if (!queue_row(batch.executor, tid))
+		note_skipped(batch, tid);
+	else if (has_room(visit, length))
+		visit.promised += length + sizeof(ItemIdData);
+}
+
+void erase(Batch &batch, const ItemPointerData &tid)
+{
+	if (batch.direct)
+		count(batch, erase_row(batch.writer, tid), tid);
+	else if (!queue_row(batch.executor, tid))
+		note_skipped(batch, tid);
+}
 
 // True when the row is done with, false when it is left for a later visit.
 bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 {
 	BatchTotals &totals = batch.result.totals;
 
+	if (!batch.direct && is_full(batch.executor))
+		return false;
 	if (batch.definition.action == RowAction::erase) {
 		totals.rows_matched++;
-		count(batch, erase_row(batch.writer, row.tid), row.tid);
+		erase(batch, row.tid);
 		return true;
 	}
 	if (row.still_matches) {
@@ -88,15 +119,14 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		note_unmatched(batch, row.tid);
 		return true;
 	}
-	HeapTuple version = form_version(batch.writer, row);
+	HeapTuple version = heap_form_tuple(RelationGetDescr(batch.leaf), row.values, row.nulls);
 	Size length = stored_length(version);
-	if (batch.fill && visit.freed >= visit.to_free &&
-		PageGetHeapFreeSpace(visit.content) < length) {
+	if (batch.fill && visit.freed >= visit.to_free && !has_room(visit, length)) {
 		heap_freetuple(version);
 		return false;
 	}
 	totals.rows_matched++;
-	count(batch, update_row(batch.writer, row.tid, version), row.tid);
+	write_row(batch, visit, row.tid, version, length);
 	visit.freed += length;
 	return true;
 }
@@ -105,11 +135,28 @@ bool is_late(const Batch &batch) { return batch.clock.elapsed_us() >= 2 * batch.
 
 } // namespace
 
+void flush_rows(Batch &batch)
+{
+	SliceRunner &runner = batch.runner;
+	int rows = batch.executor.n_queued;
+
+	if (batch.direct || rows == 0)
+		return;
+	int64 before = batch.clock.elapsed_us();
+	Flushed flushed = flush(batch.executor);
+	batch.result.totals.rows_written += flushed.written;
+	batch.result.totals.rows_hot += flushed.hot;
+	batch.result.totals.rows_kept += flushed.kept;
+	double each = static_cast<double>(batch.clock.elapsed_us() - before) / rows;
+	runner.us_per_executor_row =
+		runner.us_per_executor_row == 0 ? each : 0.8 * runner.us_per_executor_row + 0.2 * each;
+}
+
 bool visit_page(Batch &batch, OpenPage &page)
 {
 	SliceRunner &runner = batch.runner;
 	Buffer buffer = ReadBuffer(batch.leaf, page.block);
-	Visit visit = {BufferGetPage(buffer), bytes_to_free(page), 0, 0};
+	Visit visit = {BufferGetPage(buffer), bytes_to_free(page), 0, 0, 0};
 	RowCandidate row;
 	bool finished = true;
 

@@ -270,6 +270,44 @@ Query *new_row_level(const Analysis &a, Query *scan, Node *predicate)
 	return query;
 }
 
+// ---- the statement that writes
+
+Node *tid_is_any_of_parameter(const Analysis &a)
+{
+	ScalarArrayOpExpr *clause = makeNode(ScalarArrayOpExpr);
+	Param *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = 1;
+	param->paramtype = TIDARRAYOID;
+	param->paramtypmod = -1;
+	param->location = -1;
+	clause->opno = TIDEqualOperator;
+	clause->opfuncid = get_opcode(TIDEqualOperator);
+	clause->useOr = true;
+	clause->args = list_make2(ctid_var(a), param);
+	clause->location = -1;
+	return reinterpret_cast<Node *>(clause);
+}
+
+// RETURNING ctid, (predicate) IS TRUE: of an UPDATE both are those of the new version.
+List *returning(const Analysis &a, Node *predicate)
+{
+	BooleanTest *matches = makeNode(BooleanTest);
+	Expr *again = reinterpret_cast<Expr *>(matches);
+
+	matches->arg = static_cast<Expr *>(copyObjectImpl(predicate));
+	matches->booltesttype = IS_TRUE;
+	matches->location = -1;
+	if (a.definition.action == RowAction::erase)
+		again = reinterpret_cast<Expr *>(makeBoolConst(false, false));
+	return list_make2(
+		makeTargetEntry(reinterpret_cast<Expr *>(ctid_var(a)), 1, pstrdup("ctid"), false),
+		makeTargetEntry(again, 2, pstrdup("matches"), false));
+}
+
+// ---- texts
+
 bool is_bare_select(const SelectStmt *select)
 {
 	return select->distinctClause == NIL && select->intoClause == nullptr &&
@@ -306,24 +344,62 @@ Node *parse_single_expression(const char *text)
 	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("not a single expression: %s", text)));
 }
 
-Query *analyse_row_query(const Definition &definition, const LeafColumns &columns, Relation leaf)
+namespace {
+
+Analysis begin_analysis(const Definition &definition, const LeafColumns &columns, Relation leaf)
 {
 	ParseState *pstate = make_parsestate(nullptr);
-	ParseNamespaceItem *item = addRangeTableEntryForRelation(
-		pstate, leaf, RowExclusiveLock, static_cast<Alias *>(copyObjectImpl(columns.alias)), false,
-		true);
-	Analysis a = {definition, columns, leaf, pstate, static_cast<Index>(item->p_rtindex)};
-	bool erase = definition.action == RowAction::erase;
+	Alias *alias = static_cast<Alias *>(copyObjectImpl(columns.alias));
+	ParseNamespaceItem *item =
+		addRangeTableEntryForRelation(pstate, leaf, RowExclusiveLock, alias, false, true);
 
 	addNSItemToQuery(pstate, item, true, true, true);
-	pg::require_permission(pstate, item->p_rte, erase ? ACL_DELETE : ACL_UPDATE,
+	pg::require_permission(pstate, item->p_rte,
+						   definition.action == RowAction::erase ? ACL_DELETE : ACL_UPDATE,
 						   columns.assigned_set);
+	return {definition, columns, leaf, pstate, static_cast<Index>(item->p_rtindex)};
+}
+
+} // namespace
+
+Query *analyse_row_query(const Definition &definition, const LeafColumns &columns, Relation leaf)
+{
+	Analysis a = begin_analysis(definition, columns, leaf);
 	Node *predicate = analyse_predicate(a);
 	Query *query = scan_level(a, predicate);
-	pg::take_range_table(query, pstate);
-	if (!erase)
+
+	pg::take_range_table(query, a.pstate);
+	if (definition.action == RowAction::update)
 		query = new_row_level(a, query, static_cast<Node *>(copyObjectImpl(predicate)));
-	free_parsestate(pstate);
+	free_parsestate(a.pstate);
+	return query;
+}
+
+Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf)
+{
+	Analysis a = begin_analysis(definition, columns, leaf);
+	Query *query = makeNode(Query);
+	Node *predicate = analyse_predicate(a);
+
+	query->commandType = definition.action == RowAction::erase ? CMD_DELETE : CMD_UPDATE;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->resultRelation = a.target;
+	for (int i = 0; i < definition.n_assignments; i++) {
+		AttrNumber attno = columns.assigned[i];
+		const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(leaf), attno - 1);
+		Expr *value = reinterpret_cast<Expr *>(analyse_new_value(a, i));
+		query->targetList =
+			lappend(query->targetList,
+					makeTargetEntry(value, attno, pstrdup(NameStr(att->attname)), false));
+	}
+	query->returningList = returning(a, predicate);
+	List *quals = list_make2(tid_is_any_of_parameter(a), predicate);
+	query->jointree = makeFromExpr(a.pstate->p_joinlist,
+								   reinterpret_cast<Node *>(makeBoolExpr(AND_EXPR, quals, -1)));
+	query->hasSubLinks = a.pstate->p_hasSubLinks;
+	pg::take_range_table(query, a.pstate);
+	free_parsestate(a.pstate);
 	return query;
 }
 

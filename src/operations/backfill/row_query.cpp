@@ -106,25 +106,34 @@ void refuse_row_security(Relation leaf)
 }
 
 // The stored texts are resolved under an empty search_path and must be read under one.
-void plan(RowQuery &query, const Definition &definition, Relation leaf)
+template <class F> PlannedStmt *plan_in(MemoryContext context, F &&analyse)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int level = NewGUCNestLevel();
 
-	refuse_row_security(leaf);
 	(void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							GUC_ACTION_SAVE, true, 0, false);
-	query.plan = nullptr;
+	PlannedStmt *planned = plan_row_query(analyse());
+	MemoryContextSwitchTo(context);
+	planned = static_cast<PlannedStmt *>(copyObjectImpl(planned));
+	MemoryContextSwitchTo(caller);
+	AtEOXact_GUC(true, level);
+	return planned;
+}
+
+void plan(RowQuery &query, const Definition &definition, Relation leaf)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	refuse_row_security(leaf);
+	query.plan = query.write_plan = nullptr;
 	MemoryContextReset(query.context);
 	MemoryContextSwitchTo(query.context);
 	query.columns = map_columns(definition, leaf);
 	MemoryContextSwitchTo(caller);
 	query.planned_at = catalog_changes();
-	PlannedStmt *planned = plan_row_query(analyse_row_query(definition, query.columns, leaf));
-	MemoryContextSwitchTo(query.context);
-	query.plan = static_cast<PlannedStmt *>(copyObjectImpl(planned));
-	MemoryContextSwitchTo(caller);
-	AtEOXact_GUC(true, level);
+	query.plan =
+		plan_in(query.context, [&] { return analyse_row_query(definition, query.columns, leaf); });
 }
 
 // As AcquireExecutorLocks of plancache.c.
@@ -165,8 +174,17 @@ void prepare(RowQuery &query, MemoryContext parent, const Definition &definition
 		query.context = AllocSetContextCreate(parent, "backfill plan", ALLOCSET_DEFAULT_SIZES);
 	if (query.plan != nullptr)
 		lock_relations(query.plan);
+	if (query.write_plan != nullptr)
+		lock_relations(query.write_plan);
 	if (query.plan == nullptr || query.planned_at != catalog_changes())
 		plan(query, definition, leaf);
+}
+
+void prepare_write(RowQuery &query, const Definition &definition, Relation leaf)
+{
+	if (query.write_plan == nullptr)
+		query.write_plan = plan_in(
+			query.context, [&] { return analyse_write_query(definition, query.columns, leaf); });
 }
 
 void start(RowQuery &query)

@@ -17,8 +17,9 @@ extern "C" {
 namespace safe_migrate::operations::backfill {
 
 struct RowQuery {
-	MemoryContext context; // plan and column map; child of the runner's, reset to plan again
-	PlannedStmt *plan;	   // nullptr: not planned yet
+	MemoryContext context;	 // plan and column map; child of the runner's, reset to plan again
+	PlannedStmt *plan;		 // nullptr: not planned yet
+	PlannedStmt *write_plan; // of the statement that writes by row id; planned when first needed
 	LeafColumns columns;
 	uint64 planned_at; // catalog_changes() when planned
 
@@ -41,6 +42,8 @@ uint64 catalog_changes();
 
 // Plans if need be; locks the relations of sub-selects. The leaf is open and locked.
 void prepare(RowQuery &query, MemoryContext parent, const Definition &definition, Relation leaf);
+// Plans the UPDATE or DELETE by row id; after prepare().
+void prepare_write(RowQuery &query, const Definition &definition, Relation leaf);
 // Starts the executor on the active snapshot: checks permissions.
 void start(RowQuery &query);
 // Looks at the rows of `block` with offsets first … last, both included, from now on.

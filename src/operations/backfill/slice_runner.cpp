@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "storage/bufmgr.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
@@ -58,9 +59,9 @@ bool take_page(Batch &batch, BlockNumber end, GlobalVisState *horizon, OpenPage 
 	return true;
 }
 
+// A page whose rows were written is looked at again when nobody sees their old versions.
 void work(Batch &batch, BlockNumber end)
 {
-	SliceRunner &runner = batch.runner;
 	GlobalVisState *horizon = GlobalVisTestFor(batch.leaf);
 	OpenPage page;
 
@@ -68,13 +69,15 @@ void work(Batch &batch, BlockNumber end)
 		CHECK_FOR_INTERRUPTS();
 		if (page.block >= end) // truncated by a vacuum
 			continue;
-		int64 written = batch.result.totals.rows_written;
-		if (visit_page(batch, page))
-			continue;
-		if (batch.result.totals.rows_written > written)
-			page.xid = GetTopTransactionId();
-		runner.window.push(page);
+		if (!visit_page(batch, page)) {
+			if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+				page.xid = GetTopTransactionIdIfAny();
+			batch.runner.window.push(page);
+		}
+		if (!batch.direct && is_full(batch.executor))
+			flush_rows(batch);
 	}
+	flush_rows(batch);
 }
 
 void flush_indexes(Batch &batch)
@@ -109,32 +112,67 @@ void conclude(Batch &batch, BlockNumber end)
 	runner.batch_cursor = result.cursor;
 }
 
+// What statements of the batch may wait for is bounded, and who asked for it may have
+// triggers not fire (the role's right to set that is checked here each time).
+void set_limits(const Batch &batch, const BatchLimits &limits)
+{
+	char timeout[32];
+
+	snprintf(timeout, sizeof(timeout), "%d", limits.lock_timeout_ms);
+	(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							true, 0, false);
+	if (!batch.definition.fire_triggers)
+		(void)set_config_option("session_replication_role", "replica",
+								superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+								GUC_ACTION_SAVE, true, 0, false);
+}
+
+void write_by_executor(Batch &batch, const BatchLimits &limits, BlockNumber end)
+{
+	SliceRunner &runner = batch.runner;
+	int level = NewGUCNestLevel();
+
+	set_limits(batch, limits);
+	prepare_write(runner.query, batch.definition, batch.leaf);
+	begin(batch.executor, batch.leaf, runner.query, batch.definition.action == RowAction::erase);
+	work(batch, end);
+	finish(batch.executor);
+	AtEOXact_GUC(true, level);
+}
+
+void write_directly(Batch &batch, BlockNumber end)
+{
+	begin(batch.writer, batch.leaf, batch.runner.query.columns);
+	work(batch, end);
+	flush_indexes(batch);
+	finish(batch.writer);
+}
+
 void run(Batch &batch, const BatchLimits &limits)
 {
 	SliceRunner &runner = batch.runner;
 	BlockNumber end = Min(runner.end_block, RelationGetNumberOfBlocks(batch.leaf));
 
 	prepare(runner.query, runner.context, batch.definition, batch.leaf);
-	if (!can_write_directly(batch.definition, runner.query.columns, batch.leaf))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("backfill of a table with triggers is not there yet")));
+	batch.direct = can_write_directly(batch.definition, runner.query.columns, batch.leaf);
 	batch.fill = limits.page_filling && batch.definition.action == RowAction::update &&
 				 hot_is_possible(runner.query.columns, batch.leaf);
 	start(runner.query);
-	begin(batch.writer, batch.leaf, runner.query.columns);
-	work(batch, end);
-	flush_indexes(batch);
-	finish(batch.writer);
+	if (batch.direct)
+		write_directly(batch, end);
+	else
+		write_by_executor(batch, limits, end);
 	finish(runner.query);
 	conclude(batch, end);
 }
 
 } // namespace
 
-// Index entries are inserted at the end: their time counts from the row on.
+// What is put off to the end counts from the row on.
 bool is_due(const Batch &batch)
 {
-	double owed = batch.writer.indexes.pending * batch.runner.us_per_index_entry;
+	double owed = batch.direct ? batch.writer.indexes.pending * batch.runner.us_per_index_entry
+							   : batch.executor.n_queued * batch.runner.us_per_executor_row;
 
 	return batch.clock.elapsed_us() + owed >= batch.clock.target_us;
 }
@@ -159,7 +197,7 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 
 BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 {
-	Batch batch = {*runner, nullptr, *runner->definition, {}, {}, {}, false};
+	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, false};
 
 	batch.clock.start(limits.target_us);
 	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);

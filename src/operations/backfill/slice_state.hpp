@@ -2,6 +2,7 @@
 #pragma once
 #include "operations/backfill/batch_clock.hpp"
 #include "operations/backfill/direct_writer.hpp"
+#include "operations/backfill/executor_writer.hpp"
 #include "operations/backfill/page_window.hpp"
 #include "operations/backfill/row_query.hpp"
 #include "operations/backfill/slice_runner.hpp"
@@ -22,7 +23,8 @@ public:
 	BlockNumber next_block;		  // the first one never visited
 	BlockNumber committed_cursor; // all before it is finished, for good
 	BlockNumber batch_cursor;	  // the same once the batch commits
-	double us_per_index_entry;	  // moving average, to leave time for flush()
+	double us_per_index_entry;	  // moving averages, to leave time for what is put off
+	double us_per_executor_row;
 	bool unmatched_reported;
 };
 
@@ -31,7 +33,9 @@ struct Batch {
 	SliceRunner &runner;
 	Relation leaf;
 	Definition const &definition;
+	bool direct; // which of the two writers is at work
 	DirectWriter writer;
+	ExecutorWriter executor;
 	BatchClock clock;
 	BatchResult result;
 	bool fill; // page filling: leave rows for a later visit when the page is full
@@ -40,6 +44,8 @@ struct Batch {
 // Visits a page from `page.next` on. Returns true when nothing is left to do there;
 // otherwise page.next is the row to go on with.
 bool visit_page(Batch &batch, OpenPage &page);
+// Writes the rows that were put off for the executor.
+void flush_rows(Batch &batch);
 // Time to bring the batch to its end?
 bool is_due(const Batch &batch);
 

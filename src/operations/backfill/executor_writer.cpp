@@ -1,0 +1,215 @@
+// Rows through the server's executor: everything that an ordinary UPDATE would set off
+// happens.
+#include "operations/backfill/executor_writer.hpp"
+#include "pg/compat_executor.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "storage/bufmgr.h"
+#include "tcop/dest.h"
+#include "utils/array.h"
+#include "utils/snapmgr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+namespace {
+
+constexpr int max_rows = 256; // of one statement
+constexpr int first_rows = 16;
+
+// ---- what RETURNING ctid, (predicate) IS TRUE brings
+
+struct Receiver {
+	DestReceiver interface;
+	ExecutorWriter *writer;
+};
+
+void complain_of_match(const ExecutorWriter &writer, const ItemPointerData &tid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("row (%u,%u) of table \"%s\" matches the predicate again after it was written",
+					ItemPointerGetBlockNumber(&tid), ItemPointerGetOffsetNumber(&tid),
+					RelationGetRelationName(writer.leaf)),
+			 errdetail("A trigger changed the row after the new values were assigned."),
+			 errhint("Choose a predicate that the trigger does not make true again.")));
+}
+
+bool receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	ExecutorWriter *writer = reinterpret_cast<Receiver *>(self)->writer;
+
+	slot_getallattrs(slot);
+	ItemPointerData tid = *reinterpret_cast<ItemPointer>(DatumGetPointer(slot->tts_values[0]));
+	if (DatumGetBool(slot->tts_values[1]))
+		complain_of_match(*writer, tid);
+	writer->written[writer->n_written++] = tid;
+	return true;
+}
+
+void receiver_startup(DestReceiver *, int, TupleDesc) {}
+
+void receiver_done(DestReceiver *) {}
+
+Receiver make_receiver(ExecutorWriter &writer)
+{
+	return {{receive, receiver_startup, receiver_done, receiver_done, DestNone}, &writer};
+}
+
+// ---- running the statement
+
+ParamListInfo row_ids(const ExecutorWriter &writer)
+{
+	Datum *ids = static_cast<Datum *>(palloc(sizeof(Datum) * writer.n_queued));
+	ParamListInfo params = makeParamList(1);
+
+	for (int i = 0; i < writer.n_queued; i++)
+		ids[i] = PointerGetDatum(&writer.queued[i]);
+	ArrayType *array = construct_array(ids, writer.n_queued, TIDOID, sizeof(ItemPointerData), false,
+									   TYPALIGN_SHORT);
+	params->params[0].value = PointerGetDatum(array);
+	params->params[0].isnull = false;
+	params->params[0].pflags = PARAM_FLAG_CONST;
+	params->params[0].ptype = TIDARRAYOID;
+	return params;
+}
+
+void run_statement(ExecutorWriter &writer)
+{
+	Receiver receiver = make_receiver(writer);
+	QueryDesc *statement =
+		CreateQueryDesc(writer.query->write_plan, "row change", GetActiveSnapshot(),
+						InvalidSnapshot, &receiver.interface, row_ids(writer), nullptr, 0);
+
+	ExecutorStart(statement, 0);
+	pg::run_to_end(statement);
+	ExecutorFinish(statement);
+	ExecutorEnd(statement);
+	FreeQueryDesc(statement);
+}
+
+bool is_heap_only(Relation leaf, const ItemPointerData &tid)
+{
+	Buffer buffer = ReadBuffer(leaf, ItemPointerGetBlockNumber(&tid));
+	bool result = false;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	Page page = BufferGetPage(buffer);
+	OffsetNumber offset = ItemPointerGetOffsetNumber(&tid);
+	if (offset <= PageGetMaxOffsetNumber(page)) {
+		ItemId item = PageGetItemId(page, offset);
+		if (ItemIdIsNormal(item)) {
+			auto *tuple = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
+			result = HeapTupleHeaderIsHeapOnly(tuple);
+		}
+	}
+	UnlockReleaseBuffer(buffer);
+	return result;
+}
+
+// AFTER triggers have run: does the last version of any row written match again?
+void look_again(ExecutorWriter &writer)
+{
+	RowQuery query = *writer.query;
+	RowCandidate row;
+
+	CommandCounterIncrement();
+	UpdateActiveSnapshotCommandId();
+	start(query);
+	TableScanDesc scan = table_beginscan_tid(writer.leaf, GetActiveSnapshot());
+	for (int i = 0; i < writer.n_written; i++) {
+		ItemPointerData tid = writer.written[i];
+		table_tuple_get_latest_tid(scan, &tid);
+		OffsetNumber offset = ItemPointerGetOffsetNumber(&tid);
+		scan_page(query, ItemPointerGetBlockNumber(&tid), offset, offset);
+		if (next_row(query, &row))
+			complain_of_match(writer, tid);
+	}
+	table_endscan(scan);
+	finish(query);
+}
+
+bool has_after_triggers(Relation leaf)
+{
+	if (leaf->trigdesc == nullptr)
+		return false;
+	for (int i = 0; i < leaf->trigdesc->numtriggers; i++) {
+		const Trigger &trigger = leaf->trigdesc->triggers[i];
+		if (!trigger.tgisinternal && TRIGGER_FOR_AFTER(trigger.tgtype) &&
+			TRIGGER_FOR_UPDATE(trigger.tgtype) && trigger.tgenabled != TRIGGER_DISABLED)
+			return true;
+	}
+	return false;
+}
+
+} // namespace
+
+void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase)
+{
+	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
+
+	writer = {};
+	writer.leaf = leaf;
+	writer.query = &query;
+	writer.erase = erase;
+	writer.lock_slot = table_slot_create(leaf, nullptr);
+	writer.lock_mode = erase || bms_overlap(key_columns, query.columns.changed_set)
+						   ? LockTupleExclusive
+						   : LockTupleNoKeyExclusive;
+	writer.look_again = !erase && has_after_triggers(leaf);
+	writer.queued = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
+	writer.written = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
+	writer.limit = first_rows;
+}
+
+bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid)
+{
+	TM_FailureData failure;
+	ItemPointerData copy = tid;
+	TM_Result result =
+		table_tuple_lock(writer.leaf, &copy, GetActiveSnapshot(), writer.lock_slot,
+						 GetCurrentCommandId(true), writer.lock_mode, LockWaitSkip, 0, &failure);
+
+	ExecClearTuple(writer.lock_slot);
+	if (result != TM_Ok)
+		return false;
+	writer.queued[writer.n_queued++] = tid;
+	return true;
+}
+
+bool is_full(const ExecutorWriter &writer) { return writer.n_queued >= writer.limit; }
+
+Flushed flush(ExecutorWriter &writer)
+{
+	Flushed flushed = {};
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "row change", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
+	writer.n_written = 0;
+	run_statement(writer);
+	if (writer.look_again)
+		look_again(writer);
+	PopActiveSnapshot();
+	flushed.written = writer.n_written;
+	flushed.kept = writer.n_queued - writer.n_written;
+	for (int i = 0; i < writer.n_written && !writer.erase; i++)
+		flushed.hot += is_heap_only(writer.leaf, writer.written[i]);
+	writer.n_queued = 0;
+	writer.limit = Min(2 * writer.limit, max_rows);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return flushed;
+}
+
+void finish(ExecutorWriter &writer) { ExecDropSingleTupleTableSlot(writer.lock_slot); }
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,42 @@
+// Writes rows through the server's executor, for tables where triggers, deferrable or
+// exclusion constraints have a say.  Rows are locked without waiting when they are queued
+// and written a few pages at a time by one planned UPDATE (or DELETE) by row id.
+#pragma once
+#include "operations/backfill/row_query.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/tableam.h"
+#include "storage/itemptr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+struct ExecutorWriter {
+	Relation leaf;
+	RowQuery *query;
+	bool erase;
+	TupleTableSlot *lock_slot;
+	LockTupleMode lock_mode;
+	bool look_again;		 // AFTER triggers may change what was written
+	ItemPointerData *queued; // locked, to be written
+	int n_queued;
+	ItemPointerData *written; // of one flush: the new versions' places
+	int n_written;
+	int limit; // rows in one statement; doubles from flush to flush
+};
+
+struct Flushed {
+	int64 written, hot, kept;
+};
+
+void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase);
+// Locks the row and queues it; false when somebody else holds or has changed it.
+bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid);
+bool is_full(const ExecutorWriter &writer);
+// Writes what is queued. Errors: whatever triggers and constraints raise; 27000 when a
+// trigger made a written row match the predicate again.
+Flushed flush(ExecutorWriter &writer);
+void finish(ExecutorWriter &writer);
+
+} // namespace safe_migrate::operations::backfill
