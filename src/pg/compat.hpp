@@ -7,6 +7,15 @@ extern "C" {
 #include "pgstat.h"
 #include "replication/slot.h"
 #include "utils/backend_status.h"
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "postmaster/bgworker.h"
+#include "storage/lock.h"
+#include "tcop/pquery.h"
+#include "utils/acl.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::pg {
@@ -49,6 +58,76 @@ inline CheckpointCounters checkpoint_counters()
 #else
 	return {stats->timed_checkpoints, stats->requested_checkpoints};
 #endif
+}
+
+inline bool lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(tag, mode, false);
+#else
+	return LockHeldByMe(tag, mode);
+#endif
+}
+
+// To the end, as a top-level statement of its own.
+inline void portal_run(Portal portal, DestReceiver *dest, QueryCompletion *completion)
+{
+#if PG_VERSION_NUM >= 180000
+	(void)PortalRun(portal, FETCH_ALL, true, dest, dest, completion);
+#else
+	(void)PortalRun(portal, FETCH_ALL, true, true, dest, dest, completion);
+#endif
+}
+
+// A database that a DROP DATABASE left half done.
+inline bool database_is_invalid(Form_pg_database form) { return database_is_invalid_form(form); }
+
+// Background workers can connect as roles that may not log in.
+#if PG_VERSION_NUM >= 170000
+inline constexpr bool can_bypass_login_check = true;
+#else
+inline constexpr bool can_bypass_login_check = false;
+#endif
+
+inline void connect_worker(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 170000
+	BackgroundWorkerInitializeConnectionByOid(database, role, BGWORKER_BYPASS_ROLELOGINCHECK);
+#else
+	BackgroundWorkerInitializeConnectionByOid(database, role, 0);
+#endif
+}
+
+// The number of the relation's main file, which changes when it is rewritten.
+inline Oid relfilenumber_of(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	return rel->rd_locator.relNumber;
+#else
+	return rel->rd_node.relNode;
+#endif
+}
+
+inline bool owns_database(Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+// The current user may drop, rename, move (or, as a template, copy) that database.
+inline bool may_free_database(Oid database, bool as_template)
+{
+	if (owns_database(database))
+		return true;
+	HeapTuple role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(role))
+		return false;
+	bool may_create = reinterpret_cast<Form_pg_authid>(GETSTRUCT(role))->rolcreatedb;
+	ReleaseSysCache(role);
+	return as_template && may_create;
 }
 
 } // namespace safe_migrate::pg

@@ -1,0 +1,31 @@
+// The xmin horizon, and who holds a row: see horizon.hpp.
+#include "pg/horizon.hpp"
+
+extern "C" {
+#include "access/subtrans.h"
+#include "access/xact.h"
+#include "storage/procarray.h"
+}
+
+namespace safe_migrate::pg {
+
+bool is_past_horizon(TransactionId xid)
+{
+	return TransactionIdPrecedes(xid, GetOldestNonRemovableTransactionId(nullptr));
+}
+
+char *describe_lock_holder(const ItemPointerData *tid, TransactionId xid)
+{
+	char *where = psprintf("(%u,%u)", ItemPointerGetBlockNumberNoCheck(tid),
+						   ItemPointerGetOffsetNumberNoCheck(tid));
+	if (!TransactionIdIsNormal(xid))
+		return where;
+	int pid = 0;
+	if (TransactionIdIsInProgress(xid))
+		pid = BackendXidGetPid(SubTransGetTopmostTransaction(xid));
+	if (pid == 0)
+		return psprintf("ctid %s, by transaction %u", where, xid);
+	return psprintf("ctid %s, by pid %d (transaction %u)", where, pid, xid);
+}
+
+} // namespace safe_migrate::pg
