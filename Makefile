@@ -10,7 +10,7 @@ SOURCES = $(sort $(shell find src -name '*.cpp'))
 OBJS = $(SOURCES:.cpp=.o)
 OWN_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Werror -Wno-register -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers -Wno-unknown-warning-option -Wno-ignored-attributes \
-	-fvisibility=hidden
+	-Wno-volatile -Wno-deprecated-volatile -fvisibility=hidden
 
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CXXFLAGS = $(OWN_CXXFLAGS) -MMD -MP

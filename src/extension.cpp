@@ -1,5 +1,12 @@
 // Where the server enters: settings, hooks, launcher.  Reads as a table of contents.
 #include "pg/postgres.hpp"
+
+#include "jobs/at_commit.hpp"
+#include "jobs/database_lifecycle.hpp"
+#include "jobs/operation.hpp"
+#include "jobs/processes.hpp"
+#include "jobs/shared.hpp"
+#include "operations/registry.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -9,5 +16,15 @@ PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void)
 {
-	safe_migrate::define_settings();
+	using namespace safe_migrate;
+
+	define_settings();
+	operations::register_all();
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return; // functions say what is missing
+
+	jobs::install_shared_memory();
+	jobs::install_at_commit();
+	jobs::install_database_lifecycle();
+	jobs::register_launcher();
 }

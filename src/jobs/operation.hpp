@@ -10,10 +10,10 @@ namespace safe_migrate::jobs {
 struct StepContext; // jobs/step_context.hpp: batches, control, progress
 
 struct StepRunner {
-	const char *kind;						  // as stored in step.kind
-	void (*run)(StepContext *context);		  // to the end of the step, or until it is told to stop
-	bool parallel;							  // may several workers take slices of it?
-	void (*clean_up)(StepContext *context);	  // after cancel or failure; nullptr = nothing to do
+	const char *kind; // as stored in step.kind
+	// Runs outside a transaction, to the end of the step (context->done) or until it is told to
+	// stop.  Helpers call it too: they take slices and return.
+	void (*run)(StepContext *context);
 };
 
 // Set once from _PG_init.

@@ -2,51 +2,81 @@
 #pragma once
 #include "jobs/job.hpp"
 #include "pg/postgres.hpp"
+#include "settings.hpp"
 
 namespace safe_migrate::jobs {
 
 struct BatchLog { // what a batch adds to the job's progress
 	int64 rows_written;
 	int64 rows_seen;
-	int64 units_done;  // blocks
-	int64 units_total; // of this pass, all slices; 0 = unchanged
+	int64 units_done; // blocks
 };
 
 enum class Go : uint8_t {
 	on,	 // next batch
-	stop // paused, cancelled, terminated, disabled for good: return from run()
+	stop // paused, cancelled, failed: return from run()
+};
+
+enum class Batch : uint8_t {
+	committed,
+	again, // rolled back by an error that may pass: look again, try again
+	stop   // rolled back for good, or told to stop: return from run()
+};
+
+struct BatchOptions {
+	int lock_timeout_ms;   // 0 = none
+	bool asynchronous;	   // commit without waiting for the disk: work that can be redone
+	bool without_triggers; // as under session_replication_role = replica
 };
 
 struct StepContext {
 	JobId job_id;
 	int step_no;
-	int worker_number;		// 0 leads; helpers take slices only
-	int workers;			// wanted now (configure() may change it)
+	int worker_number; // 0 leads; helpers take slices only
+	int workers;	   // wanted now (configure() may change it)
 	Oid owner;
+	Oid relation;			// the job's
 	const char *definition; // step.definition, jsonb text
-	MemoryContext memory;	// lives as long as the step runs in this worker
+	const char *search_path;
+	Oid *leaves; // the tables the step writes, where it has said so
+	int n_leaves;
+	MemoryContext memory; // lives as long as the step runs in this worker
+	JobSettings settings; // of this job, now
+	bool done;			  // set by the step when it has finished itself (finish_step)
+	bool gave_up;		  // batch errors used up their tries, or an error that won't pass:
+	ErrorData *failure;	  // this one
 
-	// Between batches, outside a transaction: reloads settings, obeys pause/cancel/enabled,
-	// sleeps for nice_ratio × the last batch and while throttled (writes = true). Returns when
-	// the next batch may start, or with Go::stop.
+	// Between batches, outside a transaction: reloads settings, obeys pause, cancel and
+	// safe_migrate.enabled, waits out a retry, sleeps nice_ratio × the last batch, and, where the
+	// step is about to write, while throttled. Returns when the next batch may start, or to stop.
 	Go next_batch(bool writes);
 
-	// Runs body in a top-level transaction as the job's owner with forced settings and
-	// lock_timeout, a snapshot pushed.  An error that may pass by itself is counted, logged as
-	// an event, waited for with back-off, and false is returned (look again, try again); any
-	// other error fails the job: it is re-thrown to the worker's main loop.
-	bool run_batch(void (*body)(void *), void *arg, int lock_timeout_ms);
+	// Runs body(arg) in a top-level transaction as the job's owner, under the caller's
+	// search_path, with a snapshot pushed. Takes the job's claim again where an abort lost it. An
+	// error that may pass is counted and noted as an event; next_batch() waits for its pause.
+	Batch run_batch(void (*body)(void *), void *arg, const BatchOptions &options);
+	template <class F> Batch run_batch(F &&body, const BatchOptions &options)
+	{
+		using Fn = std::remove_reference_t<F>;
+		return run_batch([](void *a) { (*static_cast<Fn *>(a))(); },
+						 const_cast<void *>(static_cast<const void *>(&body)), options);
+	}
+	// An error found outside run_batch (a top-level statement of the step's): as run_batch has it.
+	Batch handle_error(ErrorData *error);
 
-	void report(const BatchLog &log);					 // to shared memory
-	void set_phase(const char *phase);					 // short, no SQL: shown in pg_stat_activity
-	void set_condition(Condition c, const char *detail); // why it is not working; none = working
-	void wait_us(int64 us);								 // interruptible, obeys control
-	void event(const char *kind, const char *detail);	 // in a transaction, or opens one
+	// Sleeps at most this long, woken by control; the caller looks again by next_batch().
+	void wait_ms(int64 ms);
 
-	// Settings of this job: its own value where stricter, else the server's.
-	int64 batch_target_us() const;
-	int64 horizon_patience_ms() const;
-	int64 lock_patience_ms() const;
+	// To shared memory.
+	void start_units(int64 units_total, int pass);
+	void report(const BatchLog &log);
+	void set_phase(const char *phase); // short, no SQL: shown in pg_stat_activity
+	// Why it is not working; none = working. Returns true when that is news.
+	bool set_condition(Condition condition, const char *detail, int32 waiting_for_pid = 0);
+	// An event of its own transaction (never fails the job).
+	void note_event(const char *kind, const char *detail);
+	// How many workers may take slices now; helpers are started by the scheduler.
+	void want_workers(int n);
 };
 
 } // namespace safe_migrate::jobs

@@ -1,0 +1,51 @@
+// Wakes at commit: see at_commit.hpp.
+#include "jobs/at_commit.hpp"
+
+#include "jobs/shared.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "nodes/pg_list.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+// Ids wait here for the end of the transaction.  More than fit share one wake of the scheduler,
+// which looks at all jobs anyway.
+constexpr int room = 64;
+JobId waiting[room];
+int n_waiting = 0;
+bool wake_database = false;
+
+void at_end(XactEvent event, void *)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	if (event == XACT_EVENT_COMMIT && shared) {
+		for (int i = 0; i < n_waiting; i++)
+			wake_job(MyDatabaseId, waiting[i]);
+		if (wake_database)
+			wake_scheduler(MyDatabaseId);
+	}
+	n_waiting = 0;
+	wake_database = false;
+}
+
+} // namespace
+
+void install_at_commit() { RegisterXactCallback(at_end, nullptr); }
+
+void wake_at_commit(JobId id)
+{
+	for (int i = 0; i < n_waiting; i++)
+		if (waiting[i] == id)
+			return;
+	if (n_waiting < room)
+		waiting[n_waiting++] = id;
+	else
+		wake_database = true;
+}
+
+} // namespace safe_migrate::jobs

@@ -1,0 +1,225 @@
+// pause, resume, cancel, retry, configure, require, reassign: what people do to jobs.  All
+// write the job's row in the caller's transaction; workers and scheduler look when it commits.
+#include "jobs/at_commit.hpp"
+#include "jobs/find_job.hpp"
+#include "jobs/operation.hpp"
+#include "jobs/rights.hpp"
+#include "jobs/shared.hpp"
+#include "jobs/state.hpp"
+#include "jobs/store.hpp"
+#include "pg/boundary.hpp"
+#include "pg/sql.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+// What a person is told where an action changes nothing.
+void say_repeated(const JobRow &job, Action action)
+{
+	ereport(NOTICE, (errmsg("job " INT64_FORMAT " is %s already", job.id, name_of(job.state)),
+					 action == Action::resume || action == Action::retry
+						 ? errdetail("There is nothing to %s.", name_of(action))
+						 : 0));
+}
+
+void say_impossible(const JobRow &job, Action action)
+{
+	const char *hint = job.state == JobState::paused
+						   ? "A paused job goes on by safe_migrate.resume()."
+					   : job.state == JobState::failed || job.state == JobState::cancelled
+						   ? "A failed or cancelled job goes on by safe_migrate.retry()."
+						   : "A job that has succeeded can't be changed any more.";
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("can't %s job " INT64_FORMAT ", which is %s", name_of(action), job.id,
+						   name_of(job.state)),
+					errhint("%s", hint)));
+}
+
+void act(JobId id, Action action, const char *reason)
+{
+	require_preload();
+	JobRow *job = job_or_error(id);
+	check_may_control(job);
+	Transition t = move_job(id, action, GetUserId(), reason);
+	if (t.effect == Effect::repeats)
+		say_repeated(*job, action);
+	else if (t.effect == Effect::impossible)
+		say_impossible(*job, action);
+}
+
+// The SQL functions come as pairs: (bigint) and (text), each with a reason where that is of use.
+Datum act_by_id(FunctionCallInfo fcinfo, Action action)
+{
+	const char *reason =
+		PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : nullptr;
+	act(PG_GETARG_INT64(0), action, reason);
+	PG_RETURN_VOID();
+}
+
+Datum act_by_name(FunctionCallInfo fcinfo, Action action)
+{
+	const char *reason =
+		PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : nullptr;
+	act(job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0))), action, reason);
+	PG_RETURN_VOID();
+}
+
+void configure(JobId id, const char *setting, const char *value)
+{
+	require_preload();
+	JobRow *job = job_or_error(id);
+	check_may_control(job);
+	job = load_job(id, true);
+	if (!job || is_final(job->state))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("job " INT64_FORMAT " is %s and can't be configured", id,
+							   job ? name_of(job->state) : "gone")));
+	if (strcmp(setting, "workers") == 0) {
+		int workers = value ? pg_strtoint32(value) : 1;
+		if (workers < 1 || workers > max_workers_per_job)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("workers must be between 1 and %d", max_workers_per_job)));
+		const pg::Arg args[] = {pg::arg_int8(id), pg::arg_int4(workers)};
+		pg::execute("UPDATE safe_migrate.job SET workers = $2 WHERE id = $1", args);
+	} else {
+		const pg::Arg args[] = {pg::arg_int8(id), pg::arg_jsonb(configure_job_settings(
+													  job->settings, setting, value, GetUserId()))};
+		pg::execute("UPDATE safe_migrate.job SET settings = $2 WHERE id = $1", args);
+	}
+	add_event(id, "configured", GetUserId(),
+			  psprintf("%s = %s", setting, value ? value : "the server's"));
+	wake_at_commit(id);
+}
+
+Datum configure_call(FunctionCallInfo fcinfo, JobId id)
+{
+	configure(id, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+			  PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	PG_RETURN_VOID();
+}
+
+constexpr int errcode_not_succeeded = MAKE_SQLSTATE('S', 'M', '0', '0', '2');
+
+void require(const char *name)
+{
+	JobId id = job_by_name(name);
+	JobRow *job = job_or_error(id);
+	if (job->state == JobState::succeeded)
+		return;
+	LiveJob live = {};
+	if (shared) {
+		Guard guard(LW_SHARED);
+		if (LiveJob *found = find_live_job(MyDatabaseId, id, false))
+			live = *found;
+	}
+	ereport(ERROR, (errcode(errcode_not_succeeded),
+					errmsg("job \"%s\" has not succeeded: it is %s", name, name_of(job->state)),
+					job->state == JobState::failed && job->error_message
+						? errdetail("Job " INT64_FORMAT ": %s", id, job->error_message)
+						: errdetail("%s", describe_progress(id, live)),
+					errhint("Wait for it with CALL safe_migrate.wait(" INT64_FORMAT
+							"), or look at safe_migrate.progress.",
+							id)));
+}
+
+void pause_or_resume_all(bool pause, const char *reason)
+{
+	require_preload();
+	if (!superuser() && !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to %s all jobs", pause ? "pause" : "resume"),
+						errhint("Only superusers and members of pg_signal_backend may.")));
+	constexpr int room = 1024;
+	auto *ids = static_cast<JobId *>(palloc(room * sizeof(JobId)));
+	int n = 0;
+	auto collect = [&](HeapTuple t, TupleDesc d) {
+		if (n < room && may_control(pg::column_oid(t, d, 2)))
+			ids[n++] = pg::column_int8(t, d, 1);
+	};
+	do { // in parts, where there are many
+		n = 0;
+		if (pause)
+			pg::query("SELECT id, owner FROM safe_migrate.job WHERE state IN ('queued', 'running')"
+					  " ORDER BY id",
+					  nullptr, 0, collect);
+		else
+			pg::query("SELECT id, owner FROM safe_migrate.job WHERE state = 'paused'"
+					  " AND state_reason LIKE 'all jobs paused%' ORDER BY id",
+					  nullptr, 0, collect);
+		for (int i = 0; i < n; i++)
+			(void)move_job(ids[i], pause ? Action::pause : Action::resume, GetUserId(),
+						   pause ? psprintf("all jobs paused: %s", reason) : nullptr);
+	} while (n == room);
+}
+
+} // namespace
+} // namespace safe_migrate::jobs
+
+using namespace safe_migrate::jobs;
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_pause) { return act_by_id(fcinfo, Action::pause); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_pause_name) { return act_by_name(fcinfo, Action::pause); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_resume) { return act_by_id(fcinfo, Action::resume); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_resume_name) { return act_by_name(fcinfo, Action::resume); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_cancel) { return act_by_id(fcinfo, Action::cancel); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_cancel_name) { return act_by_name(fcinfo, Action::cancel); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_retry) { return act_by_id(fcinfo, Action::retry); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_retry_name) { return act_by_name(fcinfo, Action::retry); }
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_configure) { return configure_call(fcinfo, PG_GETARG_INT64(0)); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_configure_name)
+{
+	return configure_call(fcinfo, job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_require)
+{
+	require(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_pause_all)
+{
+	pause_or_resume_all(true, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_resume_all)
+{
+	pause_or_resume_all(false, nullptr);
+	PG_RETURN_VOID();
+}
+
+// reassign(job bigint, new_owner regrole): superusers only; a job that was paused since its owner
+// is gone stays paused until it is resumed.
+SAFE_MIGRATE_FUNCTION(safe_migrate_reassign)
+{
+	namespace pg = safe_migrate::pg;
+	require_preload();
+	JobId id = PG_GETARG_INT64(0);
+	Oid role = PG_GETARG_OID(1);
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to reassign a job"), errhint("Only superusers may.")));
+	(void)GetUserNameFromId(role, false);
+	JobRow *job = job_or_error(id);
+	if (job->state == JobState::running)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("can't reassign job " INT64_FORMAT " while it runs", id),
+						errhint("Pause it first.")));
+	const pg::Arg args[] = {pg::arg_int8(id), pg::arg_oid(role)};
+	pg::execute("UPDATE safe_migrate.job SET owner = $2, session_role = $2 WHERE id = $1", args);
+	add_event(id, "reassigned", GetUserId(), GetUserNameFromId(role, false));
+	wake_at_commit(id);
+	PG_RETURN_VOID();
+}

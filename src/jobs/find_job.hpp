@@ -1,0 +1,23 @@
+// Jobs as people name them, and their progress in words.
+#pragma once
+#include "jobs/job.hpp"
+#include "pg/postgres.hpp"
+
+namespace safe_migrate::jobs {
+
+constexpr int max_workers_per_job = 32;
+
+struct JobRow;
+struct LiveJob;
+
+// The job, where the caller may see it: else error 42704, whether it exists or not.
+JobRow *job_or_error(JobId id);
+
+// The caller's own job of that name, else the one such job that it may see: error 42704 when
+// there is none, 42725 when there are several.
+JobId job_by_name(const char *name);
+
+// "41.7 % of 3,000,000 rows …": one line a person likes to read, palloc'd.
+char *describe_progress(JobId id, const LiveJob &live);
+
+} // namespace safe_migrate::jobs

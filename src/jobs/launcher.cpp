@@ -1,0 +1,220 @@
+// The launcher: one process a cluster, connected to no database.  Sleeps until somebody
+// queues or changes a job, then asks for a scheduler in that database.  After a start or a
+// promotion it has every database looked at once, since jobs may have been under way.
+#include "jobs/processes.hpp"
+#include "jobs/shared.hpp"
+#include "pg/boundary.hpp"
+#include "pg/compat.hpp"
+#include "pg/transaction.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+// All databases are looked at this often even if nobody called (a job whose transaction was
+// prepared and committed later, a lost wake): 5 minutes.
+constexpr long heartbeat_ms = 300'000;
+constexpr int max_schedulers = 4; // started at a time
+
+struct Pending {
+	Oid database;
+	BackgroundWorkerHandle *handle;
+};
+Pending pending[max_schedulers];
+
+void on_exit(int, Datum)
+{
+	Guard guard;
+	if (shared->launcher_pid == MyProcPid) {
+		shared->launcher_pid = 0;
+		shared->launcher_latch = nullptr;
+	}
+}
+
+void want_all_databases()
+{
+	ErrorData *error = pg::run_transaction([] {
+		PushActiveSnapshot(GetTransactionSnapshot());
+		Relation rel = table_open(DatabaseRelationId, AccessShareLock);
+		TableScanDesc scan = table_beginscan_catalog(rel, 0, nullptr);
+		HeapTuple tuple;
+		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+			auto *form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+			if (!form->datallowconn || pg::database_is_invalid(form))
+				continue;
+			Guard guard;
+			if (Database *entry = find_database(form->oid, true))
+				entry->wanted = true;
+		}
+		table_endscan(scan);
+		table_close(rel, AccessShareLock);
+		PopActiveSnapshot();
+	});
+	if (error)
+		FreeErrorData(error);
+}
+
+// A scheduler that ended before it took its place frees the way for another try.
+void forget_ended()
+{
+	for (Pending &p : pending) {
+		pid_t pid;
+		if (!p.handle || GetBackgroundWorkerPid(p.handle, &pid) != BGWH_STOPPED)
+			continue;
+		pfree(p.handle);
+		p.handle = nullptr;
+		Guard guard;
+		Database *entry = find_database(p.database, false);
+		if (entry && entry->scheduler_pid == 0)
+			entry->started = 0;
+	}
+}
+
+// The next database that has work and no scheduler; it counts as being started from now on.
+Oid take_wanted()
+{
+	Guard guard;
+	for (Database &entry : shared->databases) {
+		if (entry.oid == InvalidOid || !entry.wanted || entry.scheduler_pid != 0 ||
+			entry.started != 0 || entry.bars > 0)
+			continue;
+		entry.started = GetCurrentTimestamp();
+		return entry.oid;
+	}
+	return InvalidOid;
+}
+
+// Returns false when no process could be started: the caller tries again a little later.
+bool start_schedulers()
+{
+	for (Pending &p : pending) {
+		if (p.handle)
+			continue;
+		Oid database = take_wanted();
+		if (database == InvalidOid)
+			return true;
+		p.database = database;
+		p.handle =
+			start_process("safe_migrate scheduler", "safe_migrate_scheduler_main", database, 0);
+		if (!p.handle) {
+			Guard guard;
+			if (Database *entry = find_database(database, false))
+				entry->started = 0;
+			return false;
+		}
+	}
+	return true; // the rest when one of these has ended
+}
+
+void run()
+{
+	before_shmem_exit(on_exit, 0);
+	{
+		Guard guard;
+		shared->launcher_pid = MyProcPid;
+		shared->launcher_latch = MyLatch;
+		for (Database &entry : shared->databases)
+			if (entry.scheduler_pid == 0)
+				entry.started = 0;
+	}
+	CurrentMemoryContext = TopMemoryContext;
+	TimestampTz looked_at_all = 0;
+	for (;;) {
+		TimestampTz now = GetCurrentTimestamp();
+		if (now - looked_at_all >= heartbeat_ms * INT64CONST(1000)) {
+			want_all_databases();
+			looked_at_all = now;
+		}
+		forget_ended();
+		bool started = start_schedulers();
+		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						started ? heartbeat_ms : 1000, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending) {
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+	}
+}
+
+} // namespace
+
+BackgroundWorkerHandle *start_process(const char *type, const char *function, Oid database,
+									  int slot)
+{
+	BackgroundWorker worker = {};
+	strlcpy(worker.bgw_name, type, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "safe_migrate", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
+	worker.bgw_main_arg = Int32GetDatum(slot);
+	memcpy(worker.bgw_extra, &database, sizeof database);
+	worker.bgw_notify_pid = MyProcPid;
+
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	BackgroundWorkerHandle *handle = nullptr;
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		handle = nullptr;
+	MemoryContextSwitchTo(old);
+	return handle;
+}
+
+void register_launcher()
+{
+	BackgroundWorker worker = {};
+	strlcpy(worker.bgw_name, "safe_migrate launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "safe_migrate launcher", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 5;
+	strlcpy(worker.bgw_library_name, "safe_migrate", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "safe_migrate_launcher_main", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
+void set_up_signals(bool cancellable)
+{
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGINT, cancellable ? StatementCancelHandler : SIG_IGN);
+	BackgroundWorkerUnblockSignals();
+}
+
+} // namespace safe_migrate::jobs
+
+extern "C" {
+PGDLLEXPORT void safe_migrate_launcher_main(Datum arg);
+}
+
+void safe_migrate_launcher_main(Datum)
+{
+	safe_migrate::pg::entry([] {
+		safe_migrate::jobs::set_up_signals(false);
+		BackgroundWorkerInitializeConnectionByOid(InvalidOid, InvalidOid, 0);
+		pgstat_report_appname("safe_migrate launcher");
+		safe_migrate::jobs::run();
+	});
+}

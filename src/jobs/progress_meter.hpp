@@ -1,0 +1,38 @@
+// How far a job is, in numbers and in words.  Plain values;
+#pragma once
+#include "jobs/job.hpp"
+
+#include <cstddef>
+
+namespace safe_migrate::jobs {
+
+struct Meter {
+	JobState state;
+	Condition condition;
+	const char *phase;
+	const char *detail;
+	int step_no, step_count, pass;
+	int64_t rows_written;
+	int64_t units_done, units_total;
+	double rows_per_second, units_per_second;
+	int64_t replica_lag_us; // -1 unknown or no replica
+};
+
+constexpr size_t progress_line_length = 512;
+
+// Done share of the current pass in [0,1]; -1 where unknown.
+double fraction_of(const Meter &meter);
+// Seconds to the end of the current pass at the present rate; -1 where unknown.
+double eta_of(const Meter &meter);
+
+// "12,345" from 12345; returns its length.
+size_t write_grouped(char *to, size_t size, int64_t value);
+// "1 h 02 min", "3 min 20 s", "12 s".
+size_t write_duration(char *to, size_t size, double seconds);
+// step 1/2 backfill: 41.7 %, 1,234,567 rows, 182,000 rows/s, 12 s left, lag 0.2 s; throttled: …
+void write_progress_line(char (&to)[progress_line_length], const Meter &meter);
+
+struct LiveJob;
+Meter meter_of(const LiveJob &live); // in wait.cpp
+
+} // namespace safe_migrate::jobs

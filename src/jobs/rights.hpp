@@ -1,0 +1,19 @@
+// Who may queue, see and stop jobs: DESIGN's "Rights" and "Who may see and stop".
+#pragma once
+#include "jobs/job.hpp"
+#include "pg/postgres.hpp"
+
+namespace safe_migrate::jobs {
+
+struct JobRow;
+
+// The caller may have a job run under its role: errors 42501 where no worker could connect for it.
+void check_may_queue();
+bool may_see(Oid owner);
+bool may_control(Oid owner);
+void check_may_control(const JobRow *job); // error 42501
+
+// The role a worker connects as for this owner, InvalidOid where it can't: why says so.
+Oid connect_role(Oid owner, Oid session_role, const char **why);
+
+} // namespace safe_migrate::jobs

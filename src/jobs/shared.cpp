@@ -1,0 +1,169 @@
+// Set-up and look-ups of the shared memory described in shared.hpp.
+#include "jobs/shared.hpp"
+
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+Shared *shared = nullptr;
+
+namespace {
+
+constexpr const char *tranche = "safe_migrate";
+shmem_request_hook_type previous_request = nullptr;
+shmem_startup_hook_type previous_startup = nullptr;
+
+void request()
+{
+	if (previous_request)
+		previous_request();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
+	RequestNamedLWLockTranche(tranche, 1);
+}
+
+void startup()
+{
+	if (previous_startup)
+		previous_startup();
+	bool found;
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = static_cast<Shared *>(ShmemInitStruct("safe_migrate", sizeof(Shared), &found));
+	if (!found) {
+		memset(static_cast<void *>(shared), 0, sizeof(Shared));
+		shared->lock = &(GetNamedLWLockTranche(tranche)->lock);
+		ConditionVariableInit(&shared->changed);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+} // namespace
+
+void install_shared_memory()
+{
+	previous_request = shmem_request_hook;
+	shmem_request_hook = request;
+	previous_startup = shmem_startup_hook;
+	shmem_startup_hook = startup;
+}
+
+void require_preload()
+{
+	if (!shared)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("safe_migrate must be loaded when the server starts"),
+						errhint("Add this line to postgresql.conf and restart the server: "
+								"shared_preload_libraries = 'safe_migrate'")));
+}
+
+Database *find_database(Oid oid, bool create)
+{
+	Database *free_entry = nullptr;
+	for (Database &entry : shared->databases) {
+		if (entry.oid == oid)
+			return &entry;
+		bool idle = !entry.wanted && entry.scheduler_pid == 0 && entry.bars == 0;
+		if (!free_entry && (entry.oid == InvalidOid || (create && idle && entry.started == 0)))
+			free_entry = &entry;
+	}
+	if (!create || !free_entry)
+		return nullptr;
+	*free_entry = Database{};
+	free_entry->oid = oid;
+	return free_entry;
+}
+
+LiveJob *find_live_job(Oid database, JobId id, bool create)
+{
+	LiveJob *candidate = nullptr;
+	for (LiveJob &job : shared->jobs) {
+		if (job.database == database && job.id == id)
+			return &job;
+		bool reusable = job.database == InvalidOid || is_final(job.state);
+		if (!reusable)
+			continue;
+		// the free one, else the one that ended first
+		if (!candidate || job.changed < candidate->changed)
+			candidate = &job;
+	}
+	if (!create || !candidate)
+		return nullptr;
+	*candidate = LiveJob{};
+	candidate->database = database;
+	candidate->id = id;
+	candidate->replica_lag_us = -1;
+	candidate->changed = GetCurrentTimestamp();
+	return candidate;
+}
+
+LiveWorker *find_worker(Oid database, JobId id, int number)
+{
+	for (LiveWorker &worker : shared->workers)
+		if (worker.used && worker.database == database && worker.job == id &&
+			worker.number == number)
+			return &worker;
+	return nullptr;
+}
+
+int count_workers(Oid database, JobId id)
+{
+	int n = 0;
+	for (const LiveWorker &worker : shared->workers)
+		if (worker.used &&
+			(database == InvalidOid || (worker.database == database && worker.job == id)))
+			n++;
+	return n;
+}
+
+void set_text(char *to, size_t size, const char *from) { strlcpy(to, from ? from : "", size); }
+
+void wake_scheduler(Oid database)
+{
+	Guard guard;
+	Database *entry = find_database(database, true);
+	if (entry)
+		entry->wanted = true;
+	if (entry && entry->scheduler_pid != 0 && entry->latch)
+		SetLatch(entry->latch);
+	else if (shared->launcher_latch)
+		SetLatch(shared->launcher_latch);
+}
+
+void wake_job(Oid database, JobId id)
+{
+	{
+		Guard guard;
+		if (LiveJob *job = find_live_job(database, id, false))
+			job->control++;
+		for (LiveWorker &worker : shared->workers)
+			if (worker.used && worker.database == database && worker.job == id && worker.latch)
+				SetLatch(worker.latch);
+	}
+	wake_scheduler(database);
+}
+
+void publish_state(Oid database, JobId id, JobState state)
+{
+	{
+		Guard guard;
+		if (LiveJob *job = find_live_job(database, id, true)) {
+			job->state = state;
+			job->changed = GetCurrentTimestamp();
+			if (state != JobState::running) {
+				job->condition = state == JobState::queued ? Condition::starting : Condition::none;
+				job->detail[0] = '\0';
+				job->waiting_for_pid = 0;
+				job->workers_wanted = 0;
+			}
+		}
+	}
+	ConditionVariableBroadcast(&shared->changed);
+}
+
+} // namespace safe_migrate::jobs

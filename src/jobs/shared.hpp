@@ -1,0 +1,108 @@
+// The job engine's shared memory: which databases have work, which workers run, how far
+// live jobs are.  Everything here can be lost: the tables are the truth, this is what can
+// be seen without a snapshot and what wakes whom.
+#pragma once
+#include "jobs/job.hpp"
+#include "jobs/throttle/throttle.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "datatype/timestamp.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+}
+
+namespace safe_migrate::jobs {
+
+constexpr int max_databases = 256;
+constexpr int max_live_jobs = 128;
+constexpr int max_live_workers = 64;
+
+struct Database {
+	Oid oid;			 // InvalidOid = free entry
+	bool wanted;		 // somebody queued or changed a job since the scheduler last looked
+	pid_t scheduler_pid; // 0 = none
+	Latch *latch;		 // of the scheduler
+	TimestampTz started; // when the launcher last asked for a scheduler; 0 = not asked
+	int bars;			 // > 0: DROP DATABASE and its like are under way
+};
+
+// What the world sees of a job that runs, or that was seen last.
+struct LiveJob {
+	Oid database; // InvalidOid = free entry
+	JobId id;
+	Oid owner; // may see it
+	JobState state;
+	Condition condition;
+	int step_no, step_count;
+	int pass;
+	int workers_wanted; // helpers included; 0 while the step takes none
+	uint32 control;		// bumped when the job's row was changed by somebody
+	char phase[48];
+	char detail[200]; // of the condition: who is in the way, which signal
+	int32 waiting_for_pid;
+	int64 rows_written, rows_seen;
+	int64 units_done, units_total; // blocks of this pass
+	double rows_per_second, units_per_second;
+	int64 rate_rows, rate_units; // at rate_at, for the running rates
+	TimestampTz rate_at;
+	int64 replica_lag_us; // worst judged one, -1 unknown
+	TimestampTz changed;
+	int start_failures;
+	TimestampTz not_before; // the scheduler starts no worker for it before this
+};
+
+struct LiveWorker {
+	bool used;
+	Oid database;
+	JobId job;
+	int number; // 0 leads
+	pid_t pid;	// 0 until it has started
+	Latch *latch;
+	Oid connect_as; // role of the connection
+	Oid owner;		// role it works as
+};
+
+struct Shared {
+	LWLock *lock;			   // guards all below but the variables
+	ConditionVariable changed; // state changes of jobs
+	pid_t launcher_pid;
+	Latch *launcher_latch;
+	throttle::Readings readings; // newest sample
+	Database databases[max_databases];
+	LiveJob jobs[max_live_jobs];
+	LiveWorker workers[max_live_workers];
+};
+
+extern Shared *shared; // nullptr when the library was not preloaded
+
+void install_shared_memory(); // from _PG_init
+
+// Errors with the line to add to postgresql.conf when the library was not preloaded.
+void require_preload();
+
+// Holds Shared::lock for a block of plain memory accesses.  Nothing in the block may raise an
+// error (the server would release the lock, the destructor not run).
+class Guard {
+public:
+	explicit Guard(LWLockMode mode = LW_EXCLUSIVE) { LWLockAcquire(shared->lock, mode); }
+	~Guard() { LWLockRelease(shared->lock); }
+	Guard(const Guard &) = delete;
+	Guard &operator=(const Guard &) = delete;
+};
+
+// All of these need the lock.
+Database *find_database(Oid oid, bool create);
+LiveJob *find_live_job(Oid database, JobId id, bool create); // create may take over a finished one
+LiveWorker *find_worker(Oid database, JobId id, int number);
+int count_workers(Oid database, JobId id); // InvalidOid, 0: all
+void set_text(char *to, size_t size, const char *from);
+
+// Takes the lock itself: marks the database as having work and wakes whoever must look.
+void wake_scheduler(Oid database);
+// The job's row changed (pause, configure, …): its workers and the scheduler look again.
+void wake_job(Oid database, JobId id);
+// A state as committed: seen by waiters at once.
+void publish_state(Oid database, JobId id, JobState state);
+
+} // namespace safe_migrate::jobs

@@ -1,0 +1,391 @@
+// Between the batches of a step: control, pauses, throttle, progress.  See step_context.hpp.
+#include "jobs/step_context.hpp"
+
+#include "jobs/claim.hpp"
+#include "jobs/operation.hpp"
+#include "jobs/shared.hpp"
+#include "jobs/state.hpp"
+#include "jobs/store.hpp"
+#include "jobs/throttle/query.hpp"
+#include "jobs/throttle/signals.hpp"
+#include "jobs/throttle/throttle.hpp"
+#include "jobs/worker.hpp"
+#include "pg/compat.hpp"
+#include "pg/sql.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "common/pg_prng.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+constexpr long throttle_poll_ms = 100;
+constexpr int64 query_every_us = 1'000'000;
+
+struct ThrottleView {
+	throttle::State state;
+	TimestampTz query_at;
+	int query_says;
+	bool throttled;
+	int lock_waiters; // behind the last batch
+	throttle::WriteRateState writes;
+};
+ThrottleView view;
+char *job_settings_text = nullptr; // in TopMemoryContext
+
+void reload_settings(StepContext *context)
+{
+	context->settings = effective_settings(job_settings_text);
+}
+
+// The row as somebody's pause(), cancel() or configure() left it.
+Go obey_control(StepContext *context)
+{
+	uint32 control = 0;
+	{
+		Guard guard(LW_SHARED);
+		if (LiveJob *live = find_live_job(worker.database, worker.job_id, false))
+			control = live->control;
+	}
+	if (worker.control_known && control == worker.control_seen)
+		return Go::on;
+	Go go = Go::stop;
+	ErrorData *error = job_transaction([&] {
+		JobRow *job = OidIsValid(pg::extension_oid()) ? load_job(worker.job_id, false) : nullptr;
+		if (!job || job->state != JobState::running)
+			return;
+		go = Go::on;
+		context->workers = job->workers;
+		if (job_settings_text)
+			pfree(job_settings_text);
+		job_settings_text = MemoryContextStrdup(TopMemoryContext, job->settings);
+	});
+	if (error)
+		return Go::stop;
+	reload_settings(context);
+	worker.control_seen = control;
+	worker.control_known = true;
+	return go;
+}
+
+// The job's own throttle query, asked about once a second.
+int ask_query(StepContext *context, TimestampTz now)
+{
+	if (!context->settings.throttle_query)
+		return 0;
+	if (view.query_at != 0 && now - view.query_at < query_every_us)
+		return view.query_says;
+	char *message = nullptr;
+	throttle::Answer answer =
+		throttle::run_throttle_query(context->settings.throttle_query, worker.owner,
+									 context->settings.throttle_query_timeout, &message);
+	view.query_at = GetCurrentTimestamp();
+	view.query_says = static_cast<int>(answer);
+	return view.query_says;
+}
+
+int64 own_rows()
+{
+	Guard guard(LW_SHARED);
+	LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	return live ? live->rows_written : 0;
+}
+
+throttle::Verdict ask_throttle(StepContext *context)
+{
+	throttle::Readings readings;
+	{
+		Guard guard(LW_SHARED);
+		readings = shared->readings;
+	}
+	TimestampTz now = GetCurrentTimestamp();
+	readings.query_says_stop = ask_query(context, now);
+	readings.lock_waiters = view.lock_waiters;
+	view.lock_waiters = 0; // the batch that they waited for has ended
+	readings.table_writes_per_second = -1;
+	if (context->settings.max_table_write_rate > 0 && context->n_leaves > 0)
+		readings.table_writes_per_second = throttle::table_writes_per_second(
+			&view.writes, context->leaves, context->n_leaves, own_rows());
+	throttle::Limits limits = throttle_limits(context->settings);
+	return throttle::judge(readings, limits, view.state, now);
+}
+
+// True while a throttle signal is over its limit.
+bool throttled(StepContext *context)
+{
+	throttle::Verdict verdict = ask_throttle(context);
+	if (verdict.stop) {
+		(void)context->set_condition(Condition::throttled, verdict.reason);
+		if (!view.throttled)
+			context->note_event("throttled", verdict.reason);
+	} else if (view.throttled)
+		context->note_event("throttle ended", nullptr);
+	view.throttled = verdict.stop;
+	return verdict.stop;
+}
+
+void reload_configuration(StepContext *context)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	reload_settings(context);
+}
+
+} // namespace
+
+void begin_step(StepContext *context, const JobRow &job)
+{
+	if (job_settings_text)
+		pfree(job_settings_text);
+	job_settings_text = MemoryContextStrdup(TopMemoryContext, job.settings);
+	view = ThrottleView{};
+	worker.control_known = false;
+	worker.attempts = job.attempts;
+	reload_settings(context);
+}
+
+void StepContext::wait_ms(int64 ms)
+{
+	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					static_cast<long>(Max(ms, INT64CONST(1))), PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+Go StepContext::next_batch(bool writes)
+{
+	MemoryContext old = MemoryContextSwitchTo(memory);
+	TimestampTz nice_until = 0;
+	if (settings.nice_ratio > 0 && worker.last_batch_us > 0)
+		nice_until =
+			GetCurrentTimestamp() +
+			static_cast<int64>(settings.nice_ratio * static_cast<double>(worker.last_batch_us));
+	Go go;
+	for (;;) {
+		// a cancel between two batches has nothing to cancel
+		QueryCancelPending = false;
+		CHECK_FOR_INTERRUPTS();
+		reload_configuration(this);
+		go = obey_control(this);
+		if (go == Go::stop || gave_up)
+			break;
+		TimestampTz now = GetCurrentTimestamp();
+		if (!safe_migrate::settings::enabled) {
+			(void)set_condition(Condition::disabled, "safe_migrate.enabled is off");
+			wait_ms(1000);
+		} else if (worker.not_before > now)
+			wait_ms((worker.not_before - now) / 1000 + 1);
+		else if (nice_until > now)
+			wait_ms((nice_until - now) / 1000 + 1);
+		else if (writes && throttled(this))
+			wait_ms(throttle_poll_ms);
+		else
+			break;
+	}
+	if (go == Go::on && gave_up)
+		go = Go::stop;
+	if (go == Go::on)
+		(void)set_condition(Condition::none, nullptr);
+	MemoryContextSwitchTo(old);
+	return go;
+}
+
+namespace {
+
+void set_local(const char *name, const char *value, GucContext context)
+{
+	(void)set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR,
+							false);
+}
+
+// Settings of one batch, until the end of its transaction.  What job code sets beyond them is
+// undone before it commits.
+void set_up_batch(const StepContext &context, const BatchOptions &options)
+{
+	set_local("search_path", context.search_path, PGC_USERSET);
+	char text[32];
+	snprintf(text, sizeof text, "%dms", options.lock_timeout_ms);
+	set_local("lock_timeout", text, PGC_USERSET);
+	if (options.asynchronous)
+		set_local("synchronous_commit", "off", PGC_USERSET);
+	if (options.without_triggers)
+		set_local("session_replication_role", "replica", PGC_SUSET);
+}
+
+} // namespace
+
+Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions &options)
+{
+	MemoryContext old = MemoryContextSwitchTo(memory);
+	pgstat_report_activity(STATE_RUNNING, worker.activity);
+	TimestampTz started = GetCurrentTimestamp();
+	bool mine = true;
+	ErrorData *error = job_transaction([&] {
+		if (worker_number == 0 && !claim_job(job_id)) {
+			mine = false;
+			return;
+		}
+		set_up_batch(*this, options);
+		int nest = NewGUCNestLevel();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		body(arg);
+		if (settings.max_lock_waiters > 0)
+			view.lock_waiters = throttle::lock_waiters_behind(MyProcPid);
+		if (ActiveSnapshotSet())
+			PopActiveSnapshot();
+		AtEOXact_GUC(false, nest);
+	});
+	worker.last_batch_us = GetCurrentTimestamp() - started;
+	Batch outcome = Batch::committed;
+	if (error)
+		outcome = handle_error(error);
+	else if (!mine)
+		outcome = Batch::stop;
+	else if (worker.attempts > 0) {
+		worker.attempts = 0;
+		(void)job_transaction([&] { clear_retry(job_id); });
+	}
+	MemoryContextSwitchTo(old);
+	return outcome;
+}
+
+Batch StepContext::handle_error(ErrorData *error)
+{
+	worker.attempts++;
+	Retry retry = retry_after(unpack_sql_state(error->sqlerrcode), worker.attempts,
+							  pg_prng_double(&pg_global_prng_state));
+	ErrorData *second = job_transaction([&] {
+		if (!OidIsValid(pg::extension_oid()))
+			gave_up = true;
+		else if (retry.again)
+			note_retry(job_id, error, worker.attempts, retry.wait_us);
+	});
+	if (gave_up)
+		return Batch::stop; // the extension is gone, and the job with it
+	if (!retry.again || (second && !pg::is_retryable(second))) {
+		gave_up = true;
+		failure = error;
+		return Batch::stop;
+	}
+	worker.not_before = GetCurrentTimestamp() + retry.wait_us;
+	(void)set_condition(error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? Condition::locked
+																		: Condition::retrying,
+						error->message);
+	return Batch::again;
+}
+
+// ---------------------------------------------------------------- progress
+
+namespace {
+
+template <class F> void with_live_job(F &&change)
+{
+	Guard guard;
+	if (LiveJob *live = find_live_job(worker.database, worker.job_id, true))
+		change(*live);
+}
+
+// Rates over the last seconds, smoothed; under the lock.
+void update_rates(LiveJob &live, TimestampTz now)
+{
+	if (live.rate_at == 0) {
+		live.rate_at = now;
+		live.rate_rows = live.rows_written;
+		live.rate_units = live.units_done;
+		return;
+	}
+	double seconds = static_cast<double>(now - live.rate_at) / 1e6;
+	if (seconds < 1.0)
+		return;
+	double rows = static_cast<double>(live.rows_written - live.rate_rows) / seconds;
+	double units = static_cast<double>(live.units_done - live.rate_units) / seconds;
+	constexpr double weight = 0.3;
+	bool first = live.units_per_second == 0;
+	live.rows_per_second =
+		first ? rows : live.rows_per_second + weight * (rows - live.rows_per_second);
+	live.units_per_second =
+		first ? units : live.units_per_second + weight * (units - live.units_per_second);
+	live.rate_at = now;
+	live.rate_rows = live.rows_written;
+	live.rate_units = live.units_done;
+}
+
+} // namespace
+
+void StepContext::start_units(int64 units_total, int pass)
+{
+	with_live_job([&](LiveJob &live) {
+		live.units_done = 0;
+		live.units_total = units_total;
+		live.pass = pass;
+		live.rate_at = 0;
+		live.units_per_second = 0;
+	});
+}
+
+void StepContext::report(const BatchLog &log)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	with_live_job([&](LiveJob &live) {
+		live.rows_written += log.rows_written;
+		live.rows_seen += log.rows_seen;
+		live.units_done += log.units_done;
+		live.start_failures = 0;
+		live.changed = now;
+		update_rates(live, now);
+	});
+}
+
+void StepContext::set_phase(const char *phase)
+{
+	with_live_job([&](LiveJob &live) { set_text(live.phase, sizeof live.phase, phase); });
+	char activity[96];
+	snprintf(activity, sizeof activity, "job " INT64_FORMAT ": %s", job_id, phase);
+	worker.activity = MemoryContextStrdup(memory, activity);
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+bool StepContext::set_condition(Condition condition, const char *detail, int32 waiting_for_pid)
+{
+	bool news = false;
+	with_live_job([&](LiveJob &live) {
+		news = live.condition != condition;
+		live.condition = condition;
+		live.waiting_for_pid = waiting_for_pid;
+		set_text(live.detail, sizeof live.detail, detail);
+	});
+	return news;
+}
+
+void StepContext::note_event(const char *kind, const char *detail)
+{
+	(void)job_transaction([&] {
+		if (OidIsValid(pg::extension_oid()))
+			add_event(job_id, kind, InvalidOid, detail);
+	});
+}
+
+void StepContext::want_workers(int n)
+{
+	bool changed = false;
+	with_live_job([&](LiveJob &live) {
+		changed = live.workers_wanted != n;
+		live.workers_wanted = n;
+	});
+	if (changed)
+		wake_scheduler(worker.database);
+}
+
+} // namespace safe_migrate::jobs

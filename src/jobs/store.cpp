@@ -1,0 +1,417 @@
+// Statements on the job tables: see store.hpp.
+#include "jobs/store.hpp"
+
+#include "jobs/at_commit.hpp"
+#include "jobs/rights.hpp"
+#include "pg/compat.hpp"
+#include "pg/sql.hpp"
+
+extern "C" {
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+using pg::Arg;
+
+namespace {
+
+const StepRunner *step_runners = nullptr;
+int n_step_runners = 0;
+
+#define JOB_COLUMNS                                                                                \
+	"j.id, j.name, j.kind, j.relation, j.relation_name, j.settings::text, j.search_path,"          \
+	" j.state::text, j.state_reason, j.owner, j.session_role, j.workers,"                          \
+	" j.system_identifier, j.database, j.retry_at, j.attempts,"                                    \
+	" (SELECT count(*)::int FROM safe_migrate.step s WHERE s.job_id = j.id),"                      \
+	" j.error_sqlstate, j.error_message, j.error_detail, j.error_hint, j.error_statement"
+
+JobState parse_state(const char *text)
+{
+	for (int i = 0; i < static_cast<int>(lengthof(job_state_names)); i++)
+		if (strcmp(text, job_state_names[i]) == 0)
+			return static_cast<JobState>(i);
+	elog(ERROR, "unknown job state \"%s\"", text);
+}
+
+void read_job(JobRow *row, HeapTuple t, TupleDesc d)
+{
+	row->id = pg::column_int8(t, d, 1);
+	row->name = pg::column_text(t, d, 2);
+	row->kind = pg::column_text(t, d, 3);
+	row->relation = pg::column_oid(t, d, 4);
+	row->relation_name = pg::column_text(t, d, 5);
+	row->settings = pg::column_text(t, d, 6);
+	row->search_path = pg::column_text(t, d, 7);
+	row->state = parse_state(pg::column_text(t, d, 8));
+	row->state_reason = pg::column_text(t, d, 9);
+	row->owner = pg::column_oid(t, d, 10);
+	row->session_role = pg::column_oid(t, d, 11);
+	row->workers = pg::column_int4(t, d, 12);
+	row->at_home = pg::column_int8(t, d, 13) == static_cast<int64>(GetSystemIdentifier()) &&
+				   pg::column_oid(t, d, 14) == MyDatabaseId;
+	row->retry_at = pg::column_int8(t, d, 15); // timestamptz is an int64 of microseconds
+	row->attempts = pg::column_int4(t, d, 16);
+	row->step_count = pg::column_int4(t, d, 17);
+	row->error_sqlstate = pg::column_text(t, d, 18);
+	row->error_message = pg::column_text(t, d, 19);
+	row->error_detail = pg::column_text(t, d, 20);
+	row->error_hint = pg::column_text(t, d, 21);
+	row->error_statement = pg::column_text(t, d, 22);
+}
+
+JobRow *only_job(const char *statement, const Arg *args, int nargs)
+{
+	JobRow *row = nullptr;
+	pg::query(statement, args, nargs, [&row](HeapTuple t, TupleDesc d) {
+		row = static_cast<JobRow *>(palloc0(sizeof(JobRow)));
+		read_job(row, t, d);
+	});
+	return row;
+}
+
+// For everything that changes a state: the record and the word to whoever listens.
+void announce(JobId id, const char *kind, Oid role, const char *detail)
+{
+	add_event(id, kind, role, detail);
+	char payload[64];
+	snprintf(payload, sizeof payload, INT64_FORMAT " %s", id, kind);
+	const Arg args[] = {pg::arg_text(payload)};
+	pg::execute("SELECT pg_catalog.pg_notify('safe_migrate', $1)", args);
+}
+
+} // namespace
+
+void register_step_runners(const StepRunner *runners, int n)
+{
+	step_runners = runners;
+	n_step_runners = n;
+}
+
+const StepRunner *find_step_runner(const char *kind)
+{
+	for (int i = 0; i < n_step_runners; i++)
+		if (strcmp(step_runners[i].kind, kind) == 0)
+			return &step_runners[i];
+	return nullptr;
+}
+
+JobRow *load_job(JobId id, bool lock)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	return lock ? only_job("SELECT " JOB_COLUMNS
+						   " FROM safe_migrate.job j WHERE j.id = $1 FOR UPDATE",
+						   args, 1)
+				: only_job("SELECT " JOB_COLUMNS " FROM safe_migrate.job j WHERE j.id = $1", args,
+						   1);
+}
+
+JobList load_active_jobs()
+{
+	JobList list = {0, nullptr};
+	int room = 0;
+	pg::query("SELECT " JOB_COLUMNS " FROM safe_migrate.job j"
+			  " WHERE j.state IN ('queued', 'running') ORDER BY j.id",
+			  nullptr, 0, [&](HeapTuple t, TupleDesc d) {
+				  if (list.n == room) {
+					  room = Max(16, room * 2);
+					  list.rows = static_cast<JobRow *>(
+						  list.rows ? repalloc(list.rows, room * sizeof(JobRow))
+									: palloc(room * sizeof(JobRow)));
+				  }
+				  list.rows[list.n] = JobRow{};
+				  read_job(&list.rows[list.n++], t, d);
+			  });
+	return list;
+}
+
+void add_event(JobId id, const char *kind, Oid role, const char *detail)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_text(kind),
+						OidIsValid(role) ? pg::arg_oid(role) : pg::arg_null(OIDOID),
+						pg::arg_text(detail)};
+	pg::execute("INSERT INTO safe_migrate.event (job_id, kind, role, detail)"
+				" SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT FROM safe_migrate.job WHERE id = $1)",
+				args);
+}
+
+Transition move_job(JobId id, Action action, Oid role, const char *reason)
+{
+	JobRow *job = load_job(id, true);
+	if (!job)
+		return {Effect::impossible, JobState::failed};
+	Transition t = transition(job->state, action);
+	if (t.effect != Effect::moves || t.to == job->state)
+		return t;
+
+	const Arg args[] = {pg::arg_int8(id), pg::arg_text(name_of(t.to)), pg::arg_text(reason),
+						pg::arg_bool(is_final(t.to)), pg::arg_bool(t.to == JobState::queued)};
+	pg::execute("UPDATE safe_migrate.job SET state = $2::safe_migrate.job_state, state_reason = $3,"
+				" started_at = CASE WHEN $2 = 'running' THEN coalesce(started_at,"
+				"   pg_catalog.clock_timestamp()) ELSE started_at END,"
+				" finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END,"
+				" retry_at = NULL, attempts = CASE WHEN $5 THEN 0 ELSE attempts END,"
+				" error_sqlstate = CASE WHEN $5 THEN NULL ELSE error_sqlstate END,"
+				" error_message = CASE WHEN $5 THEN NULL ELSE error_message END,"
+				" error_detail = CASE WHEN $5 THEN NULL ELSE error_detail END,"
+				" error_hint = CASE WHEN $5 THEN NULL ELSE error_hint END,"
+				" error_statement = CASE WHEN $5 THEN NULL ELSE error_statement END"
+				" WHERE id = $1",
+				args);
+	if (action == Action::retry) {
+		const Arg step_args[] = {pg::arg_int8(id)};
+		pg::execute("UPDATE safe_migrate.step SET state = 'pending'"
+					" WHERE job_id = $1 AND state IN ('failed', 'running')",
+					step_args);
+	}
+	announce(id, name_of(t.to), role, reason);
+	wake_at_commit(id);
+	return t;
+}
+
+void fail_job(JobId id, const ErrorData *error, const char *statement)
+{
+	Transition t = move_job(id, Action::fail, InvalidOid, error->message);
+	if (t.effect != Effect::moves)
+		return;
+	const Arg args[] = {pg::arg_int8(id),
+						pg::arg_text(unpack_sql_state(error->sqlerrcode)),
+						pg::arg_text(error->message),
+						pg::arg_text(error->detail),
+						pg::arg_text(error->hint),
+						pg::arg_text(statement ? statement : error->internalquery)};
+	pg::execute("UPDATE safe_migrate.job SET error_sqlstate = $2, error_message = $3,"
+				" error_detail = $4, error_hint = $5, error_statement = $6 WHERE id = $1",
+				args);
+	const Arg step_args[] = {pg::arg_int8(id)};
+	pg::execute(
+		"UPDATE safe_migrate.step SET state = 'failed' WHERE job_id = $1 AND state = 'running'",
+		step_args);
+}
+
+void note_retry(JobId id, const ErrorData *error, int attempt, int64 wait_us)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(attempt), pg::arg_interval_us(wait_us)};
+	pg::execute("UPDATE safe_migrate.job SET attempts = $2, retries = retries + 1,"
+				" retry_at = pg_catalog.clock_timestamp() + $3 WHERE id = $1",
+				args);
+	char *detail = psprintf("%s: %s (try %d, next in %.1f s)", unpack_sql_state(error->sqlerrcode),
+							error->message, attempt, static_cast<double>(wait_us) / 1e6);
+	add_event(id, "retry", InvalidOid, detail);
+}
+
+void clear_retry(JobId id)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::execute("UPDATE safe_migrate.job SET attempts = 0, retry_at = NULL WHERE id = $1", args);
+}
+
+StepRow *load_current_step(JobId id)
+{
+	StepRow *step = nullptr;
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::query("SELECT step_no, kind, definition::text, pass FROM safe_migrate.step"
+			  " WHERE job_id = $1 AND state <> 'done' ORDER BY step_no LIMIT 1",
+			  args, 1, [&step](HeapTuple t, TupleDesc d) {
+				  step = static_cast<StepRow *>(palloc0(sizeof(StepRow)));
+				  step->step_no = pg::column_int4(t, d, 1);
+				  step->kind = pg::column_text(t, d, 2);
+				  step->definition = pg::column_text(t, d, 3);
+				  step->pass = pg::column_int4(t, d, 4);
+			  });
+	return step;
+}
+
+void start_step(JobId id, int step_no)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no)};
+	pg::execute("UPDATE safe_migrate.step SET state = 'running',"
+				" started_at = coalesce(started_at, pg_catalog.clock_timestamp())"
+				" WHERE job_id = $1 AND step_no = $2 AND state <> 'done'",
+				args);
+}
+
+void finish_step(JobId id, int step_no)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no)};
+	pg::execute("UPDATE safe_migrate.step SET state = 'done',"
+				" finished_at = pg_catalog.clock_timestamp() WHERE job_id = $1 AND step_no = $2",
+				args);
+}
+
+// ---------------------------------------------------------------- queueing
+
+namespace {
+
+struct Existing {
+	JobId id;
+	JobState state;
+	bool same;
+};
+
+bool find_by_name(const NewJob &job, Existing *found)
+{
+	bool any = false;
+	const Arg args[] = {pg::arg_oid(GetUserId()), pg::arg_text(job.name), pg::arg_text(job.kind),
+						pg::arg_jsonb(job.definition), pg::arg_oid(job.relation)};
+	pg::query("SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5"
+			  " FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR UPDATE",
+			  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
+				  any = true;
+				  *found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
+							pg::column_bool(t, d, 3)};
+			  });
+	if (any && !found->same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("job \"%s\" exists already with another definition", job.name),
+				 errdetail("It is job " INT64_FORMAT ", which is %s.", found->id,
+						   name_of(found->state)),
+				 errhint("Choose another job_name, or look at the job in safe_migrate.jobs.")));
+	return any;
+}
+
+JobId insert_job(const NewJob &job, JobState state)
+{
+	const char *search_path = GetConfigOption("search_path", false, false);
+	const Arg args[] = {pg::arg_text(job.name),
+						pg::arg_text(job.kind),
+						pg::arg_oid(job.relation),
+						pg::arg_text(job.relation_name),
+						pg::arg_jsonb(job.definition),
+						pg::arg_text(job.definition_text),
+						pg::arg_jsonb(job.settings ? job.settings : "{}"),
+						pg::arg_oid(GetUserId()),
+						pg::arg_oid(GetSessionUserId()),
+						pg::arg_text(search_path),
+						pg::arg_int4(job.workers),
+						pg::arg_int8(static_cast<int64>(GetSystemIdentifier())),
+						pg::arg_oid(MyDatabaseId),
+						pg::arg_text(name_of(state)),
+						pg::arg_bool(is_final(state))};
+	JobId id = 0;
+	pg::query("INSERT INTO safe_migrate.job (name, kind, relation, relation_name, definition,"
+			  " definition_text, settings, owner, session_role, search_path, workers,"
+			  " system_identifier, database, state, started_at, finished_at)"
+			  " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+			  " $14::safe_migrate.job_state,"
+			  " CASE WHEN $15 THEN pg_catalog.clock_timestamp() END,"
+			  " CASE WHEN $15 THEN pg_catalog.clock_timestamp() END"
+			  " ON CONFLICT (owner, name) WHERE name IS NOT NULL DO NOTHING RETURNING id",
+			  args, lengthof(args),
+			  [&id](HeapTuple t, TupleDesc d) { id = pg::column_int8(t, d, 1); });
+	return id;
+}
+
+void insert_steps(JobId id, const NewJob &job, bool done)
+{
+	for (int i = 0; i < job.n_steps; i++) {
+		const NewStep &step = job.steps[i];
+		const Arg args[] = {pg::arg_int8(id),
+							pg::arg_int4(i + 1),
+							pg::arg_text(step.kind),
+							pg::arg_jsonb(step.definition ? step.definition : "{}"),
+							pg::arg_text(step.description),
+							pg::arg_bool(done)};
+		pg::execute("INSERT INTO safe_migrate.step (job_id, step_no, kind, definition, description,"
+					" state, started_at, finished_at)"
+					" SELECT $1, $2, $3, $4, $5,"
+					" CASE WHEN $6 THEN 'done' ELSE 'pending' END::safe_migrate.step_state,"
+					" CASE WHEN $6 THEN pg_catalog.clock_timestamp() END,"
+					" CASE WHEN $6 THEN pg_catalog.clock_timestamp() END",
+					args);
+	}
+}
+
+// What there is of that name already; 0 where nothing is.
+JobId take_up_existing(const NewJob &job)
+{
+	Existing found;
+	if (!job.name || !find_by_name(job, &found))
+		return 0;
+	if (found.state == JobState::failed || found.state == JobState::cancelled) {
+		(void)move_job(found.id, Action::retry, GetUserId(), "queued again by a second call");
+		ereport(NOTICE,
+				(errmsg("job \"%s\" was %s and is queued again", job.name, name_of(found.state)),
+				 errdetail("Its id is " INT64_FORMAT ".", found.id)));
+	} else
+		ereport(NOTICE,
+				(errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
+				 errdetail("Its id is " INT64_FORMAT ".", found.id)));
+	return found.id;
+}
+
+} // namespace
+
+JobId queue_job(const NewJob &job, bool *existed)
+{
+	if (existed)
+		*existed = false;
+	check_may_queue();
+	JobId id = take_up_existing(job);
+	if (id == 0 && (id = insert_job(job, JobState::queued)) != 0) {
+		insert_steps(id, job, false);
+		announce(id, "queued", GetUserId(), job.definition_text);
+		wake_at_commit(id);
+		return id;
+	}
+	// somebody else's transaction queued the same name just now
+	if (id == 0 && (id = take_up_existing(job)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("job \"%s\" was queued by another transaction at the same time", job.name),
+				 errhint("Run the call again.")));
+	if (existed)
+		*existed = true;
+	return id;
+}
+
+JobId record_inline_job(const NewJob &job, int64 rows_written, int64 elapsed_us)
+{
+	JobId id = insert_job(job, JobState::succeeded);
+	if (id == 0) { // a failed or cancelled one of that name, done now
+		Existing found;
+		if (!find_by_name(job, &found))
+			elog(ERROR, "job \"%s\" vanished", job.name);
+		const Arg args[] = {pg::arg_int8(found.id)};
+		pg::execute("UPDATE safe_migrate.job SET state = 'succeeded', state_reason = NULL,"
+					" finished_at = pg_catalog.clock_timestamp(), retry_at = NULL,"
+					" error_sqlstate = NULL, error_message = NULL, error_detail = NULL,"
+					" error_hint = NULL, error_statement = NULL WHERE id = $1",
+					args);
+		pg::execute("UPDATE safe_migrate.step SET state = 'done',"
+					" finished_at = pg_catalog.clock_timestamp() WHERE job_id = $1",
+					args);
+		wake_at_commit(found.id);
+		id = found.id;
+	} else
+		insert_steps(id, job, true);
+
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int8(rows_written)};
+	pg::execute("UPDATE safe_migrate.step SET rows_written = $2 WHERE job_id = $1 AND step_no = 1",
+				args);
+	announce(id, "succeeded", GetUserId(),
+			 psprintf("done in the caller's transaction: " INT64_FORMAT " rows in %.3f s",
+					  rows_written, static_cast<double>(elapsed_us) / 1e6));
+	return id;
+}
+
+JobId find_finished_job(const NewJob &job)
+{
+	Existing found;
+	if (!job.name || !find_by_name(job, &found))
+		return 0;
+	if (found.state == JobState::failed || found.state == JobState::cancelled)
+		return 0;
+	ereport(NOTICE, (errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
+					 errdetail("Its id is " INT64_FORMAT ".", found.id)));
+	return found.id;
+}
+
+} // namespace safe_migrate::jobs

@@ -1,0 +1,67 @@
+// The job tables: the truth of the engine.  Every function needs a transaction of the
+// caller's and writes as the extension's owner; nothing here runs user-written code.
+#pragma once
+#include "jobs/job.hpp"
+#include "jobs/operation.hpp"
+#include "jobs/state.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "datatype/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+// One row of job; strings palloc'd in the caller's context, nullptr where NULL.
+struct JobRow {
+	JobId id;
+	char *name;
+	char *kind;
+	Oid relation;
+	char *relation_name;
+	char *settings;
+	char *search_path;
+	JobState state;
+	char *state_reason;
+	Oid owner;
+	Oid session_role;
+	int workers;
+	bool at_home;		  // queued in this cluster and database
+	TimestampTz retry_at; // 0 = none
+	int attempts;
+	int step_count;
+	char *error_sqlstate, *error_message, *error_detail, *error_hint, *error_statement;
+};
+
+JobRow *load_job(JobId id, bool lock); // nullptr when there is none; lock = FOR UPDATE
+
+// Ids of the jobs the scheduler has to care for: queued or running, oldest first.
+struct JobList {
+	int n;
+	JobRow *rows;
+};
+JobList load_active_jobs();
+
+// Moves the job as the state machine allows; writes the row, the event and the NOTIFY. The row
+// is locked. Returns the transition that was made (nothing is written unless it `moves`).
+Transition move_job(JobId id, Action action, Oid role, const char *reason);
+
+// Marks it as failed with the whole error; the statement may be null.
+void fail_job(JobId id, const ErrorData *error, const char *statement);
+// A retry that is being waited for.
+void note_retry(JobId id, const ErrorData *error, int attempt, int64 wait_us);
+void clear_retry(JobId id);
+
+void add_event(JobId id, const char *kind, Oid role, const char *detail);
+
+struct StepRow {
+	int step_no;
+	char *kind;
+	char *definition;
+	int pass;
+};
+StepRow *load_current_step(JobId id); // the first that is not done; nullptr = all done
+void start_step(JobId id, int step_no);
+void finish_step(JobId id, int step_no);
+
+} // namespace safe_migrate::jobs

@@ -1,0 +1,221 @@
+// CALL safe_migrate.wait(job, timeout): commits, then waits without a snapshot, printing
+// progress.  State and progress come from shared memory; only a job that is not live there is
+// looked up in its table, in a transaction of its own.
+#include "jobs/find_job.hpp"
+#include "jobs/progress_meter.hpp"
+#include "jobs/shared.hpp"
+#include "jobs/store.hpp"
+#include "pg/boundary.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+constexpr long poll_ms = 500;
+
+void refuse_in_transaction(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("safe_migrate.wait() can't run inside a transaction block"),
+			 errdetail("The job starts when the transaction that queued it commits, so waiting "
+					   "inside it would never end."),
+			 errhint("Call it outside a transaction block (in autocommit mode), or use "
+					 "SELECT safe_migrate.require('job name') in the next migration.")));
+}
+
+[[noreturn]] void raise_job_error(const JobRow &job)
+{
+	const char *code =
+		job.error_sqlstate && strlen(job.error_sqlstate) == 5 ? job.error_sqlstate : "XX000";
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
+			 errmsg_internal("%s", job.error_message ? job.error_message : "job failed"),
+			 job.error_detail ? errdetail_internal("%s", job.error_detail) : 0,
+			 job.error_hint ? errhint("%s", job.error_hint) : 0,
+			 errcontext("job " INT64_FORMAT " (%s of %s)", job.id, job.kind, job.relation_name)));
+	pg_unreachable();
+}
+
+// True when the job has ended well; raises its error when it has not.
+bool ended(const JobRow &job)
+{
+	switch (job.state) {
+		case JobState::succeeded:
+			return true;
+		case JobState::failed:
+			raise_job_error(job);
+		case JobState::cancelled:
+			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+							errmsg("job " INT64_FORMAT " was cancelled", job.id),
+							job.state_reason ? errdetail("%s", job.state_reason) : 0));
+			break;
+		case JobState::queued:
+		case JobState::running:
+		case JobState::paused:
+			break;
+	}
+	return false;
+}
+
+struct Waiter {
+	JobId id;
+	TimestampTz started;
+	TimestampTz next_line;
+	int lines;
+	Condition last_condition;
+	JobState last_state;
+	bool paused_said;
+};
+
+// A calm pace: after 1 s, then every 2 s, then every 5 s, and at once when something changed.
+void print_line(Waiter *waiter, const LiveJob &live)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool news = waiter->lines > 0 &&
+				(live.condition != waiter->last_condition || live.state != waiter->last_state);
+	if (now < waiter->next_line && !(news && now > waiter->next_line - INT64CONST(1500000)))
+		return;
+	char line[progress_line_length];
+	write_progress_line(line, meter_of(live));
+	ereport(NOTICE, (errmsg_internal("job " INT64_FORMAT ": %s", waiter->id, line)));
+	waiter->lines++;
+	waiter->last_condition = live.condition;
+	waiter->last_state = live.state;
+	waiter->next_line = now + (waiter->lines < 5 ? INT64CONST(2000000) : INT64CONST(5000000));
+}
+
+void say_goes_on(JobId id)
+{
+	if (QueryCancelPending || ProcDiePending)
+		ereport(NOTICE, (errmsg("job " INT64_FORMAT " goes on in the background", id),
+						 errhint("See safe_migrate.progress; stop it with "
+								 "SELECT safe_migrate.cancel(" INT64_FORMAT ").",
+								 id)));
+}
+
+bool live_copy(JobId id, LiveJob *copy)
+{
+	Guard guard(LW_SHARED);
+	LiveJob *live = find_live_job(MyDatabaseId, id, false);
+	if (live)
+		*copy = *live;
+	return live != nullptr;
+}
+
+void print_end(const JobRow &job, const Waiter &waiter, const LiveJob &live)
+{
+	if (waiter.lines == 0)
+		return;
+	char rows[64], time[64];
+	write_grouped(rows, sizeof rows, live.rows_written);
+	write_duration(time, sizeof time,
+				   static_cast<double>(GetCurrentTimestamp() - waiter.started) / 1e6);
+	ereport(NOTICE, (errmsg("job " INT64_FORMAT " %s: %s rows, waited %s", job.id,
+							name_of(job.state), rows, time)));
+}
+
+// The row, read in a transaction that ends at once: no snapshot, no lock stays.
+bool look_at_row(Waiter *waiter, const LiveJob &live)
+{
+	JobRow *job = load_job(waiter->id, false);
+	if (!job)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("job " INT64_FORMAT " does not exist any more", waiter->id)));
+	bool over = ended(*job);
+	if (over)
+		print_end(*job, *waiter, live);
+	else if (job->state == JobState::paused && !waiter->paused_said) {
+		waiter->paused_said = true;
+		ereport(NOTICE,
+				(errmsg("job " INT64_FORMAT " is paused%s%s", job->id,
+						job->state_reason ? ": " : "", job->state_reason ? job->state_reason : ""),
+				 errhint("It goes on by SELECT safe_migrate.resume(" INT64_FORMAT ").", job->id)));
+	} else if (job->state != JobState::paused)
+		waiter->paused_said = false;
+	SPI_commit();
+	return over;
+}
+
+void wait_for(JobId id, TimestampTz deadline)
+{
+	Waiter waiter = {};
+	waiter.id = id;
+	waiter.started = GetCurrentTimestamp();
+	waiter.next_line = waiter.started + INT64CONST(1000000);
+	TimestampTz looked = 0;
+
+	for (;;) {
+		LiveJob live = {};
+		bool is_live = live_copy(id, &live);
+		TimestampTz now = GetCurrentTimestamp();
+		bool steady = is_live && live.state != JobState::paused && !is_final(live.state);
+		if (!steady || now - looked > INT64CONST(10000000)) {
+			looked = now;
+			if (look_at_row(&waiter, live))
+				break;
+		}
+		if (steady)
+			print_line(&waiter, live);
+		if (deadline != 0 && now >= deadline)
+			ereport(ERROR, (errcode(MAKE_SQLSTATE('S', 'M', '0', '0', '2')),
+							errmsg("job " INT64_FORMAT " has not ended in time", id),
+							errdetail("%s", describe_progress(id, live)),
+							errhint("It goes on in the background.")));
+		say_goes_on(id);
+		long timeout = poll_ms;
+		if (deadline != 0)
+			timeout = Max(1L, Min(timeout, static_cast<long>((deadline - now) / 1000) + 1));
+		(void)ConditionVariableTimedSleep(&shared->changed, timeout, PG_WAIT_EXTENSION);
+		say_goes_on(id);
+		CHECK_FOR_INTERRUPTS();
+	}
+	ConditionVariableCancelSleep();
+}
+
+} // namespace
+
+Meter meter_of(const LiveJob &live)
+{
+	return {live.state,			live.condition,		  live.phase,
+			live.detail,		live.step_no,		  live.step_count,
+			live.pass,			live.rows_written,	  live.units_done,
+			live.units_total,	live.rows_per_second, live.units_per_second,
+			live.replica_lag_us};
+}
+
+} // namespace safe_migrate::jobs
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_wait)
+{
+	using namespace safe_migrate::jobs;
+	refuse_in_transaction(fcinfo);
+	require_preload();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("job must not be null")));
+	JobId id = PG_GETARG_INT64(0);
+	TimestampTz deadline = 0;
+	if (!PG_ARGISNULL(1))
+		deadline = DatumGetTimestampTz(
+			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+								PG_GETARG_DATUM(1)));
+	(void)job_or_error(id);
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	SPI_commit();
+	wait_for(id, deadline);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

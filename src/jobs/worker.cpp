@@ -1,0 +1,262 @@
+// A worker: one process that carries out the steps of one job (number 0, which leads), or
+// takes slices of its current step (the others).  Connected as the role that queued the job, with
+// that role's rights and no more.
+#include "jobs/worker.hpp"
+
+#include "jobs/claim.hpp"
+#include "jobs/database_lifecycle.hpp"
+#include "jobs/operation.hpp"
+#include "jobs/processes.hpp"
+#include "jobs/rights.hpp"
+#include "jobs/shared.hpp"
+#include "jobs/store.hpp"
+#include "pg/boundary.hpp"
+#include "pg/compat.hpp"
+#include "pg/sql.hpp"
+#include "pg/transaction.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+Worker worker = {};
+
+namespace {
+
+void on_exit(int, Datum)
+{
+	{
+		Guard guard;
+		LiveWorker &place = shared->workers[worker.slot];
+		if (place.used && place.pid == MyProcPid) {
+			place.latch = nullptr;
+			place.pid = 0;
+		}
+	}
+	wake_scheduler(worker.database);
+	ConditionVariableBroadcast(&shared->changed);
+}
+
+// ALTER ROLE and ALTER DATABASE … SET reach workers: as autovacuum's workers do, force what would
+// break a job.
+void force_settings()
+{
+	constexpr const char *forced[][2] = {
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"zero_damaged_pages", "off"},
+		{"row_security", "on"},
+	};
+	for (const auto &setting : forced)
+		if (GetConfigOption(setting[0], true, false))
+			SetConfigOption(setting[0], setting[1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void connect()
+{
+	pg::connect_worker(worker.database, worker.connect_as);
+	force_settings();
+}
+
+void take_place(int slot)
+{
+	worker.slot = slot;
+	Guard guard;
+	LiveWorker &place = shared->workers[slot];
+	place.pid = MyProcPid;
+	place.latch = MyLatch;
+	worker.database = place.database;
+	worker.job_id = place.job;
+	worker.number = place.number;
+	worker.connect_as = place.connect_as;
+	worker.owner = place.owner;
+}
+
+// A job's failure as its tables say it; the extension may be gone meanwhile.
+void record_failure(ErrorData *error)
+{
+	ErrorData *second = pg::run_transaction(
+		[&] {
+			if (OidIsValid(pg::extension_oid()))
+				fail_job(worker.job_id, error, nullptr);
+		},
+		LOG);
+	if (second)
+		FreeErrorData(second);
+}
+
+} // namespace
+
+ErrorData *job_transaction(pg::Body body, void *arg)
+{
+	struct Frame {
+		pg::Body body;
+		void *arg;
+	} frame = {body, arg};
+	return pg::run_transaction([&frame] {
+		if (worker.connect_as != worker.owner)
+			SetConfigOption("role", GetUserNameFromId(worker.owner, false), PGC_USERSET,
+							PGC_S_SESSION);
+		frame.body(frame.arg);
+	});
+}
+
+namespace {
+
+struct Next {
+	enum : uint8_t { step, finished, stop } what;
+	StepRow *row;
+	JobRow *job;
+};
+
+// The next step, or the job's end; marks job and step as running in the same transaction.
+ErrorData *find_next(Next *next, MemoryContext memory)
+{
+	return job_transaction([&] {
+		MemoryContextSwitchTo(memory);
+		next->what = Next::stop;
+		if (!OidIsValid(pg::extension_oid()))
+			return;
+		next->job = load_job(worker.job_id, false);
+		if (!next->job)
+			return;
+		bool lead = worker.number == 0;
+		JobState state = next->job->state;
+		if (state != JobState::running && !(lead && state == JobState::queued))
+			return;
+		if (lead && state == JobState::queued &&
+			move_job(worker.job_id, Action::start, InvalidOid, nullptr).effect != Effect::moves)
+			return;
+		next->row = load_current_step(worker.job_id);
+		if (!next->row) {
+			if (lead)
+				(void)move_job(worker.job_id, Action::succeed, InvalidOid, nullptr);
+			next->what = Next::finished;
+			return;
+		}
+		if (lead)
+			start_step(worker.job_id, next->row->step_no);
+		next->what = Next::step;
+	});
+}
+
+void show_phase(const JobRow &job, const StepRow &step)
+{
+	{
+		Guard guard;
+		if (LiveJob *live = find_live_job(worker.database, job.id, true)) {
+			live->step_no = step.step_no;
+			live->step_count = job.step_count;
+			if (worker.number == 0)
+				set_text(live->phase, sizeof live->phase, step.kind);
+		}
+	}
+	char activity[96];
+	snprintf(activity, sizeof activity, "job " INT64_FORMAT ": %s", job.id, step.kind);
+	worker.activity = MemoryContextStrdup(TopMemoryContext, activity);
+	pgstat_report_appname(psprintf("safe_migrate job " INT64_FORMAT, job.id));
+}
+
+// Runs one step to its end or until it is told to stop. True = look for the next one.
+bool run_step(const Next &next, MemoryContext memory)
+{
+	const StepRunner *runner = find_step_runner(next.row->kind);
+	if (!runner) {
+		ErrorData *error = pg::run_transaction([&] {
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							errmsg("step kind \"%s\" is not known to this version of safe_migrate",
+								   next.row->kind)));
+		});
+		record_failure(error);
+		return false;
+	}
+	StepContext context = {};
+	context.job_id = worker.job_id;
+	context.step_no = next.row->step_no;
+	context.worker_number = worker.number;
+	context.workers = next.job->workers;
+	context.owner = next.job->owner;
+	context.definition = next.row->definition;
+	context.memory = memory;
+	show_phase(*next.job, *next.row);
+	context.relation = next.job->relation;
+	context.search_path = next.job->search_path;
+	begin_step(&context, *next.job);
+	runner->run(&context);
+	if (context.failure) {
+		record_failure(context.failure);
+		publish_state(worker.database, worker.job_id, JobState::failed);
+		return false;
+	}
+	return context.done && worker.number == 0;
+}
+
+void run_job()
+{
+	MemoryContext memory =
+		AllocSetContextCreate(TopMemoryContext, "safe_migrate step", ALLOCSET_DEFAULT_SIZES);
+	for (;;) {
+		MemoryContextReset(memory);
+		MemoryContextSwitchTo(memory);
+		Next next = {};
+		if (worker.number == 0) {
+			bool mine = false;
+			ErrorData *error = job_transaction([&] { mine = claim_job(worker.job_id); });
+			if (error || !mine)
+				return; // another one leads it
+		}
+		ErrorData *error = find_next(&next, memory);
+		if (error) {
+			// bookkeeping failed: the scheduler starts the job again after a pause
+			FreeErrorData(error);
+			return;
+		}
+		if (next.what == Next::finished && worker.number == 0)
+			publish_state(worker.database, worker.job_id, JobState::succeeded);
+		if (next.what != Next::step)
+			return;
+		if (worker.number == 0)
+			publish_state(worker.database, worker.job_id, JobState::running);
+		if (!run_step(next, memory))
+			return;
+	}
+}
+
+} // namespace
+} // namespace safe_migrate::jobs
+
+extern "C" {
+PGDLLEXPORT void safe_migrate_worker_main(Datum arg);
+}
+
+void safe_migrate_worker_main(Datum arg)
+{
+	safe_migrate::pg::entry([arg] {
+		using namespace safe_migrate::jobs;
+		set_up_signals(true);
+		take_place(DatumGetInt32(arg));
+		before_shmem_exit(on_exit, 0);
+		if (database_is_barred(worker.database))
+			return;
+		connect();
+		run_job();
+	});
+}

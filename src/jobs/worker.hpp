@@ -1,0 +1,37 @@
+// What the parts of a worker process share: who it is and how its transactions run.
+#pragma once
+#include "jobs/step_context.hpp"
+#include "jobs/store.hpp"
+#include "pg/transaction.hpp"
+
+namespace safe_migrate::jobs {
+
+struct Worker {
+	int slot; // in Shared::workers
+	Oid database;
+	JobId job_id;
+	int number;
+	Oid connect_as, owner; // differ where the owner may not log in: SET ROLE
+	const char *activity;  // for pg_stat_activity
+	// between batches
+	uint32 control_seen;
+	bool control_known;
+	int attempts;			// errors since the last batch that committed
+	TimestampTz not_before; // end of the pause after an error
+	int64 last_batch_us;
+};
+extern Worker worker;
+
+// A transaction of this worker under its owner's role, whatever the session may be.
+ErrorData *job_transaction(pg::Body body, void *arg);
+template <class F> ErrorData *job_transaction(F &&body)
+{
+	using Fn = std::remove_reference_t<F>;
+	return job_transaction([](void *a) { (*static_cast<Fn *>(a))(); },
+						   const_cast<void *>(static_cast<const void *>(&body)));
+}
+
+// Fills in what a step starts with.
+void begin_step(StepContext *context, const JobRow &job);
+
+} // namespace safe_migrate::jobs

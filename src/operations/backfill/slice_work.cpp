@@ -1,0 +1,241 @@
+// One slice in one worker: see slice_work.hpp.
+#include "operations/backfill/slice_work.hpp"
+
+#include "jobs/claim.hpp"
+#include "jobs/throttle/signals.hpp"
+#include "operations/backfill/slice_runner.hpp"
+#include "pg/horizon.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+using namespace jobs;
+
+namespace {
+
+constexpr int64 save_every_us = 1'000'000; // the cursor, at most
+constexpr int batch_lock_timeout_ms = 50;
+constexpr int64 shortest_batch_us = 2'000;
+
+struct Work {
+	StepContext *context;
+	const Definition *definition;
+	Slice slice;
+	SliceRunner *runner;
+	BatchTotals unsaved;
+	const char *sample; // of a row that was left alone
+	TimestampTz saved_at;
+	int64 target_us;
+	// horizon
+	TimestampTz waiting_since; // 0 = not waiting
+	TransactionId stuck_xid;   // without page filling until this one is past the horizon
+	BlockNumber cursor;		   // as of the last batch that committed
+	BlockNumber cursor_reported;
+	bool over; // finished, lost or cut again: nothing left to save
+};
+
+void add(BatchTotals *sum, const BatchTotals &batch)
+{
+	sum->rows_matched += batch.rows_matched;
+	sum->rows_written += batch.rows_written;
+	sum->rows_hot += batch.rows_hot;
+	sum->rows_locked += batch.rows_locked;
+	sum->rows_unmatched += batch.rows_unmatched;
+	sum->rows_kept += batch.rows_kept;
+	sum->pages_visited += batch.pages_visited;
+}
+
+void keep_sample(Work *work, const BatchResult &result)
+{
+	MemoryContext old = MemoryContextSwitchTo(work->context->memory);
+	if (result.unmatched_sample && !work->sample)
+		work->sample = pstrdup(result.unmatched_sample);
+	else if (result.totals.rows_locked > 0 && !work->sample)
+		work->sample = pg::describe_lock_holder(&result.locked_sample, result.locked_by);
+	MemoryContextSwitchTo(old);
+}
+
+enum class Outcome : uint8_t { more, wait, finished, changed, lost };
+
+// The body of one batch: rows, then bookkeeping, in one transaction.
+Outcome batch_body(Work *work, BatchResult *result)
+{
+	StepContext *context = work->context;
+	if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
+		return Outcome::lost; // an abort lost it, and another worker has it
+	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
+		work->stuck_xid = InvalidTransactionId;
+	BatchLimits limits = {work->target_us, !TransactionIdIsValid(work->stuck_xid),
+						  batch_lock_timeout_ms};
+	*result = run_batch(work->runner, limits);
+	if (result->end == BatchEnd::relation_changed) {
+		cut_leaf_again(context->job_id, context->step_no, work->slice.relation, context->workers);
+		return Outcome::changed;
+	}
+	add(&work->unsaved, result->totals);
+	keep_sample(work, *result);
+	bool finished = result->end == BatchEnd::finished;
+	TimestampTz now = GetCurrentTimestamp();
+	if (finished || now - work->saved_at >= save_every_us) {
+		save_slice(context->job_id, context->step_no, work->slice.slice_no,
+				   finished ? work->slice.end_block : result->cursor, finished, work->unsaved,
+				   work->sample);
+		work->saved_at = now;
+		work->unsaved = BatchTotals{};
+	}
+	if (finished)
+		return Outcome::finished;
+	return result->end == BatchEnd::wait_horizon ? Outcome::wait : Outcome::more;
+}
+
+void grow_target(Work *work)
+{
+	int64 aim = static_cast<int64>(work->context->settings.batch_time) * 1000;
+	work->target_us = Min(aim, work->target_us + work->target_us / 2);
+}
+
+void report(Work *work, const BatchResult &result, bool finished)
+{
+	BlockNumber cursor = finished ? work->slice.end_block : result.cursor;
+	int64 blocks = cursor > work->cursor_reported ? cursor - work->cursor_reported : 0;
+	work->cursor_reported = Max(work->cursor_reported, cursor);
+	work->context->report({result.totals.rows_written, result.totals.rows_matched, blocks});
+}
+
+// Every open page waits for snapshots that may still see what the last batch replaced: soon
+// over with short transactions; after horizon_patience it goes on without page filling.
+void wait_for_horizon(Work *work, TransactionId xid)
+{
+	StepContext *context = work->context;
+	TimestampTz now = GetCurrentTimestamp();
+	if (work->waiting_since == 0)
+		work->waiting_since = now;
+	int64 waited_ms = (now - work->waiting_since) / 1000;
+	if (waited_ms > 500) {
+		throttle::HorizonHolder holder;
+		throttle::find_horizon_holder(xid, &holder);
+		char detail[160];
+		snprintf(detail, sizeof detail, "%s holds back the xmin horizon",
+				 holder.kind == throttle::HolderKind::none ? "an old snapshot" : holder.name);
+		if (context->set_condition(Condition::horizon, detail, holder.pid))
+			context->note_event("waiting for old snapshots", detail);
+		if (waited_ms > context->settings.horizon_patience) {
+			work->stuck_xid = xid;
+			work->waiting_since = 0;
+			context->note_event("notice",
+								psprintf("%s: goes on without page filling, so the table and "
+										 "its indexes grow more",
+										 detail));
+			return;
+		}
+	}
+	context->wait_ms(waited_ms < 50 ? 2 : waited_ms < 1000 ? 10 : 100);
+}
+
+// Batches until the slice is finished or something else ends it. False = told to stop.
+bool run_batches(Work *work)
+{
+	StepContext *context = work->context;
+	for (;;) {
+		if (context->next_batch(true) == Go::stop)
+			return false;
+		BatchResult result = {};
+		Outcome outcome = Outcome::lost;
+		BatchTotals unsaved_before = work->unsaved;
+		Batch batch =
+			context->run_batch([&] { outcome = batch_body(work, &result); },
+							   {batch_lock_timeout_ms, true, !work->definition->fire_triggers});
+		if (batch != Batch::committed) {
+			batch_aborted(work->runner);
+			work->unsaved = unsaved_before;
+			work->target_us = Max(shortest_batch_us, work->target_us / 2);
+			if (batch == Batch::stop)
+				return false;
+			continue;
+		}
+		batch_committed(work->runner);
+		work->over = outcome != Outcome::more && outcome != Outcome::wait;
+		if (outcome == Outcome::changed || outcome == Outcome::lost)
+			return true;
+		work->cursor = result.cursor;
+		report(work, result, outcome == Outcome::finished);
+		grow_target(work);
+		if (outcome == Outcome::finished)
+			return true;
+		if (outcome == Outcome::wait)
+			wait_for_horizon(work, result.horizon_xid);
+		else
+			work->waiting_since = 0;
+	}
+}
+
+// Claims the slice and reads it as it is now; false when it is not to be had.
+Batch take(Work *work, bool *mine)
+{
+	StepContext *context = work->context;
+	*mine = false;
+	return context->run_batch(
+		[&] {
+			if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
+				return;
+			*mine = reload_slice(context->job_id, context->step_no, &work->slice);
+			if (!*mine)
+				release_slice(context->job_id, context->step_no, work->slice.slice_no);
+		},
+		{1000, true, false});
+}
+
+// Saves what is not saved yet where it was told to stop in the middle, and gives up the claim.
+void let_go(Work *work)
+{
+	StepContext *context = work->context;
+	ErrorData *failure = context->failure; // stays the reason
+	(void)context->run_batch(
+		[&] {
+			if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
+				return;
+			if (!work->over)
+				save_slice(context->job_id, context->step_no, work->slice.slice_no, work->cursor,
+						   false, work->unsaved, work->sample);
+			release_slice(context->job_id, context->step_no, work->slice.slice_no);
+		},
+		{batch_lock_timeout_ms, true, false});
+	if (failure)
+		context->failure = failure;
+}
+
+} // namespace
+
+bool work_on_slice(StepContext *context, const Definition &definition, Slice slice)
+{
+	Work work = {};
+	work.context = context;
+	work.definition = &definition;
+	work.slice = slice;
+	work.target_us = static_cast<int64>(context->settings.batch_time) * 1000 / 2;
+	bool mine;
+	if (context->next_batch(false) == Go::stop)
+		return false;
+	Batch taken = take(&work, &mine);
+	if (taken == Batch::stop)
+		return false;
+	if (taken == Batch::again || !mine)
+		return true;
+
+	MemoryContext memory =
+		AllocSetContextCreate(context->memory, "safe_migrate slice", ALLOCSET_DEFAULT_SIZES);
+	work.runner = create(memory, definition, work.slice.relation, work.slice.cursor_block,
+						 work.slice.end_block, work.slice.relfilenumber);
+	work.cursor = work.cursor_reported = work.slice.cursor_block;
+	work.saved_at = GetCurrentTimestamp();
+	bool go_on = run_batches(&work);
+	destroy(work.runner);
+	MemoryContextDelete(memory);
+	let_go(&work);
+	return go_on;
+}
+
+} // namespace safe_migrate::operations::backfill

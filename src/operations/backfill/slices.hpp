@@ -1,0 +1,54 @@
+// The slices of a step: block ranges of the leaves, cut anew for each pass.  All need a
+// transaction of the caller's.
+#pragma once
+#include "jobs/job.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "storage/block.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+struct BatchTotals;
+
+struct Slice {
+	int slice_no;
+	Oid relation;
+	Oid relfilenumber;
+	BlockNumber first_block, end_block, cursor_block;
+};
+
+struct SliceList {
+	int n;
+	Slice *slices; // palloc'd
+};
+
+struct PassTotals {
+	int slices_open;
+	int64 rows_written, rows_locked, rows_unmatched, rows_kept;
+	int64 blocks_total, blocks_done;
+	char *sample; // a row that could not be written and why, palloc'd; nullptr = none
+};
+
+// The tables that hold the relation's rows: itself, or its leaves. Error 42P01 when it is gone.
+struct Leaves {
+	int n;
+	Oid *oids;
+};
+Leaves find_leaves(Oid relation);
+
+// Cuts all leaves into slices for `pass`, which become the step's only ones; the counts of the
+// pass before are kept with the step.
+void cut_slices(jobs::JobId job, int step_no, int pass, const Leaves &leaves, int workers);
+// Cuts one leaf again since its file changed; slices of it that are up to date stay.
+void cut_leaf_again(jobs::JobId job, int step_no, Oid leaf, int workers);
+
+SliceList open_slices(jobs::JobId job, int step_no);
+// As stored now; false when it is done or gone.
+bool reload_slice(jobs::JobId job, int step_no, Slice *slice);
+void save_slice(jobs::JobId job, int step_no, int slice_no, BlockNumber cursor, bool done,
+				const BatchTotals &added, const char *sample);
+PassTotals pass_totals(jobs::JobId job, int step_no);
+
+} // namespace safe_migrate::operations::backfill

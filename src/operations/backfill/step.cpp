@@ -1,0 +1,241 @@
+// The step of a backfill or purge: see step.hpp.  The leading worker cuts the leaves into
+// slices, all workers take slices until none is open, the leader looks at the totals of the pass
+// and begins another one until nothing matches any more.
+#include "operations/backfill/step.hpp"
+
+#include "jobs/claim.hpp"
+#include "jobs/operation.hpp"
+#include "jobs/store.hpp"
+#include "operations/backfill/definition.hpp"
+#include "operations/backfill/passes.hpp"
+#include "operations/backfill/slice_work.hpp"
+#include "operations/backfill/slices.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+using namespace jobs;
+
+namespace {
+
+struct Run {
+	StepContext *context;
+	Definition *definition;
+	int pass;
+	int64 written_before;		   // by the pass before this one
+	TimestampTz only_locked_since; // 0 = no
+};
+
+int stored_pass(const StepContext &context)
+{
+	StepRow *step = load_current_step(context.job_id);
+	return step && step->step_no == context.step_no ? step->pass : 0;
+}
+
+// Cuts the slices of the pass, or finds those of an earlier run of this step.
+bool begin_pass(Run *run, int pass)
+{
+	StepContext *context = run->context;
+	Leaves leaves = {};
+	PassTotals totals = {};
+	MemoryContext memory = context->memory;
+	for (;;) {
+		if (context->next_batch(false) == Go::stop)
+			return false;
+		Batch batch = context->run_batch(
+			[&] {
+				MemoryContext old = MemoryContextSwitchTo(memory);
+				leaves = find_leaves(run->definition->relation);
+				MemoryContextSwitchTo(old);
+				if (stored_pass(*context) < pass)
+					cut_slices(context->job_id, context->step_no, pass, leaves, context->workers);
+				totals = pass_totals(context->job_id, context->step_no);
+			},
+			{1000, false, false});
+		if (batch == Batch::stop)
+			return false;
+		if (batch == Batch::committed)
+			break;
+	}
+	run->pass = pass;
+	context->leaves = leaves.oids;
+	context->n_leaves = leaves.n;
+	context->start_units(totals.blocks_total, pass);
+	context->report({0, 0, totals.blocks_done});
+	char phase[48];
+	snprintf(phase, sizeof phase, "%s, pass %d",
+			 run->definition->action == RowAction::update ? "backfill" : "delete", pass);
+	context->set_phase(phase);
+	context->want_workers(Min(context->workers, Max(totals.slices_open, 1)));
+	return true;
+}
+
+enum class Taken : uint8_t { none_open, some, stop };
+
+// Takes every slice that nobody holds, one after the other.
+Taken work_on_slices(Run *run)
+{
+	StepContext *context = run->context;
+	SliceList list = {};
+	MemoryContext memory = context->memory;
+	if (context->next_batch(false) == Go::stop)
+		return Taken::stop;
+	Batch batch = context->run_batch(
+		[&] {
+			MemoryContext old = MemoryContextSwitchTo(memory);
+			list = open_slices(context->job_id, context->step_no);
+			MemoryContextSwitchTo(old);
+		},
+		{1000, true, false});
+	if (batch != Batch::committed)
+		return batch == Batch::stop ? Taken::stop : Taken::some;
+	for (int i = 0; i < list.n; i++)
+		if (!work_on_slice(context, *run->definition, list.slices[i]))
+			return Taken::stop;
+	return list.n == 0 ? Taken::none_open : Taken::some;
+}
+
+// Until every slice of the pass is done, by whomever.
+bool finish_pass(Run *run, PassTotals *totals)
+{
+	StepContext *context = run->context;
+	for (;;) {
+		Taken taken = work_on_slices(run);
+		if (taken == Taken::stop)
+			return false;
+		if (taken == Taken::none_open)
+			break;
+		context->wait_ms(20); // the rest is in other workers' hands
+	}
+	context->want_workers(1);
+	MemoryContext memory = context->memory;
+	for (;;) {
+		if (context->next_batch(false) == Go::stop)
+			return false;
+		Batch batch = context->run_batch(
+			[&] {
+				MemoryContext old = MemoryContextSwitchTo(memory);
+				*totals = pass_totals(context->job_id, context->step_no);
+				MemoryContextSwitchTo(old);
+			},
+			{1000, true, false});
+		if (batch != Batch::again)
+			return batch == Batch::committed;
+	}
+}
+
+// The errors a finished pass may end the job with.
+[[noreturn]] void raise_verdict(PassVerdict verdict, const PassTotals &totals)
+{
+	const char *sample = totals.sample ? totals.sample : "?";
+	switch (verdict) {
+		case PassVerdict::still_locked:
+			ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+							errmsg(INT64_FORMAT " rows stay locked by other transactions",
+								   totals.rows_locked),
+							errdetail("One of them: %s.", sample),
+							errhint("End those transactions, then call safe_migrate.retry().")));
+			break;
+		case PassVerdict::unmatched:
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg(INT64_FORMAT " rows would still satisfy the predicate after the assignment",
+						totals.rows_unmatched),
+				 errdetail("They were left as they are. The first of them: ctid %s.", sample),
+				 errhint(
+					 "Look for rows where an expression gives null or the value it had, and queue "
+					 "another job for them.")));
+			break;
+		default:
+			ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+							errmsg("a trigger kept back " INT64_FORMAT " rows", totals.rows_kept),
+							errdetail("A BEFORE trigger returned null for them.")));
+	}
+	pg_unreachable();
+}
+
+// Marks the step as done, or raises what the job fails with; in a transaction that is awaited.
+bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
+{
+	StepContext *context = run->context;
+	for (;;) {
+		if (context->next_batch(false) == Go::stop)
+			return false;
+		Batch batch = context->run_batch(
+			[&] {
+				if (verdict == PassVerdict::keeps_coming)
+					add_event(context->job_id, "notice", InvalidOid,
+							  psprintf("rows that match keep arriving: " INT64_FORMAT
+									   " in pass %d; does the application write the column?",
+									   totals.rows_written, run->pass));
+				else if (verdict != PassVerdict::complete)
+					raise_verdict(verdict, totals);
+				finish_step(context->job_id, context->step_no);
+			},
+			{1000, false, false});
+		if (batch == Batch::committed)
+			context->done = true;
+		if (batch != Batch::again || verdict == PassVerdict::still_locked) {
+			if (batch == Batch::again) { // not by itself
+				context->gave_up = true;
+				return false;
+			}
+			return batch == Batch::committed;
+		}
+	}
+}
+
+void lead(Run *run)
+{
+	StepContext *context = run->context;
+	int pass = 1;
+	(void)context->run_batch([&] { pass = Max(1, stored_pass(*context)); }, {});
+	for (;;) {
+		PassTotals totals = {};
+		if (!begin_pass(run, pass) || !finish_pass(run, &totals))
+			return;
+		TimestampTz now = GetCurrentTimestamp();
+		bool only_locked = totals.rows_written == 0 && totals.rows_locked > 0;
+		if (!only_locked)
+			run->only_locked_since = 0;
+		else if (run->only_locked_since == 0)
+			run->only_locked_since = now;
+		PassVerdict verdict =
+			after_pass({pass, totals.rows_written, run->written_before, totals.rows_locked,
+						totals.rows_unmatched, totals.rows_kept,
+						only_locked ? (now - run->only_locked_since) / 1000 : 0,
+						context->settings.locked_row_patience});
+		if (verdict != PassVerdict::again && verdict != PassVerdict::again_later) {
+			(void)end_step(run, verdict, totals);
+			return;
+		}
+		if (verdict == PassVerdict::again_later) {
+			(void)context->set_condition(Condition::locked, totals.sample, 0);
+			int64 pause = Min(INT64CONST(5000), 100 + (now - run->only_locked_since) / 4000);
+			context->wait_ms(pause);
+		}
+		run->written_before = totals.rows_written;
+		pass++;
+	}
+}
+
+} // namespace
+
+void run_step(StepContext *context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	Run run = {};
+	run.context = context;
+	run.definition = from_json(context->definition);
+	if (context->worker_number == 0)
+		lead(&run);
+	else if (work_on_slices(&run) != Taken::stop)
+		context->want_workers(1); // none is open that nobody holds
+	MemoryContextSwitchTo(old);
+}
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,22 @@
+// Step runners by the kind that is stored with a step: see registry.hpp.
+#include "operations/registry.hpp"
+
+#include "jobs/operation.hpp"
+#include "operations/backfill/step.hpp"
+#include "operations/vacuum.hpp"
+
+namespace safe_migrate::operations {
+
+namespace {
+
+constexpr jobs::StepRunner step_runners[] = {
+	{"backfill", backfill::run_step},
+	{"delete", backfill::run_step},
+	{"vacuum", run_vacuum},
+};
+
+} // namespace
+
+void register_all() { jobs::register_step_runners(step_runners, lengthof(step_runners)); }
+
+} // namespace safe_migrate::operations
