@@ -1,0 +1,70 @@
+// When a backfill is complete.
+#include "operations/backfill/passes.hpp"
+
+#include <gtest/gtest.h>
+
+using namespace safe_migrate::operations::backfill;
+
+namespace {
+
+PassResult pass(int number, int64_t written)
+{
+	PassResult result{};
+	result.pass = number;
+	result.rows_written = written;
+	result.rows_written_before = written * 10;
+	result.locked_patience_ms = 1000;
+	return result;
+}
+
+} // namespace
+
+TEST(Passes, APassThatWroteIsFollowedByAnother)
+{
+	EXPECT_EQ(after_pass(pass(1, 1)), PassVerdict::again);
+	EXPECT_EQ(after_pass(pass(2, 1)), PassVerdict::again);
+}
+
+TEST(Passes, APassThatFindsNothingEndsIt)
+{
+	EXPECT_EQ(after_pass(pass(1, 0)), PassVerdict::complete);
+}
+
+TEST(Passes, LockedRowsAreWaitedForUntilThePatienceEnds)
+{
+	PassResult result = pass(2, 0);
+	result.rows_locked = 3;
+	EXPECT_EQ(after_pass(result), PassVerdict::again_later);
+	result.locked_for_ms = 1001;
+	EXPECT_EQ(after_pass(result), PassVerdict::still_locked);
+}
+
+TEST(Passes, ProgressBeatsThePatience)
+{
+	PassResult result = pass(2, 5);
+	result.rows_locked = 3;
+	result.locked_for_ms = 5000;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+}
+
+TEST(Passes, RowsThatWouldMatchAgainFailTheJobAndDoNotLoop)
+{
+	PassResult result = pass(1, 0);
+	result.rows_unmatched = 2;
+	EXPECT_EQ(after_pass(result), PassVerdict::unmatched);
+	result = pass(1, 0);
+	result.rows_kept = 2;
+	EXPECT_EQ(after_pass(result), PassVerdict::kept);
+}
+
+TEST(Passes, RowsThatKeepComingDoNotKeepTheJobAlive)
+{
+	int number = 1;
+	PassVerdict verdict = PassVerdict::again;
+	while (verdict == PassVerdict::again && number < 1000) {
+		PassResult result = pass(number++, 10);
+		result.rows_written_before = 10;
+		verdict = after_pass(result);
+	}
+	EXPECT_EQ(verdict, PassVerdict::keeps_coming);
+}

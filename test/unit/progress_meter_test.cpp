@@ -1,0 +1,95 @@
+// Progress in numbers and words.
+#include "jobs/progress_meter.hpp"
+
+#include <gtest/gtest.h>
+#include <string>
+
+using namespace safe_migrate::jobs;
+
+namespace {
+
+Meter running()
+{
+	return {JobState::running,
+			Condition::none,
+			"backfill",
+			"",
+			1,
+			2,
+			1,
+			1'234'567,
+			250,
+			1000,
+			2000.0,
+			10.0,
+			-1};
+}
+
+std::string line(const Meter &meter)
+{
+	char text[progress_line_length];
+	write_progress_line(text, meter);
+	return text;
+}
+
+} // namespace
+
+TEST(ProgressMeter, FractionAndTimeLeft)
+{
+	EXPECT_DOUBLE_EQ(fraction_of(running()), 0.25);
+	EXPECT_DOUBLE_EQ(eta_of(running()), 75.0);
+}
+
+TEST(ProgressMeter, UnknownIsNegative)
+{
+	Meter meter = running();
+	meter.units_total = 0;
+	EXPECT_LT(fraction_of(meter), 0);
+	meter = running();
+	meter.units_per_second = 0;
+	EXPECT_LT(eta_of(meter), 0);
+}
+
+TEST(ProgressMeter, NeverMoreThanAll)
+{
+	Meter meter = running();
+	meter.units_done = 5000;
+	EXPECT_DOUBLE_EQ(fraction_of(meter), 1.0);
+	EXPECT_DOUBLE_EQ(eta_of(meter), 0.0);
+}
+
+TEST(ProgressMeter, ALineThatAPersonReads)
+{
+	EXPECT_EQ(
+		line(running()),
+		"step 1 of 2 (backfill): 25.0 %, 1,234,567 rows, 2,000 rows/s, about 1 min 15 s left");
+}
+
+TEST(ProgressMeter, SaysWhyItWaits)
+{
+	Meter meter = running();
+	meter.condition = Condition::throttled;
+	meter.detail = "standby \"s1\" is 12.3 s behind, limit 10 s";
+	EXPECT_NE(line(meter).find("throttled: standby \"s1\""), std::string::npos);
+	EXPECT_EQ(line(meter).find("left"), std::string::npos);
+}
+
+TEST(ProgressMeter, LongDetailsAreCut)
+{
+	Meter meter = running();
+	std::string detail(2000, 'x');
+	meter.condition = Condition::locked;
+	meter.detail = detail.c_str();
+	EXPECT_LT(line(meter).size(), progress_line_length);
+}
+
+TEST(ProgressMeter, GroupsOfDigits)
+{
+	char text[32];
+	write_grouped(text, sizeof text, 1234567);
+	EXPECT_STREQ(text, "1,234,567");
+	write_grouped(text, sizeof text, 0);
+	EXPECT_STREQ(text, "0");
+	write_grouped(text, sizeof text, 123);
+	EXPECT_STREQ(text, "123");
+}
