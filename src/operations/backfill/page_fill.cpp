@@ -3,6 +3,8 @@
 // the room of the next visit.
 #include "operations/backfill/slice_state.hpp"
 
+#include <cmath>
+
 extern "C" {
 #include "access/heapam.h"
 #include "access/heaptoast.h"
@@ -12,12 +14,27 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-int seed_divisor = 8;
+int seed_percent = 85;
 
 namespace {
 
-// Bytes a visit should set free for the next one: measured best at an eighth of a page.
-Size bytes_to_free(const OpenPage &page) { return BLCKSZ / seed_divisor; }
+// How many rows a visit should set free the places of, so that the next one has room.  A
+// row moved out costs about as much as a visit of a page; with m rows to go and k of them
+// written at each of m / k visits, the sum is least near the square root of m.
+double rows_to_free(const Batch &batch, const OpenPage &page)
+{
+	double rows = (page.last - page.next + 1) * batch.runner.matching_share;
+
+	return rows > 1 ? seed_percent / 100.0 * sqrt(rows) : 1;
+}
+
+// The share of line pointers whose rows match, from what was seen so far.
+void learn_share(SliceRunner &runner, int line_pointers, int rows)
+{
+	if (line_pointers > 0)
+		runner.matching_share +=
+			0.05 * (static_cast<double>(rows) / line_pointers - runner.matching_share);
+}
 
 void note_skipped(Batch &batch, const ItemPointerData &tid)
 {
@@ -68,10 +85,9 @@ Size stored_length(HeapTuple version)
 
 struct Visit {
 	Page content;
-	Size to_free; // moving rows out is all right until so many bytes are freed
-	Size freed;
-	Size promised; // room of rows that are queued for the executor
+	double to_free; // moving rows out is all right until so many have been written
 	int rows;
+	Size promised; // room of rows that are queued for the executor
 };
 
 // The room that is there for the next version of a row; queued ones take theirs later.
@@ -121,13 +137,12 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 	}
 	HeapTuple version = heap_form_tuple(RelationGetDescr(batch.leaf), row.values, row.nulls);
 	Size length = stored_length(version);
-	if (batch.fill && visit.freed >= visit.to_free && !has_room(visit, length)) {
+	if (batch.fill && visit.rows >= visit.to_free && !has_room(visit, length)) {
 		heap_freetuple(version);
 		return false;
 	}
 	totals.rows_matched++;
 	write_row(batch, visit, row.tid, version, length);
-	visit.freed += length;
 	return true;
 }
 
@@ -156,7 +171,8 @@ bool visit_page(Batch &batch, OpenPage &page)
 {
 	SliceRunner &runner = batch.runner;
 	Buffer buffer = ReadBuffer(batch.leaf, page.block);
-	Visit visit = {BufferGetPage(buffer), bytes_to_free(page), 0, 0, 0};
+	Visit visit = {BufferGetPage(buffer), 0, 0, 0};
+	OffsetNumber first = page.next;
 	RowCandidate row;
 	bool finished = true;
 
@@ -167,6 +183,7 @@ bool visit_page(Batch &batch, OpenPage &page)
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	}
 	batch.result.totals.pages_visited++;
+	visit.to_free = rows_to_free(batch, page);
 	if (page.next <= page.last) {
 		scan_page(runner.query, page.block, page.next, page.last);
 		while (finished && next_row(runner.query, &row)) {
@@ -182,6 +199,7 @@ bool visit_page(Batch &batch, OpenPage &page)
 		}
 	}
 	ReleaseBuffer(buffer);
+	learn_share(runner, (finished ? page.last + 1 : page.next) - first, visit.rows);
 	return finished;
 }
 

@@ -191,6 +191,7 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 	runner->first_block = first_block;
 	runner->end_block = end_block;
 	runner->next_block = runner->committed_cursor = runner->batch_cursor = first_block;
+	runner->matching_share = 1;
 	runner->window.allocate(own, window_capacity());
 	return runner;
 }

@@ -25,6 +25,7 @@ public:
 	BlockNumber batch_cursor;	  // the same once the batch commits
 	double us_per_index_entry;	  // moving averages, to leave time for what is put off
 	double us_per_executor_row;
+	double matching_share; // moving average: rows that match, of line pointers
 	bool unmatched_reported;
 };
 

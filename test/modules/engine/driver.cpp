@@ -24,12 +24,12 @@ PGDLLEXPORT Datum engine_run(PG_FUNCTION_ARGS);
 
 namespace engine = safe_migrate::operations::backfill;
 namespace safe_migrate::operations::backfill {
-extern int seed_divisor;
+extern int seed_percent;
 }
 
 void _PG_init(void)
 {
-	DefineCustomIntVariable("engine.seed", "", nullptr, &engine::seed_divisor, 8, 1, 1000,
+	DefineCustomIntVariable("engine.seed", "", nullptr, &engine::seed_percent, 85, 1, 1000,
 							PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
