@@ -5,7 +5,6 @@
 #include <cstddef>
 
 extern "C" {
-#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 }
@@ -266,8 +265,6 @@ constexpr bool all_prefixed()
 }
 static_assert(all_prefixed());
 
-bool preloaded = false;
-
 // A list of names as in synchronous_standby_names, without its numbers.
 bool check_names(char **value, void **, GucSource)
 {
@@ -349,27 +346,9 @@ const SettingInfo *find_setting(const char *name)
 // their values are checked and functions can say what is missing; nothing else works there.
 void define_settings()
 {
-	preloaded = process_shared_preload_libraries_in_progress;
 	for (const SettingInfo &info : table)
 		define(info);
 	MarkGUCPrefixReserved("safe_migrate");
-}
-
-bool is_preloaded() { return preloaded; }
-
-void require_preloaded()
-{
-	if (preloaded)
-		return;
-	const char *others = shared_preload_libraries_string;
-	bool alone = others == nullptr || others[0] == '\0';
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("safe_migrate must be loaded via \"shared_preload_libraries\""),
-			 errdetail("Jobs are carried out by background processes that start with the server."),
-			 errhint("Put shared_preload_libraries = '%s%ssafe_migrate' into "
-					 "postgresql.conf and restart the server.",
-					 alone ? "" : others, alone ? "" : ", ")));
 }
 
 } // namespace safe_migrate

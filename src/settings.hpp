@@ -76,11 +76,6 @@ const SettingInfo *find_setting(const char *name);
 
 void define_settings(); // from _PG_init
 
-// True when the library came in by shared_preload_libraries; else the background processes
-// and the shared memory are missing.  require_preloaded() raises 55000 with the line to add.
-bool is_preloaded();
-void require_preloaded();
-
 // ---------------------------------------------------------------- a job's own settings
 
 // What holds for one job now: its own value where that is stricter (or was allowed), else the

@@ -55,11 +55,14 @@ void install_shared_memory()
 
 void require_preload()
 {
-	if (!shared)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("safe_migrate must be loaded when the server starts"),
-						errhint("Add this line to postgresql.conf and restart the server: "
-								"shared_preload_libraries = 'safe_migrate'")));
+	if (shared)
+		return;
+	const char *others = shared_preload_libraries_string ? shared_preload_libraries_string : "";
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("safe_migrate must be loaded when the server starts"),
+					errhint("Add this line to postgresql.conf and restart the server: "
+							"shared_preload_libraries = '%s%ssafe_migrate'",
+							others, others[0] == '\0' ? "" : ", ")));
 }
 
 Database *find_database(Oid oid, bool create)

@@ -36,6 +36,7 @@ struct ThrottleView {
 	throttle::State state;
 	TimestampTz query_at;
 	int query_says;
+	char query_error[sizeof(throttle::Readings::query_error)];
 	bool throttled;
 	int lock_waiters; // behind the last batch
 	throttle::WriteRateState writes;
@@ -79,19 +80,22 @@ Go obey_control(StepContext *context)
 }
 
 // The job's own throttle query, asked about once a second.
-int ask_query(StepContext *context, TimestampTz now)
+void ask_query(StepContext *context, TimestampTz now)
 {
-	if (!context->settings.throttle_query)
-		return 0;
-	if (view.query_at != 0 && now - view.query_at < query_every_us)
-		return view.query_says;
+	if (!context->settings.throttle_query ||
+		(view.query_at != 0 && now - view.query_at < query_every_us))
+		return;
 	char *message = nullptr;
 	throttle::Answer answer =
 		throttle::run_throttle_query(context->settings.throttle_query, worker.owner,
 									 context->settings.throttle_query_timeout, &message);
 	view.query_at = GetCurrentTimestamp();
 	view.query_says = static_cast<int>(answer);
-	return view.query_says;
+	view.query_error[0] = '\0';
+	if (message) {
+		strlcpy(view.query_error, message, sizeof view.query_error);
+		pfree(message);
+	}
 }
 
 int64 own_rows()
@@ -109,7 +113,9 @@ throttle::Verdict ask_throttle(StepContext *context)
 		readings = shared->readings;
 	}
 	TimestampTz now = GetCurrentTimestamp();
-	readings.query_says_stop = ask_query(context, now);
+	ask_query(context, now);
+	readings.query_says_stop = view.query_says;
+	strlcpy(readings.query_error, view.query_error, sizeof readings.query_error);
 	readings.lock_waiters = view.lock_waiters;
 	view.lock_waiters = 0; // the batch that they waited for has ended
 	readings.table_writes_per_second = -1;
@@ -117,6 +123,8 @@ throttle::Verdict ask_throttle(StepContext *context)
 		readings.table_writes_per_second = throttle::table_writes_per_second(
 			&view.writes, context->leaves, context->n_leaves, own_rows());
 	throttle::Limits limits = throttle_limits(context->settings);
+	if (limits.horizon_age != throttle::no_limit)
+		throttle::sample_horizon(&readings);
 	return throttle::judge(readings, limits, view.state, now);
 }
 
@@ -241,7 +249,7 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		int nest = NewGUCNestLevel();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		body(arg);
-		if (settings.max_lock_waiters > 0)
+		if (settings.max_lock_waiters >= 0)
 			view.lock_waiters = throttle::lock_waiters_behind(MyProcPid);
 		if (ActiveSnapshotSet())
 			PopActiveSnapshot();

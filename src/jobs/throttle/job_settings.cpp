@@ -233,12 +233,24 @@ char *scalar_text(const JsonbValue &value, bool *is_scalar)
 	}
 }
 
+// The text of a value that a user gave.
+char *plain_text(const char *name, const JsonbValue &value)
+{
+	bool is_scalar;
+	char *text = scalar_text(value, &is_scalar);
+	if (!is_scalar)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value of job setting \"%s\" must be a string, number or boolean", name)));
+	return text;
+}
+
 // Calls each(name, value) for the members of an object.
 template <class F> void for_each_member(Jsonb *object, F &&each)
 {
 	JsonbIterator *it = JsonbIteratorInit(&object->root);
 	JsonbValue value;
-	char *name = nullptr;
+	const char *name = "";
 	for (;;) {
 		JsonbIteratorToken token = JsonbIteratorNext(&it, &value, true);
 		if (token == WJB_DONE)
@@ -246,7 +258,7 @@ template <class F> void for_each_member(Jsonb *object, F &&each)
 		if (token == WJB_KEY)
 			name = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE)
-			each(static_cast<const char *>(name), value);
+			each(name, value);
 	}
 }
 
@@ -284,7 +296,7 @@ char *override_text(const JsonbValue &value)
 void apply_own(const char *name, const JsonbValue &stored, JobSettings *settings)
 {
 	bool is_scalar;
-	char *text = scalar_text(stored, &is_scalar);
+	const char *text = scalar_text(stored, &is_scalar);
 	bool is_override = !is_scalar;
 	if (is_override)
 		text = override_text(stored);
@@ -368,13 +380,7 @@ char *validate_job_settings(const char *json, Oid role)
 							errmsg("job settings must be a JSON object"),
 							errhint("For example: '{\"max_replica_lag\": \"5s\"}'.")));
 		for_each_member(given, [&](const char *name, const JsonbValue &value) {
-			bool is_scalar;
-			char *text = scalar_text(value, &is_scalar);
-			if (!is_scalar)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("value of job setting \"%s\" must be a string, number or boolean",
-								name)));
+			char *text = plain_text(name, value);
 			char *stored_name;
 			char *stored = validate_job_setting(name, text, role, &stored_name);
 			if (stored != nullptr)

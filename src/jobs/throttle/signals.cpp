@@ -115,6 +115,8 @@ int32 count_active_backends()
 	return count;
 }
 
+} // namespace
+
 void sample_horizon(Readings *readings)
 {
 	HorizonHolder holder;
@@ -130,8 +132,6 @@ void sample_horizon(Readings *readings)
 		std::max<int64>(static_cast<int32>(next - holder.xmin), 0); // modulo 2^32, as xids are
 	strlcpy(readings->horizon_holder, holder.name, name_length);
 }
-
-} // namespace
 
 void sample_cluster(Readings *readings, SamplerState *state)
 {

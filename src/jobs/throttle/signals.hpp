@@ -34,6 +34,9 @@ void sample_cluster(Readings *readings, SamplerState *state);
 
 // ---------------------------------------------------------------- in the worker
 
+// The horizon of this database, in readings that another database's scheduler may have sampled.
+void sample_horizon(Readings *readings);
+
 // Sessions that wait for a lock held by `pid`, or in the queue behind one that does: to be asked
 // at the end of a batch, while its locks are still held; between batches it is 0.  Costs a look
 // at each PGPROC while nobody waits for anything.

@@ -231,7 +231,7 @@ constexpr Signal signals[] = {
 	 nullptr,
 	 say_waiters},
 	{{"horizon age", "max_horizon_age"},
-	 false,
+	 true,
 	 Unit::count,
 	 [](const Limits &l) { return l.horizon_age; },
 	 [](const Readings &r) { return r.horizon_age; },
