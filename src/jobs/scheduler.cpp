@@ -370,6 +370,8 @@ void run()
 		reap_workers();
 		if (!look(&round))
 			return;
+		if (workers_run_here())
+			sample(); // so that a job that starts finds readings
 		bool timed_out = false;
 		while (!wait_for_work(round, &timed_out))
 			if (timed_out && !round.any_active && may_leave())

@@ -11,6 +11,7 @@
 #include "jobs/throttle/throttle.hpp"
 #include "jobs/worker.hpp"
 #include "pg/compat.hpp"
+#include "pg/horizon.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -105,6 +106,18 @@ int64 own_rows()
 	return live ? live->rows_written : 0;
 }
 
+// The slowest replica that counts, for progress.
+void show_replica_lag(const throttle::Readings &readings)
+{
+	int64 worst = -1;
+	for (int i = 0; i < readings.n_replicas; i++)
+		if (readings.replicas[i].kind != throttle::ReplicaKind::inactive_slot && !readings.replicas[i].ignored)
+			worst = Max(worst, readings.replicas[i].lag_us);
+	Guard guard;
+	if (LiveJob *live = find_live_job(worker.database, worker.job_id, false))
+		live->replica_lag_us = worst;
+}
+
 throttle::Verdict ask_throttle(StepContext *context)
 {
 	throttle::Readings readings;
@@ -122,6 +135,7 @@ throttle::Verdict ask_throttle(StepContext *context)
 	if (context->settings.max_table_write_rate > 0 && context->n_leaves > 0)
 		readings.table_writes_per_second = throttle::table_writes_per_second(
 			&view.writes, context->leaves, context->n_leaves, own_rows());
+	show_replica_lag(readings);
 	throttle::Limits limits = throttle_limits(context->settings);
 	if (limits.horizon_age != throttle::no_limit)
 		throttle::sample_horizon(&readings);
@@ -288,9 +302,12 @@ Batch StepContext::handle_error(ErrorData *error)
 		return Batch::stop;
 	}
 	worker.not_before = GetCurrentTimestamp() + retry.wait_us;
+	int blocker = 0;
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		(void)job_transaction([&] { blocker = pg::find_lock_holder(leaves, n_leaves); });
 	(void)set_condition(error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? Condition::locked
 																		: Condition::retrying,
-						error->message);
+						error->message, blocker);
 	return Batch::again;
 }
 

@@ -12,6 +12,9 @@ extern "C" {
 #include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
 #include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
@@ -67,6 +70,17 @@ inline bool lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
 #else
 	return LockHeldByMe(tag, mode);
 #endif
+}
+
+// The pid behind a virtual transaction, 0 when it is gone.
+inline int pid_of(const VirtualTransactionId &transaction)
+{
+#if PG_VERSION_NUM >= 170000
+	PGPROC *proc = ProcNumberGetProc(transaction.procNumber);
+#else
+	PGPROC *proc = BackendIdGetProc(transaction.backendId);
+#endif
+	return proc ? proc->pid : 0;
 }
 
 // To the end, as a top-level statement of its own.

@@ -1,9 +1,12 @@
 // The xmin horizon, and who holds a row: see horizon.hpp.
 #include "pg/horizon.hpp"
 
+#include "pg/compat.hpp"
+
 extern "C" {
 #include "access/subtrans.h"
 #include "access/xact.h"
+#include "storage/lock.h"
 #include "storage/procarray.h"
 }
 
@@ -26,6 +29,22 @@ char *describe_lock_holder(const ItemPointerData *tid, TransactionId xid)
 	if (pid == 0)
 		return psprintf("ctid %s, by transaction %u", where, xid);
 	return psprintf("ctid %s, by pid %d (transaction %u)", where, pid, xid);
+}
+
+int find_lock_holder(const Oid *relations, int n)
+{
+	for (int i = 0; i < n; i++) {
+		LOCKTAG tag;
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, relations[i]);
+		int found = 0;
+		VirtualTransactionId *holders = GetLockConflicts(&tag, RowExclusiveLock, &found);
+		for (int k = 0; k < found; k++) {
+			int pid = pid_of(holders[k]);
+			if (pid != 0 && pid != MyProcPid)
+				return pid;
+		}
+	}
+	return 0;
 }
 
 } // namespace safe_migrate::pg

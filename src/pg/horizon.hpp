@@ -1,4 +1,4 @@
-// The xmin horizon, and who holds a row.
+// The xmin horizon, and who holds a row or a table.
 #pragma once
 #include "pg/postgres.hpp"
 
@@ -15,5 +15,9 @@ bool is_past_horizon(TransactionId xid);
 
 // "(12,3), locked by transaction 4711 of pid 42" for whoever reads the job's error; palloc'd.
 char *describe_lock_holder(const ItemPointerData *tid, TransactionId xid);
+
+// The pid of a session whose lock on one of the relations conflicts with writing to it, 0 = none.
+// The strongest lock of DDL is what stops a batch.
+int find_lock_holder(const Oid *relations, int n);
 
 } // namespace safe_migrate::pg
