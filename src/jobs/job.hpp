@@ -29,10 +29,16 @@ enum class Condition : uint8_t {
 	locked,			// waits for a table lock or rows that others hold
 	foreign,		// restored from another cluster or database: never starts by itself
 };
-constexpr const char *condition_names[] = {"working",  "starting", "no free worker slot",
-										   "max_workers reached", "disabled", "retrying",
-										   "throttled", "waiting for old snapshots",
-										   "waiting for a lock", "restored from elsewhere"};
+constexpr const char *condition_names[] = {"working",
+										   "starting",
+										   "no free worker slot",
+										   "max_workers reached",
+										   "disabled",
+										   "retrying",
+										   "throttled",
+										   "waiting for old snapshots",
+										   "waiting for a lock",
+										   "restored from elsewhere"};
 constexpr const char *name_of(Condition c) { return condition_names[static_cast<int>(c)]; }
 
 } // namespace safe_migrate::jobs

@@ -111,7 +111,8 @@ void show_replica_lag(const throttle::Readings &readings)
 {
 	int64 worst = -1;
 	for (int i = 0; i < readings.n_replicas; i++)
-		if (readings.replicas[i].kind != throttle::ReplicaKind::inactive_slot && !readings.replicas[i].ignored)
+		if (readings.replicas[i].kind != throttle::ReplicaKind::inactive_slot &&
+			!readings.replicas[i].ignored)
 			worst = Max(worst, readings.replicas[i].lag_us);
 	Guard guard;
 	if (LiveJob *live = find_live_job(worker.database, worker.job_id, false))

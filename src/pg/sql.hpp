@@ -32,8 +32,8 @@ Arg arg_int4(int32 v);
 Arg arg_oid(Oid v);
 Arg arg_bool(bool v);
 Arg arg_float8(double v);
-Arg arg_text(const char *v);		  // nullptr = NULL
-Arg arg_jsonb(const char *json);	  // nullptr = NULL
+Arg arg_text(const char *v);	 // nullptr = NULL
+Arg arg_jsonb(const char *json); // nullptr = NULL
 Arg arg_interval_us(int64 us);
 Arg arg_null(Oid type);
 
@@ -71,7 +71,8 @@ int32 column_int4(HeapTuple tuple, TupleDesc desc, int column);
 Oid column_oid(HeapTuple tuple, TupleDesc desc, int column);
 bool column_bool(HeapTuple tuple, TupleDesc desc, int column);
 double column_float8(HeapTuple tuple, TupleDesc desc, int column);
-char *column_text(HeapTuple tuple, TupleDesc desc, int column); // palloc'd, nullptr = NULL; any type by its output function
+char *column_text(HeapTuple tuple, TupleDesc desc,
+				  int column); // palloc'd, nullptr = NULL; any type by its output function
 
 // The extension's oid, schema and owner in this database; InvalidOid when absent.
 Oid extension_oid();
