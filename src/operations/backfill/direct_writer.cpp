@@ -23,8 +23,6 @@ bool lock_row(DirectWriter &writer, const ItemPointerData &tid)
 	TM_FailureData failure;
 	ItemPointerData copy = tid;
 
-	if (writer.lock_slot == nullptr)
-		writer.lock_slot = table_slot_create(writer.leaf, nullptr);
 	TM_Result result =
 		table_tuple_lock(writer.leaf, &copy, GetActiveSnapshot(), writer.lock_slot,
 						 GetCurrentCommandId(true), writer.lock_mode, LockWaitSkip, 0, &failure);
@@ -81,6 +79,7 @@ void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns)
 	writer.lock_mode = erase || bms_overlap(key_columns, columns.changed_set)
 						   ? LockTupleExclusive
 						   : LockTupleNoKeyExclusive;
+	writer.lock_slot = table_slot_create(leaf, nullptr);
 	CheckCmdReplicaIdentity(leaf, erase ? CMD_DELETE : CMD_UPDATE);
 	if (erase)
 		return;
@@ -151,8 +150,7 @@ void flush(DirectWriter &writer)
 
 void finish(DirectWriter &writer)
 {
-	if (writer.lock_slot)
-		ExecDropSingleTupleTableSlot(writer.lock_slot);
+	ExecDropSingleTupleTableSlot(writer.lock_slot);
 	if (writer.estate == nullptr)
 		return;
 	ExecCloseIndices(writer.result);

@@ -20,7 +20,7 @@ struct DirectWriter {
 	EState *estate;
 	ResultRelInfo *result;
 	TupleTableSlot *slot;	   // new versions
-	TupleTableSlot *lock_slot; // made when first needed
+	TupleTableSlot *lock_slot; // what locking a row brings; not looked at
 	bool check_constraints;
 	LockTupleMode lock_mode; // what the change needs of the row
 	IndexBatch indexes;
