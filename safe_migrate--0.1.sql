@@ -212,5 +212,29 @@ FROM chain r LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = r.blocked_by
 WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.pid = r.blocked_by)
 GROUP BY r.relation, r.blocked_by, a.usename, a.application_name, a.state, a.xact_start, a.query;
 
+-- ---------------------------------------------------------------- backfill, delete_safely
+
+CREATE FUNCTION backfill(
+	relation      regclass,
+	assignments   text,
+	predicate     text DEFAULT NULL,
+	job_name      text DEFAULT NULL,
+	workers       int DEFAULT 1,
+	fire_triggers boolean DEFAULT true,
+	settings      jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_backfill';
+COMMENT ON FUNCTION backfill IS
+	'queue a job that sets columns in small batches: rows that match the predicate, or whose assigned columns are NULL';
+
+CREATE FUNCTION delete_safely(
+	relation      regclass,
+	predicate     text,
+	job_name      text DEFAULT NULL,
+	workers       int DEFAULT 1,
+	fire_triggers boolean DEFAULT true,
+	settings      jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_delete_safely';
+COMMENT ON FUNCTION delete_safely IS 'queue a job that deletes the rows that match the predicate, in small batches';
+
 GRANT USAGE ON SCHEMA safe_migrate TO public;
 GRANT SELECT ON jobs, job_steps, events, progress, blockers TO public;

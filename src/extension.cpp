@@ -7,6 +7,7 @@
 #include "jobs/processes.hpp"
 #include "jobs/shared.hpp"
 #include "operations/registry.hpp"
+#include "pg/session_relations.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -23,6 +24,7 @@ void _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return; // functions say what is missing
 
+	pg::remember_session_relations();
 	jobs::install_shared_memory();
 	jobs::install_at_commit();
 	jobs::install_database_lifecycle();

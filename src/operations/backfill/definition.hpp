@@ -3,6 +3,8 @@
 // deparsed under an empty search_path and refer to the target by its alias
 // ("target") and to its columns by the names they had when queued; `columns` maps
 // those names back to attribute numbers, so that a rename in between does no harm.
+// A value is analysed as in UPDATE … SET: the coercion to the column's type is an assignment's,
+// which an expression can't say (an explicit cast would cut a text that is too long).
 #pragma once
 #include "pg/postgres.hpp"
 
@@ -17,7 +19,7 @@ enum class RowAction : uint8_t { update, erase };
 struct Assignment {
 	AttrNumber attnum;		// in the named (root) relation; leaves are matched by name
 	const char *column;		// its name when queued
-	const char *expression; // resolved text of the new value, already coerced to the column's type
+	const char *expression; // resolved text of the new value, to be coerced as by an assignment
 };
 
 struct Definition {
@@ -26,9 +28,9 @@ struct Definition {
 	int n_assignments;		 // 0 when action is erase
 	Assignment *assignments; // palloc'd with the Definition
 	const char *predicate;	 // resolved text; never null (the default predicate is spelled out)
-	int n_columns;			 // length of columns[]; the relation's natts when queued
-	const char **columns;	 // columns[attnum - 1]; nullptr where dropped when queued
-	bool fire_triggers; // false: as under session_replication_role = replica, for those who may
+	int n_columns;			 // length of columns[]
+	const char **columns;	 // columns[attnum - 1]; nullptr where the texts don't name the column
+	bool fire_triggers;		 // false: as under session_replication_role = replica, for those who may
 };
 
 // jsonb text for job.definition and back; palloc'd in the current context.

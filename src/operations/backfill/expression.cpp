@@ -1,0 +1,272 @@
+// See expression.hpp.
+#include "operations/backfill/expression.hpp"
+
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "catalog/heap.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+namespace {
+
+// Columns -----------------------------------------------------------------------------
+
+struct ColumnSearch {
+	Bitmapset *found;
+	int depth; // of sub-selects
+};
+
+bool find_columns(Node *node, void *arg)
+{
+	auto *search = static_cast<ColumnSearch *>(arg);
+	if (node == nullptr)
+		return false;
+	if (IsA(node, Var)) {
+		auto *var = castNode(Var, node);
+		if (var->varno == 1 && static_cast<int>(var->varlevelsup) == search->depth)
+			search->found = bms_add_member(search->found,
+										   var->varattno - FirstLowInvalidHeapAttributeNumber);
+		return false;
+	}
+	if (IsA(node, Query)) {
+		search->depth++;
+		bool stop = pg::walk_query(castNode(Query, node), find_columns, arg, 0);
+		search->depth--;
+		return stop;
+	}
+	return pg::walk_expression(node, find_columns, arg);
+}
+
+Node *generation_expression(TupleDesc desc, AttrNumber attnum)
+{
+	for (int i = 0; desc->constr != nullptr && i < desc->constr->num_defval; i++)
+		if (desc->constr->defval[i].adnum == attnum)
+			return static_cast<Node *>(stringToNode(desc->constr->defval[i].adbin));
+	return nullptr;
+}
+
+// Temporary objects -------------------------------------------------------------------
+
+bool is_temporary(Oid name_space) { return OidIsValid(name_space) && isAnyTempNamespace(name_space); }
+
+Oid namespace_of_type(Oid type)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	Oid name_space = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnamespace;
+	ReleaseSysCache(tuple);
+	return name_space;
+}
+
+Oid namespace_of_operator(Oid op)
+{
+	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(op));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	Oid name_space = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple))->oprnamespace;
+	ReleaseSysCache(tuple);
+	return name_space;
+}
+
+Oid namespace_of_collation(Oid collation)
+{
+	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	Oid name_space = reinterpret_cast<Form_pg_collation>(GETSTRUCT(tuple))->collnamespace;
+	ReleaseSysCache(tuple);
+	return name_space;
+}
+
+// What kind of temporary object a reg* constant names, nullptr = none; the same list of types as
+// in find_expr_references_walker() of dependency.c.
+const char *temporary_constant(const Const *constant)
+{
+	if (constant->constisnull)
+		return nullptr;
+	Oid oid = DatumGetObjectId(constant->constvalue);
+	switch (constant->consttype) {
+		case REGCLASSOID:
+			return is_temporary(get_rel_namespace(oid)) ? "relation" : nullptr;
+		case REGTYPEOID:
+			return is_temporary(namespace_of_type(oid)) ? "type" : nullptr;
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+			return is_temporary(get_func_namespace(oid)) ? "function" : nullptr;
+		case REGOPEROID:
+		case REGOPERATOROID:
+			return is_temporary(namespace_of_operator(oid)) ? "operator" : nullptr;
+		default:
+			return nullptr;
+	}
+}
+
+bool function_is_temporary(Oid function, void *) { return is_temporary(get_func_namespace(function)); }
+
+// Has the node itself a type?  exprType() knows no others than these.
+bool has_type(const Node *node)
+{
+	switch (nodeTag(node)) {
+		case T_Const:
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_ConvertRowtypeExpr:
+		case T_RowExpr:
+		case T_ArrayExpr:
+		case T_CoerceToDomain:
+		case T_FieldSelect:
+			return true;
+		default:
+			return false;
+	}
+}
+
+struct TemporarySearch {
+	const char *kind; // what was found, nullptr = nothing yet
+	int location;
+};
+
+const char *temporary_in(Node *node)
+{
+	if (IsA(node, RangeTblEntry)) {
+		auto *rte = castNode(RangeTblEntry, node);
+		return rte->rtekind == RTE_RELATION && is_temporary(get_rel_namespace(rte->relid))
+				   ? "relation"
+				   : nullptr;
+	}
+	if (IsA(node, Const) && temporary_constant(castNode(Const, node)) != nullptr)
+		return temporary_constant(castNode(Const, node));
+	if (IsA(node, CollateExpr))
+		return is_temporary(namespace_of_collation(castNode(CollateExpr, node)->collOid))
+				   ? "collation"
+				   : nullptr;
+	if (IsA(node, OpExpr) && is_temporary(namespace_of_operator(castNode(OpExpr, node)->opno)))
+		return "operator";
+	if (check_functions_in_node(node, function_is_temporary, nullptr))
+		return "function";
+	if (has_type(node)) {
+		Oid type = exprType(node);
+		Oid element = get_element_type(type);
+		if (is_temporary(namespace_of_type(OidIsValid(element) ? element : type)))
+			return "type";
+	}
+	return nullptr;
+}
+
+bool find_temporary(Node *node, void *arg)
+{
+	auto *search = static_cast<TemporarySearch *>(arg);
+	if (node == nullptr)
+		return false;
+	search->kind = temporary_in(node);
+	if (search->kind != nullptr) {
+		search->location = IsA(node, RangeTblEntry) ? -1 : exprLocation(node);
+		return true;
+	}
+	if (IsA(node, RangeTblEntry))
+		return false; // its parts are walked by themselves
+	if (IsA(node, Query))
+		return pg::walk_query(castNode(Query, node), find_temporary, arg, QTW_EXAMINE_RTES_BEFORE);
+	return pg::walk_expression(node, find_temporary, arg);
+}
+
+// Comparing ---------------------------------------------------------------------------
+
+// Clears what the deparser is free to choose: aliases, output names, operator names of sub-links.
+bool forget_names(Node *node, void *arg)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, TargetEntry))
+		castNode(TargetEntry, node)->resname = nullptr;
+	else if (IsA(node, SubLink))
+		castNode(SubLink, node)->operName = NIL;
+	else if (IsA(node, JoinExpr)) {
+		castNode(JoinExpr, node)->alias = nullptr;
+		castNode(JoinExpr, node)->join_using_alias = nullptr;
+	} else if (IsA(node, Query)) {
+		ListCell *lc;
+		foreach (lc, castNode(Query, node)->rtable) {
+			auto *rte = lfirst_node(RangeTblEntry, lc);
+			rte->alias = nullptr;
+			rte->eref = nullptr;
+			rte->join_using_alias = nullptr;
+		}
+		return pg::walk_query(castNode(Query, node), forget_names, arg, 0);
+	}
+	return pg::walk_expression(node, forget_names, arg);
+}
+
+Node *without_names(Node *node)
+{
+	auto *copy = static_cast<Node *>(copyObjectImpl(node));
+	forget_names(copy, nullptr);
+	return copy;
+}
+
+} // namespace
+
+Bitmapset *columns_read(Node *expression)
+{
+	ColumnSearch search = {nullptr, 0};
+	find_columns(expression, &search);
+	return search.found;
+}
+
+Bitmapset *columns_depended_on(Node *expression, Relation target)
+{
+	TupleDesc desc = RelationGetDescr(target);
+	Bitmapset *read = columns_read(expression);
+	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, read))
+		for (int i = 1; i <= desc->natts; i++)
+			read = bms_add_member(read, i - FirstLowInvalidHeapAttributeNumber);
+	Bitmapset *all = bms_copy(read);
+	int member = -1;
+	while ((member = bms_next_member(read, member)) >= 0) {
+		int attnum = member + FirstLowInvalidHeapAttributeNumber;
+		if (attnum > 0 && TupleDescAttr(desc, attnum - 1)->attgenerated != '\0')
+			all = bms_add_members(
+				all, columns_read(generation_expression(desc, static_cast<AttrNumber>(attnum))));
+	}
+	return all;
+}
+
+void check_expression(ParseState *state, Node *expression)
+{
+	Bitmapset *read = columns_read(expression);
+	for (int attnum = FirstLowInvalidHeapAttributeNumber + 1; attnum < 0; attnum++)
+		if (attnum != TableOidAttributeNumber &&
+			bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, read))
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("system column \"%s\" can't be used here",
+								   NameStr(SystemAttributeDefinition(static_cast<AttrNumber>(attnum))->attname)),
+							errdetail("The job itself changes it in every row that it writes.")));
+
+	TemporarySearch search = {nullptr, -1};
+	if (find_temporary(expression, &search))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a temporary %s can't be used here", search.kind),
+						errdetail("The job runs in a worker, which does not see the temporary "
+								  "objects of this session."),
+						parser_errposition(state, search.location)));
+}
+
+bool same_meaning(Node *a, Node *b) { return equal(without_names(a), without_names(b)); }
+
+} // namespace safe_migrate::operations::backfill

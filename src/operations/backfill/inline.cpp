@@ -1,0 +1,156 @@
+// See inline.hpp.  Plans and runs a query tree as _SPI_execute_plan() of spi.c does.
+#include "operations/backfill/inline.hpp"
+
+#include "pg/compat_analysis.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "nodes/makefuncs.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+namespace {
+
+// Looks at the rows that RETURNING gives: (still_matches, primary key…).
+struct Receiver {
+	DestReceiver base;
+	Relation primary_key; // its index, nullptr = none
+	int64 still_matching;
+	char *sample; // "(id)=(7)", nullptr = unknown, or the role may not read it
+};
+
+bool receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	auto *receiver = reinterpret_cast<Receiver *>(self);
+	slot_getallattrs(slot);
+	if (slot->tts_isnull[0] || !DatumGetBool(slot->tts_values[0]))
+		return true;
+	if (receiver->still_matching++ == 0 && receiver->primary_key != nullptr)
+		receiver->sample = BuildIndexValueDescription(receiver->primary_key, slot->tts_values + 1,
+													  slot->tts_isnull + 1);
+	return true;
+}
+
+Relation open_primary_key(Relation rel)
+{
+	(void) RelationGetIndexList(rel); // sets rd_pkindex
+	return OidIsValid(rel->rd_pkindex) ? index_open(rel->rd_pkindex, AccessShareLock) : nullptr;
+}
+
+Receiver make_receiver(Relation root)
+{
+	Receiver receiver = {};
+	receiver.base.receiveSlot = receive;
+	receiver.base.rStartup = [](DestReceiver *, int, TupleDesc) {};
+	receiver.base.rShutdown = [](DestReceiver *) {};
+	receiver.base.rDestroy = [](DestReceiver *) {};
+	receiver.base.mydest = DestNone;
+	receiver.primary_key = open_primary_key(root);
+	return receiver;
+}
+
+// In RETURNING the columns are those of the new row, as triggers left it.
+List *still_matches(const Query *query, const Receiver &receiver, Relation root)
+{
+	BooleanTest *test = makeNode(BooleanTest);
+	test->arg = static_cast<Expr *>(copyObjectImpl(query->jointree->quals));
+	test->booltesttype = IS_TRUE;
+	test->location = -1;
+	List *list = list_make1(
+		makeTargetEntry(reinterpret_cast<Expr *>(test), 1, pstrdup("still_matches"), false));
+	if (receiver.primary_key == nullptr)
+		return list;
+	const Form_pg_index index = receiver.primary_key->rd_index;
+	for (AttrNumber i = 0; i < index->indnkeyatts; i++) {
+		AttrNumber attnum = index->indkey.values[i];
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(root), attnum - 1);
+		Var *key = makeVar(1, attnum, column->atttypid, column->atttypmod, column->attcollation, 0);
+		list = lappend(list, makeTargetEntry(reinterpret_cast<Expr *>(key), i + 2,
+											 pstrdup(NameStr(column->attname)), false));
+	}
+	return list;
+}
+
+int64 execute(Query *query, Receiver *receiver)
+{
+	List *rewritten = QueryRewrite(query);
+	if (list_length(rewritten) != 1)
+		elog(ERROR, "a rule changed the statement");
+	PlannedStmt *plan = pg_plan_query(linitial_node(Query, rewritten), "", 0, nullptr);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	QueryDesc *desc = CreateQueryDesc(plan, "", GetActiveSnapshot(), InvalidSnapshot,
+									  &receiver->base, nullptr, nullptr, 0);
+	ExecutorStart(desc, 0);
+	pg::run_executor(desc);
+	int64 written = static_cast<int64>(desc->estate->es_processed);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	return written;
+}
+
+void refuse_unfinished(const Receiver &receiver)
+{
+	if (receiver.still_matching == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg_plural(INT64_FORMAT " row would still match the predicate after the assignment",
+						   INT64_FORMAT " rows would still match the predicate after the assignment",
+						   receiver.still_matching, receiver.still_matching),
+			 receiver.sample != nullptr ? errdetail("For example the row with key %s.", receiver.sample)
+										: 0,
+			 errhint("Exclude such rows by the predicate, or give them another value; a trigger "
+					 "may have changed it back.")));
+}
+
+} // namespace
+
+bool is_done_inline(const Target &target)
+{
+	if (settings::inline_mode == INLINE_NEVER)
+		return false;
+	if (settings::inline_mode == INLINE_ALWAYS)
+		return true;
+	return blocks_of_others(target) * (BLCKSZ / 1024) <= settings::small_table_size;
+}
+
+int64 run_inline(const Resolved &resolved, const Target &target)
+{
+	Receiver receiver = make_receiver(target.root);
+	auto *query = static_cast<Query *>(copyObjectImpl(resolved.query));
+	LockRelationOid(RelationGetRelid(target.root), RowExclusiveLock);
+	linitial_node(RangeTblEntry, query->rtable)->rellockmode = RowExclusiveLock;
+	if (query->commandType == CMD_UPDATE)
+		query->returningList = still_matches(query, receiver, target.root);
+
+	int nest = NewGUCNestLevel();
+	if (!resolved.definition->fire_triggers)
+		(void) set_config_option("session_replication_role", "replica",
+								 superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	int64 written = execute(query, &receiver);
+	AtEOXact_GUC(true, nest);
+	refuse_unfinished(receiver);
+	if (receiver.primary_key != nullptr)
+		index_close(receiver.primary_key, AccessShareLock);
+	return written;
+}
+
+} // namespace safe_migrate::operations::backfill

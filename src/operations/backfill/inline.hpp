@@ -1,0 +1,14 @@
+// Small and new tables: the work is done at once, in the caller's own transaction.
+#pragma once
+#include "operations/backfill/resolve.hpp"
+
+namespace safe_migrate::operations::backfill {
+
+// By the setting inline: whether the table is worth a job at all.
+bool is_done_inline(const Target &target);
+
+// Runs the definition as one UPDATE or DELETE and returns the number of rows written.  Errors as
+// the job would fail with: 22000 where a written row matches the predicate again.
+int64 run_inline(const Resolved &resolved, const Target &target);
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,43 @@
+// The texts that a user hands to backfill() and delete_safely(), parsed on their own by the
+// server's raw parser: nothing here is pasted into a larger statement.  Errors of the parser and
+// of parse analysis show the user's own string and the position in it.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+// One text under analysis.  `source` is what the parser saw: `prefix_length` bytes of ours (ASCII)
+// and then `text`.  enter() puts an error context up which turns errors' positions into positions
+// in `text`, and names the argument; leave() takes it down.  Trivially destructible: an error's
+// abort resets the context stack.
+struct UserText {
+	const char *argument; // "assignments", "predicate": as in the function's signature
+	const char *text;
+	const char *source;
+	int prefix_length;
+	ErrorContextCallback callback;
+
+	void enter();
+	void leave();
+};
+
+UserText assignments_text(const char *text);
+UserText predicate_text(const char *text);
+
+struct ParsedAssignments {
+	List *targets;			 // of ResTarget, as in UpdateStmt.targetList
+	Bitmapset *from_one_row; // indexes of those that share a sub-select, which is to run once each
+};
+
+// `text` as an UPDATE SET list, in which (a, b) = (SELECT …) has become one sub-select a column.
+// 42601 for anything else than a list.  Call between enter() and leave().
+ParsedAssignments parse_assignments(const UserText &text);
+
+// `text` as one expression.  42601 for anything else.
+Node *parse_expression(const UserText &text);
+
+} // namespace safe_migrate::operations::backfill

@@ -1,0 +1,210 @@
+// backfill() and delete_safely(): from the call to a stored job, or to work done at once.
+#include "jobs/operation.hpp"
+#include "operations/backfill/inline.hpp"
+#include "operations/backfill/resolve.hpp"
+#include "pg/boundary.hpp"
+#include "pg/compat_analysis.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/parallel.h"
+#include "commands/dbcommands.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+namespace {
+
+constexpr int max_workers_per_job = 32;
+
+// The arguments that both functions take beside what they are to do.
+struct Options {
+	const char *job_name; // nullptr = unnamed
+	int workers;
+	const char *settings; // validated jsonb text
+};
+
+[[noreturn]] void is_null(const char *argument)
+{
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("argument \"%s\" must not be NULL", argument)));
+	pg_unreachable();
+}
+
+char *text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+// job_name, workers, fire_triggers, settings from the n-th argument on.
+Options read_options(FunctionCallInfo fcinfo, int n, Request *request)
+{
+	Options options = {};
+	options.job_name = text_argument(fcinfo, n);
+	if (options.job_name != nullptr && options.job_name[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("job_name must not be empty"),
+						errhint("Leave it out for a job without a name.")));
+	if (PG_ARGISNULL(n + 1))
+		is_null("workers");
+	options.workers = PG_GETARG_INT32(n + 1);
+	if (options.workers < 1 || options.workers > max_workers_per_job)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("workers must be between 1 and %d, not %d", max_workers_per_job,
+							   options.workers)));
+	if (PG_ARGISNULL(n + 2))
+		is_null("fire_triggers");
+	request->fire_triggers = PG_GETARG_BOOL(n + 2);
+	char *settings = nullptr;
+	if (!PG_ARGISNULL(n + 3)) {
+		Jsonb *given = PG_GETARG_JSONB_P(n + 3);
+		settings = JsonbToCString(nullptr, &given->root, VARSIZE(given));
+	}
+	options.settings = validate_job_settings(settings, GetUserId());
+	return options;
+}
+
+char *qualified_name(Relation rel)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+									  RelationGetRelationName(rel));
+}
+
+// What a person reads: the statement that the job amounts to.
+char *definition_text(const Definition &definition, const char *name)
+{
+	StringInfoData text;
+	initStringInfo(&text);
+	if (definition.action == RowAction::update)
+		appendStringInfo(&text, "UPDATE %s AS target SET ", name);
+	else
+		appendStringInfo(&text, "DELETE FROM %s AS target", name);
+	for (int i = 0; i < definition.n_assignments; i++)
+		appendStringInfo(&text, "%s%s = %s", i == 0 ? "" : ", ",
+						 quote_identifier(definition.assignments[i].column),
+						 definition.assignments[i].expression);
+	appendStringInfo(&text, " WHERE %s", definition.predicate);
+	return text.data;
+}
+
+char *step_description(const Definition &definition, const char *name)
+{
+	if (definition.action == RowAction::erase)
+		return psprintf("delete rows of %s", name);
+	StringInfoData text;
+	initStringInfo(&text);
+	appendStringInfo(&text, "backfill %s of %s", definition.n_assignments == 1 ? "column" : "columns",
+					 name);
+	for (int i = 0; i < definition.n_assignments; i++)
+		appendStringInfo(&text, "%s %s", i == 0 ? ":" : ",",
+						 quote_identifier(definition.assignments[i].column));
+	return text.data;
+}
+
+int make_steps(jobs::NewStep *steps, const Definition &definition, const char *name,
+			   const Options &options)
+{
+	int n = 0;
+	steps[n++] = {definition.action == RowAction::update ? "backfill" : "delete",
+				  to_json(definition), step_description(definition, name)};
+	if (effective_settings(options.settings).vacuum_after &&
+		pg::may_maintain(definition.relation, GetUserId()))
+		steps[n++] = {"vacuum", psprintf("{\"relation\": %u}", definition.relation),
+					  psprintf("VACUUM (ANALYZE) %s", name)};
+	return n;
+}
+
+jobs::JobId work_inline(jobs::NewJob *job, const Resolved &resolved, const Target &target)
+{
+	instr_time start, elapsed;
+	INSTR_TIME_SET_CURRENT(start);
+	int64 written = run_inline(resolved, target);
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, start);
+	job->n_steps = 1; // VACUUM can't run in the caller's transaction
+	return jobs::record_inline_job(*job, written,
+								   static_cast<int64>(INSTR_TIME_GET_MICROSEC(elapsed)));
+}
+
+jobs::JobId store(const Request &request, const Options &options, const Target &target)
+{
+	Resolved resolved = resolve(request, target);
+	check_assigned_columns(target, resolved.assigned);
+	check_row_security(target);
+	check_rights(target, request.action, resolved.assigned, resolved.selected);
+
+	const Definition &definition = *resolved.definition;
+	char *name = qualified_name(target.root);
+	jobs::NewStep steps[2];
+	jobs::NewJob job = {};
+	job.name = options.job_name;
+	job.kind = request.action == RowAction::update ? "backfill" : "delete";
+	job.relation = definition.relation;
+	job.relation_name = name;
+	job.definition = to_json(definition);
+	job.definition_text = definition_text(definition, name);
+	job.settings = options.settings;
+	job.workers = options.workers;
+	job.steps = steps;
+	job.n_steps = make_steps(steps, definition, name, options);
+
+	// A migration that is run again finds its job before it finds that nothing is left to do.
+	jobs::JobId id = jobs::find_finished_job(job);
+	if (id != 0)
+		return id;
+	if (request.action == RowAction::update && request.predicate == nullptr)
+		check_nullable(resolved, target);
+	if (is_done_inline(target))
+		return work_inline(&job, resolved, target);
+	if (request.action == RowAction::update)
+		note_indexes(target, resolved.assigned);
+	bool existed;
+	return jobs::queue_job(job, &existed);
+}
+
+jobs::JobId accept(Oid relation, const Request &request, const Options &options)
+{
+	if (!request.fire_triggers)
+		check_may_disable_triggers();
+	Target target = open_target(relation, request.action);
+	jobs::JobId id = store(request, options, target);
+	close_target(target);
+	return id;
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::backfill
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_backfill)
+{
+	using namespace safe_migrate::operations::backfill;
+	PreventCommandIfReadOnly("backfill()");
+	PreventCommandIfParallelMode("backfill()");
+	if (PG_ARGISNULL(0))
+		is_null("relation");
+	if (PG_ARGISNULL(1))
+		is_null("assignments");
+	Request request = {RowAction::update, text_argument(fcinfo, 1), text_argument(fcinfo, 2), true};
+	Options options = read_options(fcinfo, 3, &request);
+	PG_RETURN_INT64(accept(PG_GETARG_OID(0), request, options));
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_delete_safely)
+{
+	using namespace safe_migrate::operations::backfill;
+	PreventCommandIfReadOnly("delete_safely()");
+	PreventCommandIfParallelMode("delete_safely()");
+	if (PG_ARGISNULL(0))
+		is_null("relation");
+	if (PG_ARGISNULL(1))
+		is_null("predicate");
+	Request request = {RowAction::erase, nullptr, text_argument(fcinfo, 1), true};
+	Options options = read_options(fcinfo, 2, &request);
+	PG_RETURN_INT64(accept(PG_GETARG_OID(0), request, options));
+}

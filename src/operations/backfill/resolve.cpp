@@ -1,0 +1,458 @@
+// See resolve.hpp.  Mirrors transformUpdateStmt() of analyze.c for the two texts apart.
+#include "operations/backfill/resolve.hpp"
+
+#include "operations/backfill/expression.hpp"
+#include "operations/backfill/parse.hpp"
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_relation.h"
+#include "parser/parse_target.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+namespace {
+
+constexpr const char alias_name[] = "target";
+
+// What texts are deparsed and read under, here and in the worker.
+struct PinnedSettings {
+	int nest;
+
+	void enter()
+	{
+		nest = NewGUCNestLevel();
+		set("search_path", "pg_catalog, pg_temp");
+		set("DateStyle", "ISO, MDY");
+		set("IntervalStyle", "postgres");
+		set("extra_float_digits", "1");
+		set("transform_null_equals", "off");
+		set("quote_all_identifiers", "off");
+	}
+	void leave() const { AtEOXact_GUC(true, nest); }
+	static void set(const char *name, const char *value)
+	{
+		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	}
+};
+
+// Names: the columns, the table as in UPDATE, and "target", by which stored texts refer to it.
+ParseState *open_state(Relation root, const char *source, bool stored)
+{
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = source;
+	Alias *alias = stored ? makeAlias(alias_name, NIL) : nullptr;
+	ParseNamespaceItem *item =
+		addRangeTableEntryForRelation(state, root, AccessShareLock, alias, true, true);
+	addNSItemToQuery(state, item, true, true, true);
+	state->p_target_relation = root;
+	state->p_target_nsitem = item;
+	if (!stored && strcmp(RelationGetRelationName(root), alias_name) != 0) {
+		auto *second = static_cast<ParseNamespaceItem *>(palloc(sizeof(ParseNamespaceItem)));
+		*second = *item;
+		second->p_names = makeAlias(alias_name, item->p_names->colnames);
+		second->p_cols_visible = false;
+		state->p_namespace = lappend(state->p_namespace, second);
+	}
+	return state;
+}
+
+// Assignments -------------------------------------------------------------------------
+
+// rewriteTargetListIU() and process_matched_tle() of rewriteHandler.c refuse these, too late.
+void check_target(ParseState *state, Relation root, const ResTarget *target, AttrNumber attnum)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(root), attnum - 1);
+	const bool generated = attribute->attgenerated != '\0';
+	if (generated || attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("column \"%s\" can't be assigned to", target->name),
+				 generated
+					 ? errdetail("Column \"%s\" is a generated column.", target->name)
+					 : errdetail("Column \"%s\" is an identity column defined as GENERATED ALWAYS.",
+								 target->name),
+				 parser_errposition(state, target->location)));
+	if (target->indirection != NIL)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("an element or field of column \"%s\" can't be assigned to",
+							   target->name),
+						errhint("Assign the whole column, for example with jsonb_set() or "
+								"array concatenation."),
+						parser_errposition(state, target->location)));
+}
+
+void check_targets(ParseState *state, Relation root, List *targets)
+{
+	Bitmapset *seen = nullptr;
+	ListCell *lc;
+	foreach (lc, targets) {
+		auto *target = lfirst_node(ResTarget, lc);
+		int attnum = attnameAttNum(root, target->name, false);
+		if (attnum <= 0)
+			continue; // the server has its own words for system and unknown columns
+		check_target(state, root, target, static_cast<AttrNumber>(attnum));
+		if (bms_is_member(attnum, seen))
+			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+							errmsg("multiple assignments to same column \"%s\"", target->name),
+							parser_errposition(state, target->location)));
+		seen = bms_add_member(seen, attnum);
+	}
+}
+
+// What DEFAULT stands for.  NULL where the column has none, as in UPDATE.
+Expr *default_value(ParseState *state, Relation root, const TargetEntry *entry)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(root), entry->resno - 1);
+	if (attribute->attidentity != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("identity column \"%s\" can't be set to DEFAULT here",
+						NameStr(attribute->attname)),
+				 errhint("Write nextval() of its sequence."),
+				 parser_errposition(state, exprLocation(reinterpret_cast<Node *>(entry->expr)))));
+	Node *value = build_column_default(root, entry->resno);
+	if (value != nullptr)
+		return reinterpret_cast<Expr *>(value);
+	Const *null = makeConst(UNKNOWNOID, -1, InvalidOid, -2, Datum(0), true, false);
+	return transformAssignedExpr(state, reinterpret_cast<Expr *>(null), EXPR_KIND_UPDATE_SOURCE,
+								 NameStr(attribute->attname), entry->resno, NIL, -1);
+}
+
+// A list of TargetEntry, resno = attribute number, coerced to the columns' types.
+List *analyse_assignments(ParseState *state, Relation root, List *targets)
+{
+	check_targets(state, root, targets);
+	List *entries = transformUpdateTargetList(state, targets);
+	ListCell *lc;
+	foreach (lc, entries) {
+		auto *entry = lfirst_node(TargetEntry, lc);
+		if (entry->resjunk)
+			elog(ERROR, "an assignment was left unsplit");
+		if (IsA(entry->expr, SetToDefault))
+			entry->expr = default_value(state, root, entry);
+		assign_expr_collations(state, reinterpret_cast<Node *>(entry->expr));
+	}
+	return entries;
+}
+
+List *resolve_assignments(const char *text, Relation root)
+{
+	UserText user_text = assignments_text(text);
+	user_text.enter();
+	ParseState *state = open_state(root, user_text.source, false);
+	ParsedAssignments parsed = parse_assignments(user_text);
+	List *entries = analyse_assignments(state, root, parsed.targets);
+	ListCell *lc;
+	foreach (lc, entries) {
+		auto *value = reinterpret_cast<Node *>(lfirst_node(TargetEntry, lc)->expr);
+		check_expression(state, value);
+		if (bms_is_member(foreach_current_index(lc), parsed.from_one_row) &&
+			contain_volatile_functions(value))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a sub-select for several columns can't call volatile functions"),
+					 errdetail("It runs once for each column, and has to give the same row."),
+					 parser_errposition(state, exprLocation(value))));
+	}
+	user_text.leave();
+	return entries;
+}
+
+// Without a predicate -----------------------------------------------------------------
+
+Var *column_of(Relation root, AttrNumber attnum)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(root), attnum - 1);
+	return makeVar(1, attnum, attribute->atttypid, attribute->atttypmod, attribute->attcollation,
+				   0);
+}
+
+// Takes off what an assignment adds around a value: a domain's checks and the length.
+Node *without_length(Node *value)
+{
+	if (IsA(value, CoerceToDomain) &&
+		castNode(CoerceToDomain, value)->coercionformat == COERCE_IMPLICIT_CAST)
+		value = reinterpret_cast<Node *>(castNode(CoerceToDomain, value)->arg);
+	int32 typmod;
+	if (IsA(value, FuncExpr) && exprIsLengthCoercion(value, &typmod) &&
+		castNode(FuncExpr, value)->funcformat == COERCE_IMPLICIT_CAST) {
+		auto *argument = static_cast<Node *>(linitial(castNode(FuncExpr, value)->args));
+		if (exprType(argument) == exprType(value))
+			return argument;
+	}
+	return value;
+}
+
+// coalesce(<column>, <value>): one of several columns is set only where it is NULL itself.  The
+// length is left to the assignment, since a cast within an expression would cut the value.
+void fill_only_nulls(ParseState *state, Relation root, TargetEntry *entry)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(root), entry->resno - 1);
+	Oid base = getBaseType(attribute->atttypid);
+	auto *column = reinterpret_cast<Node *>(column_of(root, entry->resno));
+	if (base != attribute->atttypid)
+		column = coerce_to_target_type(state, column, attribute->atttypid, base, -1,
+									   COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
+	CoalesceExpr *coalesce = makeNode(CoalesceExpr);
+	coalesce->coalescetype = base;
+	coalesce->args =
+		list_make2(column, without_length(reinterpret_cast<Node *>(entry->expr)));
+	coalesce->location = -1;
+	entry->expr = transformAssignedExpr(state, reinterpret_cast<Expr *>(coalesce),
+										EXPR_KIND_UPDATE_SOURCE, NameStr(attribute->attname),
+										entry->resno, NIL, -1);
+	assign_expr_collations(state, reinterpret_cast<Node *>(entry->expr));
+}
+
+// A composite value is tested as a whole: IS NULL would also hold for a row of NULLs.
+Node *is_null(Relation root, AttrNumber attnum)
+{
+	NullTest *test = makeNode(NullTest);
+	test->arg = reinterpret_cast<Expr *>(column_of(root, attnum));
+	test->nulltesttype = IS_NULL;
+	test->argisrow = false;
+	test->location = -1;
+	return reinterpret_cast<Node *>(test);
+}
+
+Node *any_is_null(Relation root, List *entries)
+{
+	List *tests = NIL;
+	ListCell *lc;
+	foreach (lc, entries)
+		tests = lappend(tests, is_null(root, lfirst_node(TargetEntry, lc)->resno));
+	return list_length(tests) == 1 ? static_cast<Node *>(linitial(tests))
+								   : reinterpret_cast<Node *>(makeBoolExpr(OR_EXPR, tests, -1));
+}
+
+Node *default_predicate(Relation root, List *entries)
+{
+	ParseState *state = open_state(root, nullptr, true);
+	ListCell *lc;
+	if (list_length(entries) > 1)
+		foreach (lc, entries)
+			fill_only_nulls(state, root, lfirst_node(TargetEntry, lc));
+	return any_is_null(root, entries);
+}
+
+// Predicate ---------------------------------------------------------------------------
+
+Node *resolve_predicate(const char *text, Relation root)
+{
+	UserText user_text = predicate_text(text);
+	user_text.enter();
+	ParseState *state = open_state(root, user_text.source, false);
+	Node *condition =
+		transformWhereClause(state, parse_expression(user_text), EXPR_KIND_WHERE, "the predicate");
+	assign_expr_collations(state, condition);
+	check_expression(state, condition);
+	user_text.leave();
+	return condition;
+}
+
+// Each written row has to leave the predicate, or the job would never end.
+void check_falsifiable(Relation root, Node *predicate, const Bitmapset *assigned)
+{
+	if (bms_overlap(columns_depended_on(predicate, root), assigned))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the predicate does not depend on any assigned column"),
+			 errdetail("A row that was written would match again, and the assignment would be "
+					   "applied to it more than once."),
+			 errhint("Use a predicate that a written row no longer satisfies, for example that "
+					 "the new column IS NULL.")));
+}
+
+// Storing -----------------------------------------------------------------------------
+
+const char **name_columns(Relation root, const Bitmapset *used, int *n)
+{
+	TupleDesc desc = RelationGetDescr(root);
+	auto **names = static_cast<const char **>(palloc0(sizeof(char *) * (desc->natts + 1)));
+	*n = 0;
+	for (int attnum = 1; attnum <= desc->natts; attnum++)
+		if (bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, used)) {
+			names[attnum - 1] = pstrdup(NameStr(TupleDescAttr(desc, attnum - 1)->attname));
+			*n = attnum;
+		}
+	return names;
+}
+
+Definition *deparse(const Request &request, Relation root, List *entries, Node *predicate)
+{
+	auto *definition = static_cast<Definition *>(palloc0(sizeof(Definition)));
+	List *context = deparse_context_for(alias_name, RelationGetRelid(root));
+	Bitmapset *used = columns_read(predicate);
+	definition->action = request.action;
+	definition->relation = RelationGetRelid(root);
+	definition->fire_triggers = request.fire_triggers;
+	definition->n_assignments = list_length(entries);
+	definition->assignments =
+		static_cast<Assignment *>(palloc0(sizeof(Assignment) * (list_length(entries) + 1)));
+	definition->predicate = deparse_expression(predicate, context, true, false);
+	ListCell *lc;
+	foreach (lc, entries) {
+		auto *entry = lfirst_node(TargetEntry, lc);
+		auto *value = reinterpret_cast<Node *>(entry->expr);
+		definition->assignments[foreach_current_index(lc)] = {
+			entry->resno, get_attname(RelationGetRelid(root), entry->resno, false),
+			deparse_expression(value, context, true, false)};
+		used = bms_add_members(used, columns_read(value));
+		used = bms_add_member(used, entry->resno - FirstLowInvalidHeapAttributeNumber);
+	}
+	definition->columns = name_columns(root, used, &definition->n_columns);
+	return definition;
+}
+
+// The stored texts have to come back as the trees they were made from.
+void check_round_trip(const Definition &definition, const Query *query, List *entries,
+					  Node *predicate)
+{
+	const char *text = nullptr;
+	if (!same_meaning(predicate, query->jointree->quals))
+		text = definition.predicate;
+	for (int i = 0; text == nullptr && i < definition.n_assignments; i++) {
+		auto *stored = list_nth_node(TargetEntry, query->targetList, i);
+		auto *meant = list_nth_node(TargetEntry, entries, i);
+		if (!same_meaning(reinterpret_cast<Node *>(meant->expr),
+						  reinterpret_cast<Node *>(stored->expr)))
+			text = definition.assignments[i].expression;
+	}
+	if (text == nullptr)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("an expression can't be stored so that it keeps its meaning"),
+			 errdetail("Without the search_path of this session, \"%s\" means something else.",
+					   text),
+			 errhint("Put the expression into a function, or name operators of other schemas as "
+					 "OPERATOR(schema.=); IS DISTINCT FROM, NULLIF and CASE x WHEN can't.")));
+}
+
+// Rights on what sub-selects read; the target's own are checked table by table.
+bool check_sub_selects(Node *node, void *arg)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, Query)) {
+		pg::check_query_permissions(castNode(Query, node));
+		return pg::walk_query(castNode(Query, node), check_sub_selects, arg, 0);
+	}
+	return pg::walk_expression(node, check_sub_selects, arg);
+}
+
+} // namespace
+
+Query *analyse(const Definition &definition, Relation root)
+{
+	PinnedSettings pinned;
+	pinned.enter();
+	ParseState *state = open_state(root, nullptr, true);
+	Query *query = makeNode(Query);
+	query->commandType = definition.action == RowAction::update ? CMD_UPDATE : CMD_DELETE;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->resultRelation = 1;
+
+	List *targets = NIL;
+	for (int i = 0; i < definition.n_assignments; i++) {
+		const Assignment &assignment = definition.assignments[i];
+		ResTarget *target = makeNode(ResTarget);
+		target->name = pstrdup(assignment.column);
+		target->val = parse_expression(predicate_text(assignment.expression));
+		target->location = -1;
+		targets = lappend(targets, target);
+	}
+	if (definition.action == RowAction::update)
+		query->targetList = analyse_assignments(state, root, targets);
+	Node *condition =
+		transformWhereClause(state, parse_expression(predicate_text(definition.predicate)),
+							 EXPR_KIND_WHERE, "the predicate");
+	assign_expr_collations(state, condition);
+	pg::require_permission(state->p_target_nsitem,
+						   definition.action == RowAction::update ? ACL_UPDATE : ACL_DELETE);
+	query->jointree = makeFromExpr(state->p_joinlist, condition);
+	query->hasSubLinks = state->p_hasSubLinks;
+	pg::set_range_table(query, state);
+	pinned.leave();
+	return query;
+}
+
+Resolved resolve(const Request &request, const Target &target)
+{
+	List *entries = NIL;
+	if (request.action == RowAction::update)
+		entries = resolve_assignments(request.assignments, target.root);
+	Bitmapset *assigned = nullptr;
+	ListCell *lc;
+	foreach (lc, entries)
+		assigned = bms_add_member(assigned, lfirst_node(TargetEntry, lc)->resno -
+												FirstLowInvalidHeapAttributeNumber);
+	Node *predicate = request.predicate != nullptr
+						  ? resolve_predicate(request.predicate, target.root)
+						  : default_predicate(target.root, entries);
+	if (request.action == RowAction::update)
+		check_falsifiable(target.root, predicate, assigned);
+
+	PinnedSettings pinned;
+	pinned.enter();
+	Definition *definition = deparse(request, target.root, entries, predicate);
+	pinned.leave();
+	Query *query = analyse(*definition, target.root);
+	check_round_trip(*definition, query, entries, predicate);
+
+	Bitmapset *selected = columns_read(predicate);
+	foreach (lc, entries) {
+		auto *value = reinterpret_cast<Node *>(lfirst_node(TargetEntry, lc)->expr);
+		selected = bms_add_members(selected, columns_read(value));
+		check_sub_selects(value, nullptr);
+	}
+	check_sub_selects(predicate, nullptr);
+	return {definition, query, assigned, selected};
+}
+
+void check_nullable(const Resolved &resolved, const Target &target)
+{
+	TupleDesc desc = RelationGetDescr(target.root);
+	const Definition &definition = *resolved.definition;
+	const char *never = nullptr;
+	int n = 0;
+	for (int i = 0; i < definition.n_assignments; i++)
+		if (pg::is_not_null(desc, definition.assignments[i].attnum)) {
+			never = definition.assignments[i].column;
+			n++;
+		}
+	if (n == 0)
+		return;
+	if (n == definition.n_assignments)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 n == 1 ? errmsg("column \"%s\" is NOT NULL, so there is nothing to fill", never)
+						: errmsg("all assigned columns are NOT NULL, so there is nothing to fill"),
+				 errdetail("Without a predicate only NULLs are replaced."),
+				 errhint("Say with a predicate which rows to change, one that a changed row no "
+						 "longer satisfies.")));
+	ereport(NOTICE, (errmsg("column \"%s\" is NOT NULL and is never set", never),
+					 errdetail("Without a predicate only NULLs are replaced.")));
+}
+
+} // namespace safe_migrate::operations::backfill

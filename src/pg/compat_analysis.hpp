@@ -1,0 +1,142 @@
+// What differs between PostgreSQL 15, 16, 17 and 18 in parse analysis and in the catalog questions
+// that go with it; see compat.hpp.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/amapi.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_node.h"
+#include "utils/acl.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::pg {
+
+// expression_tree_walker() and query_tree_walker(), whose callback has no prototype before 16.
+using TreeWalker = bool (*)(Node *, void *);
+#if PG_VERSION_NUM < 160000
+inline auto untyped(TreeWalker walker)
+{
+	return reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker));
+}
+#endif
+inline bool walk_expression(Node *node, TreeWalker walker, void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return expression_tree_walker(node, walker, context);
+#else
+	return expression_tree_walker(node, untyped(walker), context);
+#endif
+}
+inline bool walk_query(Query *query, TreeWalker walker, void *context, int flags)
+{
+#if PG_VERSION_NUM >= 160000
+	return query_tree_walker(query, walker, context, flags);
+#else
+	return query_tree_walker(query, untyped(walker), context, flags);
+#endif
+}
+
+// Columns that parse analysis marked as read, offset by FirstLowInvalidHeapAttributeNumber.
+inline Bitmapset *selected_columns(const ParseNamespaceItem *item)
+{
+#if PG_VERSION_NUM >= 160000
+	return item->p_perminfo->selectedCols;
+#else
+	return item->p_rte->selectedCols;
+#endif
+}
+
+// What the query's target has to be allowed: ACL_UPDATE, ACL_DELETE, …
+inline void require_permission(ParseNamespaceItem *item, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	item->p_perminfo->requiredPerms |= mode;
+#else
+	item->p_rte->requiredPerms |= mode;
+#endif
+}
+
+inline void set_range_table(Query *query, ParseState *state)
+{
+	query->rtable = state->p_rtable;
+#if PG_VERSION_NUM >= 160000
+	query->rteperminfos = state->p_rteperminfos;
+#endif
+}
+
+// ExecCheckPermissions(): error 42501 where the current user may not read what the query reads.
+inline void check_query_permissions(const Query *query)
+{
+#if PG_VERSION_NUM >= 160000
+	ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+#else
+	ExecCheckRTPerms(query->rtable, true);
+#endif
+}
+
+inline bool owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// May the role VACUUM and ANALYZE the relation?  Mirrors vacuum_is_permitted_for_relation().
+inline bool may_maintain(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 170000
+	return object_ownercheck(DatabaseRelationId, MyDatabaseId, role) ||
+		   pg_class_aclcheck(relation, role, ACL_MAINTAIN) == ACLCHECK_OK;
+#elif PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, MyDatabaseId, role) ||
+		   owns_relation(relation, role);
+#else
+	return pg_database_ownercheck(MyDatabaseId, role) || owns_relation(relation, role);
+#endif
+}
+
+inline bool has_returning(const UpdateStmt *update)
+{
+#if PG_VERSION_NUM >= 180000
+	return update->returningClause != nullptr;
+#else
+	return update->returningList != NIL;
+#endif
+}
+
+// Is the column known to hold no NULL?  From 18 on a NOT NULL constraint may be NOT VALID.
+inline bool is_not_null(TupleDesc desc, AttrNumber attnum)
+{
+#if PG_VERSION_NUM >= 180000
+	return TupleDescCompactAttr(desc, attnum - 1)->attnullability == ATTNULLABLE_VALID;
+#else
+	return TupleDescAttr(desc, attnum - 1)->attnotnull;
+#endif
+}
+
+inline void run_executor(QueryDesc *query)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, 0);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0, true);
+#endif
+}
+
+// A summarizing index (BRIN) doesn't stop heap-only updates from 16 on.
+inline bool index_blocks_hot(Relation index)
+{
+#if PG_VERSION_NUM >= 160000
+	return !index->rd_indam->amsummarizing;
+#else
+	return true;
+#endif
+}
+} // namespace safe_migrate::pg

@@ -1,0 +1,15 @@
+// Relations that this session itself created: they hold nobody else's data yet, so that
+// work on them needs no caution.
+#pragma once
+#include "pg/postgres.hpp"
+
+namespace safe_migrate::pg {
+
+// From _PG_init: chains object_access_hook.
+void remember_session_relations();
+
+// Was the relation created by this session within the last hour (later it may be in use by
+// the application), or by the transaction that is running?  Takes no lock; the caller holds one.
+bool is_session_relation(Oid relation);
+
+} // namespace safe_migrate::pg
