@@ -236,5 +236,19 @@ CREATE FUNCTION delete_safely(
 ) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_delete_safely';
 COMMENT ON FUNCTION delete_safely IS 'queue a job that deletes the rows that match the predicate, in small batches';
 
+CREATE FUNCTION estimate_backfill(
+	relation        regclass,
+	assignments     text,
+	predicate       text DEFAULT NULL,
+	sample_fraction float8 DEFAULT 0.01,
+	OUT rows         bigint,
+	OUT bytes        bigint,
+	OUT duration     interval,
+	OUT wal_bytes    bigint,
+	OUT growth_bytes bigint
+) RETURNS record LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_estimate_backfill';
+COMMENT ON FUNCTION estimate_backfill IS
+	'what a backfill would take, extrapolated from a sample of blocks that is written and rolled back';
+
 GRANT USAGE ON SCHEMA safe_migrate TO public;
 GRANT SELECT ON jobs, job_steps, events, progress, blockers TO public;

@@ -1,23 +1,18 @@
-// See inline.hpp.  Plans and runs a query tree as _SPI_execute_plan() of spi.c does.
+// See inline.hpp.
 #include "operations/backfill/inline.hpp"
 
-#include "pg/compat_analysis.hpp"
+#include "operations/backfill/run_query.hpp"
 #include "settings.hpp"
 
 extern "C" {
 #include "access/genam.h"
 #include "access/xact.h"
-#include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
-#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
-#include "tcop/dest.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 }
 
 namespace safe_migrate::operations::backfill {
@@ -53,11 +48,7 @@ Relation open_primary_key(Relation rel)
 Receiver make_receiver(Relation root)
 {
 	Receiver receiver = {};
-	receiver.base.receiveSlot = receive;
-	receiver.base.rStartup = [](DestReceiver *, int, TupleDesc) {};
-	receiver.base.rShutdown = [](DestReceiver *) {};
-	receiver.base.rDestroy = [](DestReceiver *) {};
-	receiver.base.mydest = DestNone;
+	receiver.base = plain_receiver(receive);
 	receiver.primary_key = open_primary_key(root);
 	return receiver;
 }
@@ -82,27 +73,6 @@ List *still_matches(const Query *query, const Receiver &receiver, Relation root)
 											 pstrdup(NameStr(column->attname)), false));
 	}
 	return list;
-}
-
-int64 execute(Query *query, Receiver *receiver)
-{
-	List *rewritten = QueryRewrite(query);
-	if (list_length(rewritten) != 1)
-		elog(ERROR, "a rule changed the statement");
-	PlannedStmt *plan = pg_plan_query(linitial_node(Query, rewritten), "", 0, nullptr);
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	QueryDesc *desc = CreateQueryDesc(plan, "", GetActiveSnapshot(), InvalidSnapshot,
-									  &receiver->base, nullptr, nullptr, 0);
-	ExecutorStart(desc, 0);
-	pg::run_executor(desc);
-	int64 written = static_cast<int64>(desc->estate->es_processed);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
-	PopActiveSnapshot();
-	CommandCounterIncrement();
-	return written;
 }
 
 void refuse_unfinished(const Receiver &receiver)
@@ -145,7 +115,7 @@ int64 run_inline(const Resolved &resolved, const Target &target)
 		(void) set_config_option("session_replication_role", "replica",
 								 superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-	int64 written = execute(query, &receiver);
+	int64 written = run_query(query, &receiver.base);
 	AtEOXact_GUC(true, nest);
 	refuse_unfinished(receiver);
 	if (receiver.primary_key != nullptr)

@@ -340,7 +340,7 @@ void check_round_trip(const Definition &definition, const Query *query, List *en
 	if (text == nullptr)
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_INTERNAL_ERROR),
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("an expression can't be stored so that it keeps its meaning"),
 			 errdetail("Without the search_path of this session, \"%s\" means something else.",
 					   text),

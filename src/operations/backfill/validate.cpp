@@ -126,7 +126,10 @@ Missing missing_on(Oid relation, AclMode mode, const Bitmapset *columns, bool ta
 	const Oid role = GetUserId();
 	if (pg_class_aclcheck(relation, role, mode) == ACLCHECK_OK)
 		return missing;
-	missing.whole = table_only || bms_is_empty(columns);
+	if (table_only)
+		missing.whole = true;
+	else if (bms_is_empty(columns)) // then any column will do, as in ExecCheckRTEPerms()
+		missing.whole = pg_attribute_aclcheck_all(relation, role, mode, ACLMASK_ANY) != ACLCHECK_OK;
 	int member = -1;
 	while (!missing.whole && (member = bms_next_member(columns, member)) >= 0) {
 		auto attnum = static_cast<AttrNumber>(member + offset);
@@ -162,8 +165,7 @@ char *missing_privileges(Oid relation, RowAction action, const Bitmapset *assign
 {
 	StringInfoData grant;
 	initStringInfo(&grant);
-	if (!bms_is_empty(selected))
-		append_privilege(&grant, "SELECT", missing_on(relation, ACL_SELECT, selected, false));
+	append_privilege(&grant, "SELECT", missing_on(relation, ACL_SELECT, selected, false));
 	if (action == RowAction::update)
 		append_privilege(&grant, "UPDATE", missing_on(relation, ACL_UPDATE, assigned, false));
 	else
@@ -354,6 +356,16 @@ void note_indexes(const Target &target, const Bitmapset *assigned)
 			 errdetail("Heap-only updates are impossible: each written row gets a new entry in every "
 					   "index of its table."),
 			 errhint("Where you can, drop the index, backfill, and build it afterwards.")));
+}
+
+int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, bool *blocking)
+{
+	*blocking =
+		indexes_on(leaf, translate(RelationGetRelid(target.root), leaf, assigned), NIL) != NIL;
+	Relation rel = table_open(leaf, NoLock);
+	int n = list_length(RelationGetIndexList(rel));
+	table_close(rel, NoLock);
+	return n;
 }
 
 int64 blocks_of_others(const Target &target)

@@ -41,6 +41,10 @@ void check_may_disable_triggers();
 // NOTICE about indexes that make heap-only updates of these columns impossible.
 void note_indexes(const Target &target, const Bitmapset *assigned);
 
+// Number of indexes of a leaf; *blocking = one of them makes heap-only updates of these columns of
+// the root impossible.
+int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, bool *blocking);
+
 // Total size in blocks, of relations that this session did not create.
 int64 blocks_of_others(const Target &target);
 
