@@ -25,9 +25,9 @@ CREATE TABLE other (id bigint PRIMARY KEY, a text, b int);
 CREATE FUNCTION queued(relation regclass, assignments text, predicate text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
-	job bigint := safe_migrate.backfill(relation, assignments, predicate);
+	job_id bigint := safe_migrate.backfill(relation, assignments, predicate);
 BEGIN
-	RETURN (SELECT definition_text FROM safe_migrate.job WHERE id = job);
+	RETURN (SELECT definition_text FROM safe_migrate.job WHERE id = job_id);
 END $$;
 
 -- what is stored is resolved, and reads as one statement
@@ -180,8 +180,9 @@ SELECT safe_migrate.backfill('ruled', 'n = 1');
 SELECT safe_migrate.backfill('pg_class', 'relname = ''x''');
 \echo :LAST_ERROR_SQLSTATE
 SELECT safe_migrate.delete_safely('a_view', 'true');
-SELECT safe_migrate.backfill((SELECT reltoastrelid FROM pg_class WHERE oid = 'orders'::regclass), 'chunk_seq = 1') IS NULL \gset bad_
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY sqlstate
+SELECT safe_migrate.backfill((SELECT reltoastrelid FROM pg_class WHERE oid = 'orders'::regclass), 'chunk_seq = 1');
+\set VERBOSITY default
 
 -- partitions and inheritance
 CREATE TABLE parts (region text, day int, n int, v text) PARTITION BY LIST (region);

@@ -47,7 +47,8 @@ void remember(Oid relation)
 		remembered = hash_create("safe_migrate relations of this session", 64, &control,
 								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	auto *entry = static_cast<Remembered *>(hash_search(remembered, &relation, HASH_ENTER, nullptr));
+	auto *entry =
+		static_cast<Remembered *>(hash_search(remembered, &relation, HASH_ENTER, nullptr));
 	entry->created = GetCurrentTimestamp();
 }
 

@@ -64,8 +64,7 @@ int64 read_number(const JsonbValue *value, const char *key)
 {
 	if (value == nullptr || value->type != jbvNumeric)
 		malformed(key);
-	return DatumGetInt64(
-		DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
 JsonbValue *member(JsonbContainer *object, const char *key)

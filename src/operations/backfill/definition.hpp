@@ -30,7 +30,7 @@ struct Definition {
 	const char *predicate;	 // resolved text; never null (the default predicate is spelled out)
 	int n_columns;			 // length of columns[]
 	const char **columns;	 // columns[attnum - 1]; nullptr where the texts don't name the column
-	bool fire_triggers;		 // false: as under session_replication_role = replica, for those who may
+	bool fire_triggers; // false: as under session_replication_role = replica, for those who may
 };
 
 // jsonb text for job.definition and back; palloc'd in the current context.

@@ -35,7 +35,7 @@ namespace safe_migrate::operations::backfill {
 
 namespace {
 
-constexpr BlockNumber part_blocks = 32;	 // one subtransaction
+constexpr BlockNumber part_blocks = 32;	  // one subtransaction
 constexpr BlockNumber least_blocks = 128; // of each leaf, or all that it has
 constexpr int longest_ms = 5000;		  // of the whole sample
 constexpr int sqlstate_roll_back = MAKE_SQLSTATE('S', 'M', '0', '9', '9');
@@ -72,9 +72,9 @@ Node *ctid_in(Datum *tids, int n)
 	ScalarArrayOpExpr *any = makeNode(ScalarArrayOpExpr);
 	any->opno = TIDEqualOperator;
 	any->useOr = true;
-	any->args =
-		list_make2(makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0),
-				   makeConst(TIDARRAYOID, -1, InvalidOid, -1, PointerGetDatum(array), false, false));
+	any->args = list_make2(
+		makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0),
+		makeConst(TIDARRAYOID, -1, InvalidOid, -1, PointerGetDatum(array), false, false));
 	any->location = -1;
 	return reinterpret_cast<Node *>(any);
 }
@@ -101,10 +101,10 @@ Query *locking_query(const Sample &sample)
 	Query *query = statement_on_leaf(sample);
 	query->commandType = CMD_SELECT;
 	query->resultRelation = 0;
-	query->targetList = list_make1(makeTargetEntry(
-		reinterpret_cast<Expr *>(
-			makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0)),
-		1, pstrdup("ctid"), false));
+	query->targetList = list_make1(
+		makeTargetEntry(reinterpret_cast<Expr *>(
+							makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0)),
+						1, pstrdup("ctid"), false));
 	RowMarkClause *mark = makeNode(RowMarkClause);
 	mark->rti = 1;
 	mark->strength =
@@ -194,8 +194,8 @@ void sample_part(Sample *sample)
 {
 	const Sample before = *sample;
 	ErrorData *error = pg::run_subtransaction([sample] {
-		(void) set_config_option("lock_timeout", "200ms", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_LOCAL, true, 0, false);
+		(void)set_config_option("lock_timeout", "200ms", PGC_USERSET, PGC_S_SESSION,
+								GUC_ACTION_LOCAL, true, 0, false);
 		LockRelationOid(RelationGetRelid(sample->leaf), RowExclusiveLock);
 		write_part(sample);
 	});
@@ -293,8 +293,7 @@ Datum estimate(FunctionCallInfo fcinfo, Oid relation, const Request &request, do
 	if (request.predicate == nullptr)
 		check_nullable(resolved, target);
 
-	const TimestampTz deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), longest_ms);
+	const TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), longest_ms);
 	Estimate total = {};
 	double bytes = 0;
 	ListCell *lc;

@@ -16,8 +16,8 @@ struct SampleCost {	  // of one plain UPDATE or DELETE
 };
 
 struct TableFacts {
-	double blocks;		   // heap
-	double bytes_per_row;  // heap and indexes together
+	double blocks;		  // heap
+	double bytes_per_row; // heap and indexes together
 	int indexes;
 	bool heap_only_possible; // no index on what is assigned, and an UPDATE
 	bool erases;
@@ -59,10 +59,9 @@ constexpr Estimate extrapolate(const SampleCost &sample, const TableFacts &table
 		scale * sample.wal_bytes * against_plain_update(wal_per_index, wal_of_rounds, table);
 	if (!table.erases)
 		estimate.growth_bytes =
-			estimate.rows *
-			(table.heap_only_possible
-				 ? (1 - heap_only_share) * table.bytes_per_row + line_pointer_bytes
-				 : table.bytes_per_row);
+			estimate.rows * (table.heap_only_possible
+								 ? (1 - heap_only_share) * table.bytes_per_row + line_pointer_bytes
+								 : table.bytes_per_row);
 	return estimate;
 }
 

@@ -36,8 +36,8 @@ bool find_columns(Node *node, void *arg)
 	if (IsA(node, Var)) {
 		auto *var = castNode(Var, node);
 		if (var->varno == 1 && static_cast<int>(var->varlevelsup) == search->depth)
-			search->found = bms_add_member(search->found,
-										   var->varattno - FirstLowInvalidHeapAttributeNumber);
+			search->found =
+				bms_add_member(search->found, var->varattno - FirstLowInvalidHeapAttributeNumber);
 		return false;
 	}
 	if (IsA(node, Query)) {
@@ -59,7 +59,10 @@ Node *generation_expression(TupleDesc desc, AttrNumber attnum)
 
 // Temporary objects -------------------------------------------------------------------
 
-bool is_temporary(Oid name_space) { return OidIsValid(name_space) && isAnyTempNamespace(name_space); }
+bool is_temporary(Oid name_space)
+{
+	return OidIsValid(name_space) && isAnyTempNamespace(name_space);
+}
 
 Oid namespace_of_type(Oid type)
 {
@@ -114,7 +117,10 @@ const char *temporary_constant(const Const *constant)
 	}
 }
 
-bool function_is_temporary(Oid function, void *) { return is_temporary(get_func_namespace(function)); }
+bool function_is_temporary(Oid function, void *)
+{
+	return is_temporary(get_func_namespace(function));
+}
 
 // Has the node itself a type?  exprType() knows no others than these.
 bool has_type(const Node *node)
@@ -139,6 +145,7 @@ bool has_type(const Node *node)
 
 struct TemporarySearch {
 	const char *kind; // what was found, nullptr = nothing yet
+	const char *name; // where it is a relation in a sub-select, which has no position
 	int location;
 };
 
@@ -176,7 +183,10 @@ bool find_temporary(Node *node, void *arg)
 		return false;
 	search->kind = temporary_in(node);
 	if (search->kind != nullptr) {
-		search->location = IsA(node, RangeTblEntry) ? -1 : exprLocation(node);
+		if (IsA(node, RangeTblEntry))
+			search->name = get_rel_name(castNode(RangeTblEntry, node)->relid);
+		else
+			search->location = exprLocation(node);
 		return true;
 	}
 	if (IsA(node, RangeTblEntry))
@@ -253,15 +263,20 @@ void check_expression(ParseState *state, Node *expression)
 	for (int attnum = FirstLowInvalidHeapAttributeNumber + 1; attnum < 0; attnum++)
 		if (attnum != TableOidAttributeNumber &&
 			bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, read))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("system column \"%s\" can't be used here",
-								   NameStr(SystemAttributeDefinition(static_cast<AttrNumber>(attnum))->attname)),
-							errdetail("The job itself changes it in every row that it writes.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "system column \"%s\" can't be used here",
+					 NameStr(SystemAttributeDefinition(static_cast<AttrNumber>(attnum))->attname)),
+				 errdetail("The job itself changes it in every row that it writes.")));
 
-	TemporarySearch search = {nullptr, -1};
+	TemporarySearch search = {nullptr, nullptr, -1};
 	if (find_temporary(expression, &search))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a temporary %s can't be used here", search.kind),
+						search.name != nullptr
+							? errmsg("temporary relation \"%s\" can't be used here", search.name)
+							: errmsg("a temporary %s can't be used here", search.kind),
 						errdetail("The job runs in a worker, which does not see the temporary "
 								  "objects of this session."),
 						parser_errposition(state, search.location)));

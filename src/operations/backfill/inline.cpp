@@ -41,7 +41,7 @@ bool receive(TupleTableSlot *slot, DestReceiver *self)
 
 Relation open_primary_key(Relation rel)
 {
-	(void) RelationGetIndexList(rel); // sets rd_pkindex
+	(void)RelationGetIndexList(rel); // sets rd_pkindex
 	return OidIsValid(rel->rd_pkindex) ? index_open(rel->rd_pkindex, AccessShareLock) : nullptr;
 }
 
@@ -79,15 +79,16 @@ void refuse_unfinished(const Receiver &receiver)
 {
 	if (receiver.still_matching == 0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg_plural(INT64_FORMAT " row would still match the predicate after the assignment",
-						   INT64_FORMAT " rows would still match the predicate after the assignment",
-						   receiver.still_matching, receiver.still_matching),
-			 receiver.sample != nullptr ? errdetail("For example the row with key %s.", receiver.sample)
-										: 0,
-			 errhint("Exclude such rows by the predicate, or give them another value; a trigger "
-					 "may have changed it back.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DATA_EXCEPTION),
+		 errmsg_plural(INT64_FORMAT " row would still match the predicate after the assignment",
+					   INT64_FORMAT " rows would still match the predicate after the assignment",
+					   receiver.still_matching, receiver.still_matching),
+		 receiver.sample != nullptr ? errdetail("For example the row with key %s.", receiver.sample)
+									: 0,
+		 errhint("Exclude such rows by the predicate, or give them another value; a trigger "
+				 "may have changed it back.")));
 }
 
 } // namespace
@@ -112,9 +113,9 @@ int64 run_inline(const Resolved &resolved, const Target &target)
 
 	int nest = NewGUCNestLevel();
 	if (!resolved.definition->fire_triggers)
-		(void) set_config_option("session_replication_role", "replica",
-								 superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		(void)set_config_option("session_replication_role", "replica",
+								superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+								GUC_ACTION_SAVE, true, 0, false);
 	int64 written = run_query(query, &receiver.base);
 	AtEOXact_GUC(true, nest);
 	refuse_unfinished(receiver);

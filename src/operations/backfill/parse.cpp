@@ -185,14 +185,14 @@ ParsedAssignments parse_assignments(const UserText &text)
 		not_a_list(text, text.prefix_length);
 	auto *update = castNode(UpdateStmt, statement);
 	if (update->whereClause != nullptr)
-		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-						errmsg("assignments can't hold a WHERE clause"),
-						errhint("Put the condition into the argument \"predicate\"."),
-						position_of(text, exprLocation(update->whereClause))));
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR), errmsg("assignments can't hold a WHERE clause"),
+				 errhint("Put the condition into the argument \"predicate\"."),
+				 position_of(text, exprLocation(update->whereClause))));
 	if (update->fromClause != NIL || pg::has_returning(update) || update->withClause != nullptr)
-		not_a_list(text, update->fromClause != NIL ? exprLocation(static_cast<Node *>(
-														 linitial(update->fromClause)))
-												   : -1);
+		not_a_list(text, update->fromClause != NIL
+							 ? exprLocation(static_cast<Node *>(linitial(update->fromClause)))
+							 : -1);
 	return {update->targetList, split_subselects(text, update->targetList)};
 }
 
@@ -204,17 +204,23 @@ Node *parse_expression(const UserText &text)
 		not_an_expression(text, list_length(select->targetList) < 2
 									? 0
 									: lsecond_node(ResTarget, select->targetList)->location);
-	if (select->distinctClause != NIL || select->fromClause != NIL ||
-		select->whereClause != nullptr || select->groupClause != NIL ||
-		select->havingClause != nullptr || select->windowClause != NIL ||
-		select->sortClause != NIL || select->limitOffset != nullptr ||
-		select->limitCount != nullptr || select->lockingClause != NIL)
+	if (select->distinctClause != NIL || select->windowClause != NIL ||
+		select->lockingClause != NIL)
 		not_an_expression(text, -1);
+	Node *const others[] = {reinterpret_cast<Node *>(select->fromClause),
+							select->whereClause,
+							reinterpret_cast<Node *>(select->groupClause),
+							select->havingClause,
+							reinterpret_cast<Node *>(select->sortClause),
+							select->limitOffset,
+							select->limitCount};
+	for (Node *other : others)
+		if (other != nullptr)
+			not_an_expression(text, exprLocation(other));
 	auto *target = linitial_node(ResTarget, select->targetList);
 	if (target->name != nullptr || target->indirection != NIL)
 		not_an_expression(text, -1);
-	if (IsA(target->val, ColumnRef) &&
-		IsA(llast(castNode(ColumnRef, target->val)->fields), A_Star))
+	if (IsA(target->val, ColumnRef) && IsA(llast(castNode(ColumnRef, target->val)->fields), A_Star))
 		not_an_expression(text, castNode(ColumnRef, target->val)->location);
 	return target->val;
 }

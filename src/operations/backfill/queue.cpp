@@ -1,5 +1,6 @@
 // backfill() and delete_safely(): from the call to a stored job, or to work done at once.
 #include "jobs/operation.hpp"
+#include "jobs/shared.hpp"
 #include "operations/backfill/inline.hpp"
 #include "operations/backfill/resolve.hpp"
 #include "pg/boundary.hpp"
@@ -47,9 +48,9 @@ Options read_options(FunctionCallInfo fcinfo, int n, Request *request)
 	Options options = {};
 	options.job_name = text_argument(fcinfo, n);
 	if (options.job_name != nullptr && options.job_name[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("job_name must not be empty"),
-						errhint("Leave it out for a job without a name.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("job_name must not be empty"),
+				 errhint("Leave it out for a job without a name.")));
 	if (PG_ARGISNULL(n + 1))
 		is_null("workers");
 	options.workers = PG_GETARG_INT32(n + 1);
@@ -98,8 +99,8 @@ char *step_description(const Definition &definition, const char *name)
 		return psprintf("delete rows of %s", name);
 	StringInfoData text;
 	initStringInfo(&text);
-	appendStringInfo(&text, "backfill %s of %s", definition.n_assignments == 1 ? "column" : "columns",
-					 name);
+	appendStringInfo(&text, "backfill %s of %s",
+					 definition.n_assignments == 1 ? "column" : "columns", name);
 	for (int i = 0; i < definition.n_assignments; i++)
 		appendStringInfo(&text, "%s %s", i == 0 ? ":" : ",",
 						 quote_identifier(definition.assignments[i].column));
@@ -169,6 +170,7 @@ jobs::JobId store(const Request &request, const Options &options, const Target &
 
 jobs::JobId accept(Oid relation, const Request &request, const Options &options)
 {
+	jobs::require_preload();
 	if (!request.fire_triggers)
 		check_may_disable_triggers();
 	Target target = open_target(relation, request.action);

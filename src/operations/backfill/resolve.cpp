@@ -4,6 +4,7 @@
 #include "operations/backfill/expression.hpp"
 #include "operations/backfill/parse.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/pinned_settings.hpp"
 
 extern "C" {
 #include "access/sysattr.h"
@@ -19,7 +20,6 @@ extern "C" {
 #include "parser/parse_target.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -30,28 +30,6 @@ namespace safe_migrate::operations::backfill {
 namespace {
 
 constexpr const char alias_name[] = "target";
-
-// What texts are deparsed and read under, here and in the worker.
-struct PinnedSettings {
-	int nest;
-
-	void enter()
-	{
-		nest = NewGUCNestLevel();
-		set("search_path", "pg_catalog, pg_temp");
-		set("DateStyle", "ISO, MDY");
-		set("IntervalStyle", "postgres");
-		set("extra_float_digits", "1");
-		set("transform_null_equals", "off");
-		set("quote_all_identifiers", "off");
-	}
-	void leave() const { AtEOXact_GUC(true, nest); }
-	static void set(const char *name, const char *value)
-	{
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
-	}
-};
 
 // Names: the columns, the table as in UPDATE, and "target", by which stored texts refer to it.
 ParseState *open_state(Relation root, const char *source, bool stored)
@@ -91,12 +69,12 @@ void check_target(ParseState *state, Relation root, const ResTarget *target, Att
 								 target->name),
 				 parser_errposition(state, target->location)));
 	if (target->indirection != NIL)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("an element or field of column \"%s\" can't be assigned to",
-							   target->name),
-						errhint("Assign the whole column, for example with jsonb_set() or "
-								"array concatenation."),
-						parser_errposition(state, target->location)));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("an element or field of column \"%s\" can't be assigned to", target->name),
+				 errhint("Assign the whole column, for example with jsonb_set() or "
+						 "array concatenation."),
+				 parser_errposition(state, target->location)));
 }
 
 void check_targets(ParseState *state, Relation root, List *targets)
@@ -213,12 +191,11 @@ void fill_only_nulls(ParseState *state, Relation root, TargetEntry *entry)
 									   COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
 	CoalesceExpr *coalesce = makeNode(CoalesceExpr);
 	coalesce->coalescetype = base;
-	coalesce->args =
-		list_make2(column, without_length(reinterpret_cast<Node *>(entry->expr)));
+	coalesce->args = list_make2(column, without_length(reinterpret_cast<Node *>(entry->expr)));
 	coalesce->location = -1;
-	entry->expr = transformAssignedExpr(state, reinterpret_cast<Expr *>(coalesce),
-										EXPR_KIND_UPDATE_SOURCE, NameStr(attribute->attname),
-										entry->resno, NIL, -1);
+	entry->expr =
+		transformAssignedExpr(state, reinterpret_cast<Expr *>(coalesce), EXPR_KIND_UPDATE_SOURCE,
+							  NameStr(attribute->attname), entry->resno, NIL, -1);
 	assign_expr_collations(state, reinterpret_cast<Node *>(entry->expr));
 }
 
@@ -339,13 +316,13 @@ void check_round_trip(const Definition &definition, const Query *query, List *en
 	}
 	if (text == nullptr)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("an expression can't be stored so that it keeps its meaning"),
-			 errdetail("Without the search_path of this session, \"%s\" means something else.",
-					   text),
-			 errhint("Put the expression into a function, or name operators of other schemas as "
-					 "OPERATOR(schema.=); IS DISTINCT FROM, NULLIF and CASE x WHEN can't.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("an expression can't be stored so that it keeps its meaning"),
+		 errdetail("Without the search_path of this session, \"%s\" means something else.", text),
+		 errhint("Put the expression into a function, or name operators of other schemas as "
+				 "OPERATOR(schema.=); IS DISTINCT FROM, NULLIF and CASE x WHEN can't.")));
 }
 
 // Rights on what sub-selects read; the target's own are checked table by table.
@@ -364,7 +341,7 @@ bool check_sub_selects(Node *node, void *arg)
 
 Query *analyse(const Definition &definition, Relation root)
 {
-	PinnedSettings pinned;
+	pg::PinnedSettings pinned;
 	pinned.enter();
 	ParseState *state = open_state(root, nullptr, true);
 	Query *query = makeNode(Query);
@@ -413,7 +390,7 @@ Resolved resolve(const Request &request, const Target &target)
 	if (request.action == RowAction::update)
 		check_falsifiable(target.root, predicate, assigned);
 
-	PinnedSettings pinned;
+	pg::PinnedSettings pinned;
 	pinned.enter();
 	Definition *definition = deparse(request, target.root, entries, predicate);
 	pinned.leave();

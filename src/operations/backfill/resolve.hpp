@@ -26,8 +26,8 @@ struct Resolved {
 };
 
 // Errors: the server's own for what it can't parse or analyse (with their positions in the user's
-// text); 428C9 and 22023 for what a job can't do, 0A000 for that and where the stored text would not
-// mean the same.
+// text); 428C9 and 22023 for what a job can't do, 0A000 for that and where the stored text would
+// not mean the same.
 Resolved resolve(const Request &request, const Target &target);
 
 // A definition as the query that a single statement would be, on the root, analysed afresh under

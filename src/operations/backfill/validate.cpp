@@ -72,7 +72,8 @@ Refusal refuse_table(Relation rel)
 		return {ERRCODE_FEATURE_NOT_SUPPORTED, "is a temporary table",
 				"Only the session that created it can change it: use a plain statement there."};
 	if (form->relkind == RELKIND_RELATION && form->relam != HEAP_TABLE_AM_OID)
-		return {ERRCODE_FEATURE_NOT_SUPPORTED, "does not use the table access method heap", nullptr};
+		return {ERRCODE_FEATURE_NOT_SUPPORTED, "does not use the table access method heap",
+				nullptr};
 	if (rel->rd_rules != nullptr)
 		return {ERRCODE_FEATURE_NOT_SUPPORTED, "has rules",
 				"Rules rewrite a statement into another one; use triggers."};
@@ -105,7 +106,8 @@ Bitmapset *translate(Oid root, Oid relation, const Bitmapset *columns)
 	while ((member = bms_next_member(columns, member)) >= 0) {
 		int attnum = member + offset;
 		if (attnum > 0) {
-			attnum = get_attnum(relation, get_attname(root, static_cast<AttrNumber>(attnum), false));
+			attnum =
+				get_attnum(relation, get_attname(root, static_cast<AttrNumber>(attnum), false));
 			if (attnum == InvalidAttrNumber)
 				continue; // dropped since; inheritance makes that impossible
 		}
@@ -134,9 +136,8 @@ Missing missing_on(Oid relation, AclMode mode, const Bitmapset *columns, bool ta
 	while (!missing.whole && (member = bms_next_member(columns, member)) >= 0) {
 		auto attnum = static_cast<AttrNumber>(member + offset);
 		if (attnum <= 0) // a whole row, or tableoid
-			missing.whole =
-				attnum < 0 ||
-				pg_attribute_aclcheck_all(relation, role, mode, ACLMASK_ALL) != ACLCHECK_OK;
+			missing.whole = attnum < 0 || pg_attribute_aclcheck_all(relation, role, mode,
+																	ACLMASK_ALL) != ACLCHECK_OK;
 		else if (pg_attribute_aclcheck(relation, attnum, role, mode) != ACLCHECK_OK)
 			missing.columns = lappend(missing.columns, get_attname(relation, attnum, false));
 	}
@@ -217,12 +218,12 @@ void check_descendant_columns(Relation rel, Relation root, const Bitmapset *assi
 	int member = -1;
 	while ((member = bms_next_member(assigned, member)) >= 0) {
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), member + offset - 1);
-		if (attribute->attgenerated != '\0' ||
-			attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
-			ereport(ERROR, (errcode(ERRCODE_GENERATED_ALWAYS),
-							errmsg("column \"%s\" can't be assigned to", NameStr(attribute->attname)),
-							errdetail("In \"%s\", below \"%s\", it is generated.",
-									  RelationGetRelationName(rel), RelationGetRelationName(root))));
+		if (attribute->attgenerated != '\0' || attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
+			ereport(ERROR,
+					(errcode(ERRCODE_GENERATED_ALWAYS),
+					 errmsg("column \"%s\" can't be assigned to", NameStr(attribute->attname)),
+					 errdetail("In \"%s\", below \"%s\", it is generated.",
+							   RelationGetRelationName(rel), RelationGetRelationName(root))));
 	}
 }
 
@@ -260,7 +261,8 @@ void check_assigned_columns(const Target &target, const Bitmapset *assigned)
 	ListCell *lc;
 	foreach (lc, target.relations) {
 		Relation rel = relation_open(lfirst_oid(lc), NoLock);
-		check_descendant_columns(rel, target.root, translate(root, RelationGetRelid(rel), assigned));
+		check_descendant_columns(rel, target.root,
+								 translate(root, RelationGetRelid(rel), assigned));
 		relation_close(rel, NoLock);
 	}
 }
@@ -278,9 +280,8 @@ void check_rights(const Target &target, RowAction action, const Bitmapset *assig
 	ListCell *lc;
 	foreach (lc, target.relations) {
 		Oid relation = lfirst_oid(lc);
-		char *privileges =
-			missing_privileges(relation, action, translate(root, relation, assigned),
-							   translate(root, relation, selected));
+		char *privileges = missing_privileges(relation, action, translate(root, relation, assigned),
+											  translate(root, relation, selected));
 		if (privileges[0] == '\0')
 			continue;
 		if (n++ == 0)
@@ -294,10 +295,11 @@ void check_rights(const Target &target, RowAction action, const Bitmapset *assig
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for table %s", get_rel_name(first)),
-			 n == 1 ? errdetail("The job does its work with the rights of role %s on the table.", role)
-					: errdetail("The job does its work with the rights of role %s on each of the "
-								"tables; they are missing on %d of %d.",
-								role, n, list_length(target.relations)),
+			 n == 1
+				 ? errdetail("The job does its work with the rights of role %s on the table.", role)
+				 : errdetail("The job does its work with the rights of role %s on each of the "
+							 "tables; they are missing on %d of %d.",
+							 role, n, list_length(target.relations)),
 			 errhint("%s", grants.data)));
 }
 
@@ -322,12 +324,12 @@ void check_may_disable_triggers()
 {
 	if (pg_parameter_aclcheck("session_replication_role", GetUserId(), ACL_SET) == ACLCHECK_OK)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied to leave triggers out"),
-			 errdetail("fire_triggers = false runs the job under session_replication_role = replica."),
-			 errhint("GRANT SET ON PARAMETER session_replication_role TO %s;",
-					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to leave triggers out"),
+		 errdetail("fire_triggers = false runs the job under session_replication_role = replica."),
+		 errhint("GRANT SET ON PARAMETER session_replication_role TO %s;",
+				 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 void note_indexes(const Target &target, const Bitmapset *assigned)
@@ -350,12 +352,13 @@ void note_indexes(const Target &target, const Bitmapset *assigned)
 		appendStringInfo(&list, "%s\"%s\"", foreach_current_index(lc) == 0 ? "" : ", ",
 						 static_cast<char *>(lfirst(lc)));
 	}
-	ereport(NOTICE,
-			(errmsg("an index on an assigned column makes this several times more expensive: %s",
-					list.data),
-			 errdetail("Heap-only updates are impossible: each written row gets a new entry in every "
-					   "index of its table."),
-			 errhint("Where you can, drop the index, backfill, and build it afterwards.")));
+	ereport(
+		NOTICE,
+		(errmsg("an index on an assigned column makes this several times more expensive: %s",
+				list.data),
+		 errdetail("Heap-only updates are impossible: each written row gets a new entry in every "
+				   "index of its table."),
+		 errhint("Where you can, drop the index, backfill, and build it afterwards.")));
 }
 
 int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, bool *blocking)
