@@ -153,6 +153,15 @@ Bitmapset *split_subselects(const UserText &text, List *targets)
 	return split;
 }
 
+// Before 18 a statement's location is that of the white space before it.
+int start_of_second(const UserText &text, List *statements)
+{
+	if (list_length(statements) < 2)
+		return text.prefix_length;
+	int location = lsecond_node(RawStmt, statements)->stmt_location;
+	return location + static_cast<int>(strspn(text.source + location, " \t\r\n"));
+}
+
 } // namespace
 
 void UserText::enter()
@@ -177,9 +186,7 @@ ParsedAssignments parse_assignments(const UserText &text)
 {
 	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
 	if (list_length(statements) != 1)
-		not_a_list(text, list_length(statements) < 2
-							 ? text.prefix_length
-							 : lsecond_node(RawStmt, statements)->stmt_location);
+		not_a_list(text, start_of_second(text, statements));
 	Node *statement = linitial_node(RawStmt, statements)->stmt;
 	if (!IsA(statement, UpdateStmt))
 		not_a_list(text, text.prefix_length);
