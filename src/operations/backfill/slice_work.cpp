@@ -31,6 +31,7 @@ struct Work {
 	int64 target_us;
 	// horizon
 	TimestampTz waiting_since; // 0 = not waiting
+	bool horizon_noted;		   // an event tells of this wait
 	TransactionId stuck_xid;   // without page filling until this one is past the horizon
 	BlockNumber cursor;		   // as of the last batch that committed
 	BlockNumber cursor_reported;
@@ -111,8 +112,10 @@ void wait_for_horizon(Work *work, TransactionId xid)
 {
 	StepContext *context = work->context;
 	TimestampTz now = GetCurrentTimestamp();
-	if (work->waiting_since == 0)
+	if (work->waiting_since == 0) {
 		work->waiting_since = now;
+		work->horizon_noted = false;
+	}
 	int64 waited_ms = (now - work->waiting_since) / 1000;
 	if (waited_ms > 500) {
 		throttle::HorizonHolder holder;
@@ -120,8 +123,11 @@ void wait_for_horizon(Work *work, TransactionId xid)
 		char detail[160];
 		snprintf(detail, sizeof detail, "%s holds back the xmin horizon",
 				 holder.kind == throttle::HolderKind::none ? "an old snapshot" : holder.name);
-		if (context->set_condition(Condition::horizon, detail, holder.pid))
+		(void)context->set_condition(Condition::horizon, detail, holder.pid);
+		if (!work->horizon_noted && waited_ms > 5000) {
 			context->note_event("waiting for old snapshots", detail);
+			work->horizon_noted = true;
+		}
 		if (waited_ms > context->settings.horizon_patience) {
 			work->stuck_xid = xid;
 			work->waiting_since = 0;
