@@ -108,29 +108,29 @@ CREATE FUNCTION pause(job bigint, reason text DEFAULT NULL) RETURNS void
 CREATE FUNCTION pause(job_name text, reason text DEFAULT NULL) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_pause_name';
 CREATE FUNCTION resume(job bigint) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_resume';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_resume';
 CREATE FUNCTION resume(job_name text) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_resume_name';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_resume_name';
 CREATE FUNCTION cancel(job bigint, reason text DEFAULT NULL) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_cancel';
 CREATE FUNCTION cancel(job_name text, reason text DEFAULT NULL) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_cancel_name';
 CREATE FUNCTION retry(job bigint) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_retry';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_retry';
 CREATE FUNCTION retry(job_name text) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_retry_name';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_retry_name';
 CREATE FUNCTION configure(job bigint, setting text, value text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_configure';
 CREATE FUNCTION configure(job_name text, setting text, value text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_configure_name';
 CREATE FUNCTION pause_all(reason text) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_pause_all';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_pause_all';
 CREATE FUNCTION resume_all() RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_resume_all';
 CREATE FUNCTION reassign(job bigint, new_owner regrole) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_reassign';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_reassign';
 CREATE FUNCTION require(job_name text) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'safe_migrate_require';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_require';
 CREATE PROCEDURE wait(job bigint, timeout interval DEFAULT NULL)
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_wait';
 

@@ -56,20 +56,43 @@ void act(JobId id, Action action, const char *reason)
 		say_impossible(*job, action);
 }
 
+// None of these functions is STRICT: a call that does nothing, as a gate that lets everything
+// pass, must not look like one that worked.
+void refuse_null(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" must not be NULL", argument)));
+}
+
+JobId id_argument(FunctionCallInfo fcinfo)
+{
+	refuse_null(fcinfo, 0, "job");
+	return PG_GETARG_INT64(0);
+}
+
+char *text_argument(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	refuse_null(fcinfo, n, argument);
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
 // The SQL functions come as pairs: (bigint) and (text), each with a reason where that is of use.
 Datum act_by_id(FunctionCallInfo fcinfo, Action action)
 {
+	JobId id = id_argument(fcinfo);
 	const char *reason =
 		PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : nullptr;
-	act(PG_GETARG_INT64(0), action, reason);
+	act(id, action, reason);
 	PG_RETURN_VOID();
 }
 
 Datum act_by_name(FunctionCallInfo fcinfo, Action action)
 {
+	const char *name = text_argument(fcinfo, 0, "job_name");
 	const char *reason =
 		PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : nullptr;
-	act(job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0))), action, reason);
+	act(job_by_name(name), action, reason);
 	PG_RETURN_VOID();
 }
 
@@ -102,7 +125,7 @@ void configure(JobId id, const char *setting, const char *value)
 
 Datum configure_call(FunctionCallInfo fcinfo, JobId id)
 {
-	configure(id, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+	configure(id, text_argument(fcinfo, 1, "setting"),
 			  PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	PG_RETURN_VOID();
 }
@@ -175,21 +198,24 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_cancel_name) { return act_by_name(fcinfo, Act
 SAFE_MIGRATE_FUNCTION(safe_migrate_retry) { return act_by_id(fcinfo, Action::retry); }
 SAFE_MIGRATE_FUNCTION(safe_migrate_retry_name) { return act_by_name(fcinfo, Action::retry); }
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_configure) { return configure_call(fcinfo, PG_GETARG_INT64(0)); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_configure)
+{
+	return configure_call(fcinfo, id_argument(fcinfo));
+}
 SAFE_MIGRATE_FUNCTION(safe_migrate_configure_name)
 {
-	return configure_call(fcinfo, job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	return configure_call(fcinfo, job_by_name(text_argument(fcinfo, 0, "job_name")));
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_require)
 {
-	require(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	require(text_argument(fcinfo, 0, "job_name"));
 	PG_RETURN_VOID();
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_pause_all)
 {
-	pause_or_resume_all(true, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	pause_or_resume_all(true, text_argument(fcinfo, 0, "reason"));
 	PG_RETURN_VOID();
 }
 
@@ -205,7 +231,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_reassign)
 {
 	namespace pg = safe_migrate::pg;
 	require_preload();
-	JobId id = PG_GETARG_INT64(0);
+	JobId id = id_argument(fcinfo);
+	refuse_null(fcinfo, 1, "new_owner");
 	Oid role = PG_GETARG_OID(1);
 	if (!superuser())
 		ereport(ERROR,

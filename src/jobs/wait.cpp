@@ -204,7 +204,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_wait)
 	refuse_in_transaction(fcinfo);
 	require_preload();
 	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("job must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"job\" must not be NULL")));
 	JobId id = PG_GETARG_INT64(0);
 	TimestampTz deadline = 0;
 	if (!PG_ARGISNULL(1))
