@@ -2,6 +2,7 @@
 #include "operations/backfill/row_query.hpp"
 #include "operations/backfill/row_analysis.hpp"
 #include "pg/compat_executor.hpp"
+#include "pg/pinned_settings.hpp"
 #include "pg/finally.hpp"
 
 extern "C" {
@@ -12,7 +13,6 @@ extern "C" {
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
@@ -105,19 +105,20 @@ void refuse_row_security(Relation leaf)
 					errdetail("Rows that a policy hides would silently be left out.")));
 }
 
-// The stored texts are resolved under an empty search_path and must be read under one.
+// The stored texts are read under the settings they were deparsed under, and planned under the
+// job's own: functions that are inlined find their names there.
 template <class F> PlannedStmt *plan_in(MemoryContext context, F &&analyse)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	int level = NewGUCNestLevel();
+	pg::PinnedSettings pinned;
 
-	(void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							GUC_ACTION_SAVE, true, 0, false);
-	PlannedStmt *planned = plan_row_query(analyse());
+	pinned.enter();
+	Query *query = analyse();
+	pinned.leave();
+	PlannedStmt *planned = plan_row_query(query);
 	MemoryContextSwitchTo(context);
 	planned = static_cast<PlannedStmt *>(copyObjectImpl(planned));
 	MemoryContextSwitchTo(caller);
-	AtEOXact_GUC(true, level);
 	return planned;
 }
 
