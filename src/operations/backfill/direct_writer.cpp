@@ -67,7 +67,36 @@ void check_version(DirectWriter &writer)
 		ExecConstraints(writer.result, writer.slot, writer.estate);
 }
 
+TransactionId first_running_member(MultiXactId multi)
+{
+	MultiXactMember *members;
+	int n = GetMultiXactIdMembers(multi, &members, false, false);
+
+	for (int i = 0; i < n; i++)
+		if (TransactionIdIsInProgress(members[i].xid))
+			return members[i].xid;
+	return InvalidTransactionId;
+}
+
 } // namespace
+
+// A look without a lock that lasts: it may be wrong a moment later.
+TransactionId holder_of_row(Relation leaf, const ItemPointerData &tid)
+{
+	Buffer buffer = ReadBuffer(leaf, ItemPointerGetBlockNumber(&tid));
+	TransactionId xmax = InvalidTransactionId;
+	bool is_multi = false;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	ItemId item = PageGetItemId(BufferGetPage(buffer), ItemPointerGetOffsetNumber(&tid));
+	if (ItemIdIsNormal(item)) {
+		auto *tuple = reinterpret_cast<HeapTupleHeader>(PageGetItem(BufferGetPage(buffer), item));
+		xmax = HeapTupleHeaderGetRawXmax(tuple);
+		is_multi = (tuple->t_infomask & HEAP_XMAX_IS_MULTI) != 0;
+	}
+	UnlockReleaseBuffer(buffer);
+	return is_multi ? first_running_member(xmax) : xmax;
+}
 
 void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns)
 {

@@ -24,13 +24,14 @@ struct DirectWriter {
 	bool check_constraints;
 	LockTupleMode lock_mode; // what the change needs of the row
 	IndexBatch indexes;
-	TransactionId locked_by; // of the last row skipped, if known
 };
 
 void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns);
 // Frees `version`.
 Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version);
 Written erase_row(DirectWriter &writer, const ItemPointerData &tid);
+// Who holds or changed a row that was skipped; InvalidTransactionId when gone already.
+TransactionId holder_of_row(Relation leaf, const ItemPointerData &tid);
 // Inserts the index entries that are due.
 void flush(DirectWriter &writer);
 void finish(DirectWriter &writer);

@@ -14,18 +14,35 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-int seed_percent = 85;
+// Measured flat around these values; a test may change them.
+int seed_percent = 50;
+int first_percent = 20;
 
 namespace {
 
-// How many rows a visit should set free the places of, so that the next one has room.  A
-// row moved out costs about as much as a visit of a page; with m rows to go and k of them
-// written at each of m / k visits, the sum is least near the square root of m.
+// How many rows a visit should write whether or not they fit, so that the next one has
+// room.  The first visit of a page frees what all its rows will grow by, and a little more:
+// room that is there early serves every later visit.  After that only a page that is stuck
+// moves more rows out: with m rows to go and k written at each of m / k visits, visits and
+// moves together cost least near the square root of m.
 double rows_to_free(const Batch &batch, const OpenPage &page)
 {
 	double rows = (page.last - page.next + 1) * batch.runner.matching_share;
 
-	return rows > 1 ? seed_percent / 100.0 * sqrt(rows) : 1;
+	if (rows <= 1)
+		return 1;
+	if (!TransactionIdIsValid(page.xid))
+		return rows * batch.runner.growth + first_percent / 100.0 * sqrt(rows);
+	return seed_percent / 100.0 * sqrt(rows);
+}
+
+void learn_growth(SliceRunner &runner, const Page content, const ItemPointerData &tid, Size length)
+{
+	double old_length =
+		MAXALIGN(ItemIdGetLength(PageGetItemId(content, ItemPointerGetOffsetNumber(&tid))));
+	double growth = (length + sizeof(ItemIdData) - old_length) / (length + sizeof(ItemIdData));
+
+	runner.growth += 0.01 * (Max(growth, 0) - runner.growth);
 }
 
 // The share of line pointers whose rows match, from what was seen so far.
@@ -42,7 +59,7 @@ void note_skipped(Batch &batch, const ItemPointerData &tid)
 
 	if (result.totals.rows_locked++ == 0) {
 		result.locked_sample = tid;
-		result.locked_by = batch.writer.locked_by;
+		result.locked_by = holder_of_row(batch.leaf, tid);
 	}
 }
 
@@ -142,6 +159,7 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		return false;
 	}
 	totals.rows_matched++;
+	learn_growth(batch.runner, visit.content, row.tid, length);
 	write_row(batch, visit, row.tid, version, length);
 	return true;
 }
@@ -149,6 +167,17 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 bool is_late(const Batch &batch) { return batch.clock.elapsed_us() >= 2 * batch.clock.target_us; }
 
 } // namespace
+
+// Named in the context of errors that a row raises.
+void describe_row(void *arg)
+{
+	const Batch *batch = static_cast<const Batch *>(arg);
+
+	if (!ItemPointerIsValid(&batch->row))
+		return;
+	errcontext("row (%u,%u) of table \"%s\"", ItemPointerGetBlockNumber(&batch->row),
+			   ItemPointerGetOffsetNumber(&batch->row), RelationGetRelationName(batch->leaf));
+}
 
 void flush_rows(Batch &batch)
 {
@@ -158,13 +187,13 @@ void flush_rows(Batch &batch)
 	if (batch.direct || rows == 0)
 		return;
 	int64 before = batch.clock.elapsed_us();
+	ItemPointerSetInvalid(&batch.row);
 	Flushed flushed = flush(batch.executor);
 	batch.result.totals.rows_written += flushed.written;
 	batch.result.totals.rows_hot += flushed.hot;
 	batch.result.totals.rows_kept += flushed.kept;
 	double each = static_cast<double>(batch.clock.elapsed_us() - before) / rows;
-	runner.us_per_executor_row =
-		runner.us_per_executor_row == 0 ? each : 0.8 * runner.us_per_executor_row + 0.2 * each;
+	runner.us_per_executor_row += 0.3 * (each - runner.us_per_executor_row);
 }
 
 bool visit_page(Batch &batch, OpenPage &page)
@@ -188,6 +217,7 @@ bool visit_page(Batch &batch, OpenPage &page)
 		scan_page(runner.query, page.block, page.next, page.last);
 		while (finished && next_row(runner.query, &row)) {
 			CHECK_FOR_INTERRUPTS();
+			batch.row = row.tid;
 			page.next = ItemPointerGetOffsetNumber(&row.tid);
 			if (!handle_row(batch, visit, row))
 				finished = false;

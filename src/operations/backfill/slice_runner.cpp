@@ -88,10 +88,10 @@ void flush_indexes(Batch &batch)
 	if (entries == 0)
 		return;
 	int64 before = batch.clock.elapsed_us();
+	ItemPointerSetInvalid(&batch.row);
 	flush(batch.writer);
 	double each = static_cast<double>(batch.clock.elapsed_us() - before) / entries;
-	runner.us_per_index_entry =
-		runner.us_per_index_entry == 0 ? each : 0.8 * runner.us_per_index_entry + 0.2 * each;
+	runner.us_per_index_entry += 0.2 * (each - runner.us_per_index_entry);
 }
 
 void conclude(Batch &batch, BlockNumber end)
@@ -192,13 +192,16 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 	runner->end_block = end_block;
 	runner->next_block = runner->committed_cursor = runner->batch_cursor = first_block;
 	runner->matching_share = 1;
+	runner->growth = 0.1;
+	runner->us_per_executor_row = 20;
+	runner->us_per_index_entry = 3; // a guess until the first flush
 	runner->window.allocate(own, window_capacity());
 	return runner;
 }
 
 BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 {
-	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, false};
+	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, {}, false};
 
 	batch.clock.start(limits.target_us);
 	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);
@@ -213,7 +216,11 @@ BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 	MemoryContextReset(runner->batch_context);
 	MemoryContext caller = MemoryContextSwitchTo(runner->batch_context);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	ItemPointerSetInvalid(&batch.row);
+	ErrorContextCallback context = {error_context_stack, describe_row, &batch};
+	error_context_stack = &context;
 	run(batch, limits);
+	error_context_stack = context.previous;
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(caller);
 	relation_close(batch.leaf, NoLock);

@@ -26,6 +26,7 @@ public:
 	double us_per_index_entry;	  // moving averages, to leave time for what is put off
 	double us_per_executor_row;
 	double matching_share; // moving average: rows that match, of line pointers
+	double growth; // moving average: of the new length, what the old version does not give back
 	bool unmatched_reported;
 };
 
@@ -39,9 +40,12 @@ struct Batch {
 	ExecutorWriter executor;
 	BatchClock clock;
 	BatchResult result;
-	bool fill; // page filling: leave rows for a later visit when the page is full
+	ItemPointerData row; // the last one looked at, for error contexts
+	bool fill;			 // page filling: leave rows for a later visit when the page is full
 };
 
+// Error context callback; arg is the Batch.
+void describe_row(void *arg);
 // Visits a page from `page.next` on. Returns true when nothing is left to do there;
 // otherwise page.next is the row to go on with.
 bool visit_page(Batch &batch, OpenPage &page);

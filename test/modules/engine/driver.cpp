@@ -24,13 +24,16 @@ PGDLLEXPORT Datum engine_run(PG_FUNCTION_ARGS);
 
 namespace engine = safe_migrate::operations::backfill;
 namespace safe_migrate::operations::backfill {
-extern int seed_percent;
+extern int seed_percent, first_percent;
 }
 
 void _PG_init(void)
 {
-	DefineCustomIntVariable("engine.seed", "", nullptr, &engine::seed_percent, 85, 1, 1000,
-							PGC_USERSET, 0, nullptr, nullptr, nullptr);
+	DefineCustomIntVariable("engine.first", "", nullptr, &engine::first_percent,
+							engine::first_percent, 1, 1000, PGC_USERSET, 0, nullptr, nullptr,
+							nullptr);
+	DefineCustomIntVariable("engine.seed", "", nullptr, &engine::seed_percent, engine::seed_percent,
+							1, 1000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
 static engine::Definition *make_definition(FunctionCallInfo fcinfo)
