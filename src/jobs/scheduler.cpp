@@ -157,7 +157,7 @@ void reap_workers()
 		// without a handle: started by an earlier scheduler of this database, and gone
 		if (!worker.used || worker.database != MyDatabaseId || worker.pid != 0)
 			continue;
-		if (worker.number == 0) {
+		if (worker.number == 0 && !worker.ended_well) {
 			if (LiveJob *live = find_live_job(MyDatabaseId, worker.job, false)) {
 				live->start_failures++;
 				live->not_before = GetCurrentTimestamp() + restart_pause_us(live->start_failures);

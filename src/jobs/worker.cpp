@@ -22,6 +22,7 @@ extern "C" {
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -37,10 +38,15 @@ namespace {
 
 void on_exit(int, Datum)
 {
+	// Claims: outside a transaction nobody else releases a session's locks (ShutdownPostgres()
+	// aborts a transaction and releases advisory locks), and the next process to get this PGPROC
+	// would inherit them.
+	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
 	{
 		Guard guard;
 		LiveWorker &place = shared->workers[worker.slot];
 		if (place.used && place.pid == MyProcPid) {
+			place.ended_well = worker.ended_well;
 			place.latch = nullptr;
 			place.pid = 0;
 		}
@@ -220,22 +226,28 @@ void run_job()
 		if (worker.number == 0) {
 			bool mine = false;
 			ErrorData *error = job_transaction([&] { mine = claim_job(worker.job_id); });
+			if (error)
+				elog(LOG, "job " INT64_FORMAT ": %s", worker.job_id, error->message);
 			if (error || !mine)
 				return; // another one leads it
 		}
 		ErrorData *error = find_next(&next, memory);
 		if (error) {
 			// bookkeeping failed: the scheduler starts the job again after a pause
+			elog(LOG, "job " INT64_FORMAT ": %s", worker.job_id, error->message);
 			FreeErrorData(error);
 			return;
 		}
 		if (next.what == Next::finished && worker.number == 0)
 			publish_state(worker.database, worker.job_id, JobState::succeeded);
-		if (next.what != Next::step)
+		worker.ended_well = next.what != Next::step;
+		if (worker.ended_well)
 			return;
 		if (worker.number == 0)
 			publish_state(worker.database, worker.job_id, JobState::running);
-		if (!run_step(next, memory))
+		bool go_on = run_step(next, memory);
+		worker.ended_well = !go_on;
+		if (!go_on)
 			return;
 	}
 }
