@@ -31,18 +31,13 @@ CONF
 	return $node;
 }
 
-# Settings changed on a running server; returns when a new session sees them.
+# Settings changed on a running server, values as SHOW prints them; returns when sessions see them.
 sub configure_server
 {
 	my ($node, %settings) = @_;
 	$node->safe_psql('postgres', "ALTER SYSTEM SET $_ = '$settings{$_}'") for sort keys %settings;
 	$node->reload;
-	for my $name (sort keys %settings)
-	{
-		wait_for($node, "SELECT setting = (SELECT setting FROM pg_file_settings
-			WHERE name = '$name' ORDER BY seqno DESC LIMIT 1) OR current_setting('$name') = '$settings{$name}'
-			FROM pg_settings WHERE name = '$name'");
-	}
+	wait_for($node, "SELECT current_setting('$_') = '$settings{$_}'") for sort keys %settings;
 	return;
 }
 
