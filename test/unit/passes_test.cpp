@@ -68,3 +68,21 @@ TEST(Passes, RowsThatKeepComingDoNotKeepTheJobAlive)
 	}
 	EXPECT_EQ(verdict, PassVerdict::keeps_coming);
 }
+
+TEST(Passes, RowsThatWereLockedForManyPassesAreLookedAtOnceMoreWhenTheyAreWritten)
+{
+	PassResult result = pass(20, 5);
+	result.rows_written_before = 0;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+}
+
+TEST(Passes, RowsThatWouldMatchAgainAreNotForgottenWhereOthersKeepComing)
+{
+	PassResult result = pass(20, 10);
+	result.rows_written_before = 10;
+	result.rows_unmatched = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::unmatched);
+	result.rows_unmatched = 0;
+	result.rows_kept = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::kept);
+}

@@ -35,6 +35,16 @@ int stored_pass(const StepContext &context)
 	return step && step->step_no == context.step_no ? step->pass : 0;
 }
 
+// The pass to go on with. Where all of the last one's slices are done its verdict was told, or a
+// crash came before it: the rows are looked at again, as they may be others by now.
+int pass_to_begin(const StepContext &context)
+{
+	int stored = stored_pass(context);
+	if (stored == 0)
+		return 1;
+	return pass_totals(context.job_id, context.step_no).slices_open > 0 ? stored : stored + 1;
+}
+
 // Cuts the slices of the pass, or finds those of an earlier run of this step.
 bool begin_pass(Run *run, int pass)
 {
@@ -193,7 +203,7 @@ void lead(Run *run)
 {
 	StepContext *context = run->context;
 	int pass = 1;
-	(void)context->run_batch([&] { pass = Max(1, stored_pass(*context)); }, {});
+	(void)context->run_batch([&] { pass = pass_to_begin(*context); }, {});
 	for (;;) {
 		PassTotals totals = {};
 		if (!begin_pass(run, pass) || !finish_pass(run, &totals))

@@ -1,0 +1,31 @@
+-- retry() looks at the rows again: what a finished pass had found is no verdict for ever.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+SET safe_migrate.inline = never;
+\set VERBOSITY terse
+CREATE TABLE retried (id int PRIMARY KEY, a int, b int);
+INSERT INTO retried SELECT n, n % 10 FROM generate_series(1, 1000) n;
+
+-- rows for which the expression gives NULL
+SELECT safe_migrate.backfill('retried', 'b = nullif(a, 3)', job_name => 'retried') AS job \gset
+CALL safe_migrate.wait(:job);
+SELECT safe_migrate.require('retried');
+UPDATE retried SET a = 4 WHERE a = 3;
+SELECT safe_migrate.retry('retried');
+CALL safe_migrate.wait(:job);
+SELECT safe_migrate.require('retried');
+SELECT count(*) FROM retried WHERE b IS DISTINCT FROM a;
+
+-- rows that a trigger keeps back
+CREATE FUNCTION keep_back() RETURNS trigger LANGUAGE plpgsql AS
+	$$ BEGIN RETURN CASE WHEN new.a <> 7 THEN new END; END $$;
+CREATE TRIGGER keep_back BEFORE UPDATE ON retried FOR EACH ROW EXECUTE FUNCTION keep_back();
+SELECT safe_migrate.backfill('retried', 'b = b + 100', 'b < 100', job_name => 'kept') AS job \gset
+CALL safe_migrate.wait(:job);
+DROP TRIGGER keep_back ON retried;
+SELECT safe_migrate.retry('kept');
+CALL safe_migrate.wait(:job);
+SELECT count(*) FROM retried WHERE b IS DISTINCT FROM a + 100;
+
+DROP TABLE retried;
+DROP FUNCTION keep_back();
