@@ -105,7 +105,11 @@ void configure(JobId id, const char *setting, const char *value)
 	if (!job || is_final(job->state))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("job " INT64_FORMAT " is %s and can't be configured", id,
-							   job ? name_of(job->state) : "gone")));
+							   job ? name_of(job->state) : "gone"),
+						job && job->state != JobState::succeeded
+							? errhint("Queue it again with safe_migrate.retry(), and configure it in "
+									  "the same transaction.")
+							: 0));
 	if (strcmp(setting, "workers") == 0) {
 		int workers = value ? pg_strtoint32(value) : 1;
 		if (workers < 1 || workers > max_workers_per_job)
@@ -132,6 +136,24 @@ Datum configure_call(FunctionCallInfo fcinfo, JobId id)
 
 constexpr int errcode_not_succeeded = MAKE_SQLSTATE('S', 'M', '0', '0', '2');
 
+// The hint for a job that has not succeeded.
+int what_to_do(const JobRow &job)
+{
+	switch (job.state) {
+		case JobState::paused:
+			return errhint("It goes on by SELECT safe_migrate.resume(" INT64_FORMAT ").", job.id);
+		case JobState::failed:
+		case JobState::cancelled:
+			return errhint("It goes on where it stood by SELECT safe_migrate.retry(" INT64_FORMAT
+						   ").",
+						   job.id);
+		default:
+			return errhint("Wait for it with CALL safe_migrate.wait(" INT64_FORMAT
+						   "), or look at safe_migrate.progress.",
+						   job.id);
+	}
+}
+
 void require(const char *name)
 {
 	JobId id = job_by_name(name);
@@ -149,9 +171,7 @@ void require(const char *name)
 					job->state == JobState::failed && job->error_message
 						? errdetail("Job " INT64_FORMAT ": %s", id, job->error_message)
 						: errdetail("%s", describe_progress(id, live)),
-					errhint("Wait for it with CALL safe_migrate.wait(" INT64_FORMAT
-							"), or look at safe_migrate.progress.",
-							id)));
+					what_to_do(*job)));
 }
 
 void pause_or_resume_all(bool pause, const char *reason)

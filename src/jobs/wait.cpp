@@ -173,7 +173,7 @@ void wait_for(JobId id, TimestampTz deadline)
 			ereport(ERROR, (errcode(MAKE_SQLSTATE('S', 'M', '0', '0', '2')),
 							errmsg("job " INT64_FORMAT " has not ended in time", id),
 							errdetail("%s", describe_progress(id, live)),
-							errhint("It goes on in the background.")));
+							errhint("Only the wait has ended; the job is as it was.")));
 		say_goes_on(id);
 		long timeout = poll_ms;
 		if (deadline != 0)
