@@ -103,13 +103,14 @@ void configure(JobId id, const char *setting, const char *value)
 	check_may_control(job);
 	job = load_job(id, true);
 	if (!job || is_final(job->state))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("job " INT64_FORMAT " is %s and can't be configured", id,
-							   job ? name_of(job->state) : "gone"),
-						job && job->state != JobState::succeeded
-							? errhint("Queue it again with safe_migrate.retry(), and configure it in "
-									  "the same transaction.")
-							: 0));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT " is %s and can't be configured", id,
+						job ? name_of(job->state) : "gone"),
+				 job && job->state != JobState::succeeded
+					 ? errhint("Queue it again with safe_migrate.retry(), and configure it in "
+							   "the same transaction.")
+					 : 0));
 	if (strcmp(setting, "workers") == 0) {
 		int workers = value ? pg_strtoint32(value) : 1;
 		if (workers < 1 || workers > max_workers_per_job)
