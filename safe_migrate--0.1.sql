@@ -133,6 +133,8 @@ CREATE FUNCTION require(job_name text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_require';
 CREATE PROCEDURE wait(job bigint, timeout interval DEFAULT NULL)
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_wait';
+CREATE PROCEDURE wait(job_name text, timeout interval DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_wait_name';
 
 -- ---------------------------------------------------------------- views
 
@@ -165,13 +167,16 @@ FROM safe_migrate.event e
 WHERE safe_migrate.may_see(j.owner);
 
 -- Live: what shared memory has of the jobs that are queued, running or paused, and of those that
--- ended last.  The blocker's query is read through pg_stat_activity with the reader's own rights.
+-- ended last; rows and fraction also of those it knows nothing of (any more).  The blocker's query
+-- is read through pg_stat_activity with the reader's own rights.
 CREATE VIEW progress WITH (security_barrier) AS
 SELECT j.id AS job_id, j.name, j.kind,
 	coalesce(c.oid::regclass::text, j.relation_name) AS relation,
 	j.state, l.phase, l.condition, l.step_no,
 	(SELECT count(*) FROM safe_migrate.step s WHERE s.job_id = j.id)::int AS steps,
-	l.pass, l.fraction, coalesce(l.rows_written, 0) AS rows,
+	l.pass, CASE WHEN j.state = 'succeeded' THEN 1 ELSE l.fraction END AS fraction,
+	greatest(l.rows_written, (SELECT sum(d.rows_written)::bigint
+		FROM safe_migrate.job_steps d WHERE d.job_id = j.id)) AS rows,
 	l.rows_per_second,
 	CASE WHEN l.eta_seconds IS NOT NULL THEN make_interval(secs => l.eta_seconds) END AS eta,
 	CASE WHEN l.throttled THEN l.detail END AS throttled_by,
@@ -205,9 +210,11 @@ SELECT r.relation::regclass AS relation, r.blocked_by AS root_pid, a.usename AS 
 	clock_timestamp() - a.xact_start AS root_age, a.query AS root_query,
 	count(DISTINCT r.pid) AS waiters, array_agg(DISTINCT r.pid) AS waiting_pids,
 	max(clock_timestamp() - r.waitstart) AS longest_wait,
-	format('SELECT pg_%s_backend(%s);',
-		CASE WHEN a.state LIKE 'idle in transaction%' THEN 'terminate' ELSE 'cancel' END,
-		r.blocked_by) AS action
+	CASE WHEN r.blocked_by = 0 THEN
+			'SELECT gid, owner, prepared FROM pg_prepared_xacts; -- then ROLLBACK PREPARED the one that is forgotten'
+		ELSE format('SELECT pg_%s_backend(%s);',
+			CASE WHEN a.state LIKE 'idle in transaction%' THEN 'terminate' ELSE 'cancel' END,
+			r.blocked_by) END AS action
 FROM chain r LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = r.blocked_by
 WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.pid = r.blocked_by)
 GROUP BY r.relation, r.blocked_by, a.usename, a.application_name, a.state, a.xact_start, a.query;
@@ -249,6 +256,112 @@ CREATE FUNCTION estimate_backfill(
 ) RETURNS record LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_estimate_backfill';
 COMMENT ON FUNCTION estimate_backfill IS
 	'what a backfill would take, extrapolated from a sample of blocks that is written and rolled back';
+
+-- ---------------------------------------------------------------- what \d+ and \df+ say
+
+COMMENT ON SCHEMA safe_migrate IS 'schema changes and backfills on live tables: jobs, their control, what they do now';
+
+COMMENT ON TYPE job_state IS 'queued, running and paused jobs go on; succeeded, failed and cancelled ones have ended';
+COMMENT ON TYPE step_state IS 'a step is pending, running, done or failed';
+COMMENT ON TABLE job IS 'one row a job; written by the extension alone, read it through the view jobs';
+COMMENT ON TABLE step IS 'the ordered steps of a job; read it through the view job_steps';
+COMMENT ON TABLE slice IS 'the parts of a step that workers share: a block range of a table, with its cursor and counts';
+COMMENT ON TABLE event IS 'what happened to jobs; read it through the view events';
+
+COMMENT ON FUNCTION pause(bigint, text) IS 'stops a job after its current batch, until resume(); the reason is shown in jobs';
+COMMENT ON FUNCTION pause(text, text) IS 'stops the job of that name after its current batch, until resume()';
+COMMENT ON FUNCTION resume(bigint) IS 'lets a paused job go on where it stood';
+COMMENT ON FUNCTION resume(text) IS 'lets the paused job of that name go on where it stood';
+COMMENT ON FUNCTION cancel(bigint, text) IS 'ends a job after its current batch; what it has written stays';
+COMMENT ON FUNCTION cancel(text, text) IS 'ends the job of that name after its current batch; what it has written stays';
+COMMENT ON FUNCTION retry(bigint) IS 'queues a failed or cancelled job again; it goes on where it stood';
+COMMENT ON FUNCTION retry(text) IS 'queues the failed or cancelled job of that name again; it goes on where it stood';
+COMMENT ON FUNCTION configure(bigint, text, text) IS 'sets workers or one of the job''s own settings, from its next batch on; NULL goes back to the server''s';
+COMMENT ON FUNCTION configure(text, text, text) IS 'sets workers or one of the own settings of the job of that name; NULL goes back to the server''s';
+COMMENT ON FUNCTION pause_all(text) IS 'pauses all queued and running jobs of this database that the caller may control';
+COMMENT ON FUNCTION resume_all() IS 'resumes the jobs that pause_all() paused';
+COMMENT ON FUNCTION reassign(bigint, regrole) IS 'gives a job that does not run to another role, with whose rights it goes on; superusers only';
+COMMENT ON FUNCTION require(text) IS 'returns if the job of that name has succeeded, else raises SM002 with its state and progress';
+COMMENT ON PROCEDURE wait(bigint, interval) IS 'commits, then waits for the job''s end and prints progress; raises the job''s own error if it failed';
+COMMENT ON PROCEDURE wait(text, interval) IS 'commits, then waits for the end of the job of that name and prints progress';
+
+COMMENT ON VIEW jobs IS 'the jobs that the current user may see: what, whose, state, error';
+COMMENT ON COLUMN jobs.id IS 'what the functions returned that queued it';
+COMMENT ON COLUMN jobs.name IS 'job_name of the call, unique per owner; NULL = none';
+COMMENT ON COLUMN jobs.kind IS 'backfill or delete';
+COMMENT ON COLUMN jobs.relation IS 'the table that the call named, as it is called now';
+COMMENT ON COLUMN jobs.state IS 'queued, running, paused, succeeded, failed, cancelled';
+COMMENT ON COLUMN jobs.state_reason IS 'why it is paused, cancelled or failed';
+COMMENT ON COLUMN jobs.owner IS 'the role with whose rights it works';
+COMMENT ON COLUMN jobs.definition IS 'the statement that it amounts to, with all names resolved';
+COMMENT ON COLUMN jobs.settings IS 'its own settings, where it has some; {"override": …} where they are less strict than the server''s, by right';
+COMMENT ON COLUMN jobs.workers IS 'most workers that share it';
+COMMENT ON COLUMN jobs.queued_at IS 'when the call was made';
+COMMENT ON COLUMN jobs.started_at IS 'when it first ran';
+COMMENT ON COLUMN jobs.finished_at IS 'when it succeeded, failed or was cancelled';
+COMMENT ON COLUMN jobs.retries IS 'batches that were tried again after an error that may pass by itself';
+COMMENT ON COLUMN jobs.retry_at IS 'no try before this time';
+COMMENT ON COLUMN jobs.error_sqlstate IS 'SQLSTATE of the error that it failed with';
+COMMENT ON COLUMN jobs.error_message IS 'primary message of that error';
+COMMENT ON COLUMN jobs.error_detail IS 'DETAIL of that error';
+COMMENT ON COLUMN jobs.error_hint IS 'HINT of that error';
+COMMENT ON COLUMN jobs.error_statement IS 'the internal query that raised it, where the error names one';
+
+COMMENT ON VIEW job_steps IS 'the steps of the jobs that the current user may see';
+COMMENT ON COLUMN job_steps.job_id IS 'the job';
+COMMENT ON COLUMN job_steps.step_no IS 'its place in the order, from 1';
+COMMENT ON COLUMN job_steps.kind IS 'backfill, delete or vacuum';
+COMMENT ON COLUMN job_steps.description IS 'what it does';
+COMMENT ON COLUMN job_steps.state IS 'pending, running, done, failed';
+COMMENT ON COLUMN job_steps.pass IS 'times that the table was gone through: 1 = all rows, more = what was left';
+COMMENT ON COLUMN job_steps.rows_written IS 'rows written or deleted, as of about a second ago';
+COMMENT ON COLUMN job_steps.started_at IS 'when it first ran';
+COMMENT ON COLUMN job_steps.finished_at IS 'when it was done';
+
+COMMENT ON VIEW events IS 'what happened to the jobs that the current user may see';
+COMMENT ON COLUMN events.id IS 'in the order of what happened';
+COMMENT ON COLUMN events.job_id IS 'the job';
+COMMENT ON COLUMN events.at IS 'when';
+COMMENT ON COLUMN events.kind IS 'the new state, or configured, reassigned, throttled, throttle ended, retry, waiting for old snapshots, notice';
+COMMENT ON COLUMN events.role IS 'who did it, where a person did';
+COMMENT ON COLUMN events.detail IS 'reason, reading, error or setting';
+
+COMMENT ON VIEW progress IS 'what the jobs that the current user may see are doing now';
+COMMENT ON COLUMN progress.job_id IS 'the job';
+COMMENT ON COLUMN progress.name IS 'its name';
+COMMENT ON COLUMN progress.kind IS 'backfill or delete';
+COMMENT ON COLUMN progress.relation IS 'its table';
+COMMENT ON COLUMN progress.state IS 'as in jobs';
+COMMENT ON COLUMN progress.phase IS 'the step, and its pass';
+COMMENT ON COLUMN progress.condition IS 'working, or what a queued or running job waits for';
+COMMENT ON COLUMN progress.step_no IS 'the step it is at';
+COMMENT ON COLUMN progress.steps IS 'number of its steps';
+COMMENT ON COLUMN progress.pass IS 'how often the table is gone through by now';
+COMMENT ON COLUMN progress.fraction IS 'done of this pass, 0 to 1, in blocks';
+COMMENT ON COLUMN progress.rows IS 'rows written or deleted';
+COMMENT ON COLUMN progress.rows_per_second IS 'over the last seconds';
+COMMENT ON COLUMN progress.eta IS 'time that this pass still takes at the pace of the last seconds';
+COMMENT ON COLUMN progress.throttled_by IS 'which limit stops it, with its reading';
+COMMENT ON COLUMN progress.detail IS 'of any other condition: what it waits for';
+COMMENT ON COLUMN progress.waiting_for_pid IS 'process that is in its way';
+COMMENT ON COLUMN progress.waiting_for IS 'that process: user, state, for how long, query (as far as the reader may see it)';
+COMMENT ON COLUMN progress.replica_lag_seconds IS 'replay lag of the slowest standby that counts';
+COMMENT ON COLUMN progress.worker_pids IS 'processes that work on it';
+COMMENT ON COLUMN progress.blocks_done IS 'blocks of this pass that are finished';
+COMMENT ON COLUMN progress.blocks_total IS 'blocks of this pass';
+
+COMMENT ON VIEW blockers IS 'sessions that hold up others now, by what the others wait for';
+COMMENT ON COLUMN blockers.relation IS 'table or index that is waited for; NULL = a row, by way of the transaction that holds it';
+COMMENT ON COLUMN blockers.root_pid IS 'process at the head of the queue, which waits for nobody; 0 = a prepared transaction';
+COMMENT ON COLUMN blockers.root_user IS 'its user';
+COMMENT ON COLUMN blockers.root_application IS 'its application_name';
+COMMENT ON COLUMN blockers.root_state IS 'its state, as in pg_stat_activity';
+COMMENT ON COLUMN blockers.root_age IS 'age of its transaction';
+COMMENT ON COLUMN blockers.root_query IS 'its current or last query, as far as the reader may see it';
+COMMENT ON COLUMN blockers.waiters IS 'number of processes that wait for it, directly or not';
+COMMENT ON COLUMN blockers.waiting_pids IS 'these processes';
+COMMENT ON COLUMN blockers.longest_wait IS 'how long the first of them has waited';
+COMMENT ON COLUMN blockers.action IS 'a statement that would clear the way';
 
 GRANT USAGE ON SCHEMA safe_migrate TO public;
 GRANT SELECT ON jobs, job_steps, events, progress, blockers TO public;

@@ -12,7 +12,7 @@ CALL safe_migrate.wait(:job);
 SELECT safe_migrate.require('retried');
 UPDATE retried SET a = 4 WHERE a = 3;
 SELECT safe_migrate.retry('retried');
-CALL safe_migrate.wait(:job);
+CALL safe_migrate.wait('retried');
 SELECT safe_migrate.require('retried');
 SELECT count(*) FROM retried WHERE b IS DISTINCT FROM a;
 

@@ -12,6 +12,7 @@ extern "C" {
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 }
@@ -185,6 +186,28 @@ void wait_for(JobId id, TimestampTz deadline)
 	ConditionVariableCancelSleep();
 }
 
+// After the check of the arguments: `find` gives the job.
+template <class F> void wait_call(FunctionCallInfo fcinfo, const char *argument, F &&find)
+{
+	refuse_in_transaction(fcinfo);
+	require_preload();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" must not be NULL", argument)));
+	JobId id = find();
+	TimestampTz deadline = 0;
+	if (!PG_ARGISNULL(1))
+		deadline = DatumGetTimestampTz(
+			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+								PG_GETARG_DATUM(1)));
+	(void)job_or_error(id);
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	SPI_commit();
+	wait_for(id, deadline);
+	SPI_finish();
+}
+
 } // namespace
 
 Meter meter_of(const LiveJob &live)
@@ -200,23 +223,14 @@ Meter meter_of(const LiveJob &live)
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_wait)
 {
-	using namespace safe_migrate::jobs;
-	refuse_in_transaction(fcinfo);
-	require_preload();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"job\" must not be NULL")));
-	JobId id = PG_GETARG_INT64(0);
-	TimestampTz deadline = 0;
-	if (!PG_ARGISNULL(1))
-		deadline = DatumGetTimestampTz(
-			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-								PG_GETARG_DATUM(1)));
-	(void)job_or_error(id);
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	SPI_commit();
-	wait_for(id, deadline);
-	SPI_finish();
+	safe_migrate::jobs::wait_call(fcinfo, "job", [fcinfo] { return PG_GETARG_INT64(0); });
+	PG_RETURN_VOID();
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_wait_name)
+{
+	safe_migrate::jobs::wait_call(fcinfo, "job_name", [fcinfo] {
+		return safe_migrate::jobs::job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	});
 	PG_RETURN_VOID();
 }
