@@ -358,6 +358,7 @@ void run()
 	before_shmem_exit(leave_place, 0);
 	MemoryContext memory =
 		AllocSetContextCreate(TopMemoryContext, "safe_migrate scheduler", ALLOCSET_DEFAULT_SIZES);
+	bool had_work = false;
 	for (;;) {
 		{
 			Guard guard;
@@ -372,6 +373,11 @@ void run()
 			return;
 		if (workers_run_here())
 			sample(); // so that a job that starts finds readings
+		// After a start and at each heartbeat every database is looked at, a few at a time: where
+		// there is nothing to do, the next one must not wait for this one's lingering.
+		had_work = had_work || round.any_active;
+		if (!had_work && may_leave())
+			return;
 		bool timed_out = false;
 		while (!wait_for_work(round, &timed_out))
 			if (timed_out && !round.any_active && may_leave())
