@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from statistics import median
 
 import measure
 import report
@@ -84,6 +85,7 @@ class Bench:
 			'updated': updated_after - updated, 'updated_hot': hot_after - hot,
 			'hot_share': (hot_after - hot) / max(1, updated_after - updated),
 		}
+		result['processor_seconds'] = memory.pop('processor_seconds')
 		if method.ours:
 			result['memory'] = memory
 		if felt:
@@ -226,11 +228,13 @@ class Bench:
 		template = self.load(table, small)
 		found = {}
 		for name in ('update', 'backfill_1'):
-			large = [run['seconds'] for run in runs if run['method'] == name and not run['with_traffic']]
+			large = [run for run in runs if run['method'] == name and not run['with_traffic']]
 			if large and small >= 1000:
 				result = self.measure(table, template, METHODS[name], 1e6)
-				found[name] = {'small_rows': small, 'small_seconds': result['seconds'], 'rows': rows,
-							   'seconds': sorted(large)[len(large) // 2]}
+				found[name] = {'rows': rows, 'small_rows': small}
+				for key in ('seconds', 'processor_seconds'):
+					found[name][key] = median(run[key] for run in large)
+					found[name]['small_' + key] = result[key]
 				if METHODS[name].ours:
 					found[name]['small_memory'] = result['memory']
 		self.server.drop(template)
@@ -280,6 +284,7 @@ def main():
 	signal.signal(signal.SIGTERM, stop)
 	signal.signal(signal.SIGINT, stop)
 	server = Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
+	measure.create_role(server)
 	if not server.has_backfill():
 		say('safe_migrate.backfill is not there: its runs are left out')
 		options.methods = [name for name in options.methods if not METHODS[name].ours]

@@ -164,6 +164,7 @@ def main():
 	server = Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
 	demo = Demo(server, options)
 	try:
+		measure.create_role(server)
 		if METHODS[options.method].ours and not server.has_backfill():
 			say('This version of safe_migrate has no backfill() yet.')
 			return 2

@@ -3,6 +3,7 @@ import os
 import threading
 import time
 
+ROLE = 'migration'	# who migrates: its session is told from the clients' by this
 
 SIZES = """SELECT pg_relation_size('{table}'), pg_indexes_size('{table}'),
 	coalesce(pg_total_relation_size(nullif(reltoastrelid, 0)), 0),
@@ -10,6 +11,10 @@ SIZES = """SELECT pg_relation_size('{table}'), pg_indexes_size('{table}'),
 	FROM pg_class WHERE oid = '{table}'::regclass"""
 MOMENT = "SELECT extract(epoch FROM clock_timestamp()), pg_current_wal_insert_lsn() - pg_lsn '0/0'"
 UPDATED = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = '{table}'::regclass"
+
+
+def create_role(server):
+	server.run('postgres', f'CREATE ROLE {ROLE} LOGIN SUPERUSER')
 
 
 def sizes(server, database, table):
@@ -31,34 +36,43 @@ def updates(server, database, table, at_least=0):
 def timed(server, database, session, work, live=False):
 	"""Runs `work` after the statements of `session`; returns (begin, end) epoch seconds and WAL bytes,
 	both as the server's clock and insert position say."""
-	lines = server.run(database, *session, MOMENT, work, MOMENT, live=live)
+	lines = server.run(database, *session, MOMENT, work, MOMENT, live=live, role=ROLE)
 	begin, end = lines[0].split('|'), lines[-1].split('|')
 	return float(begin[0]), float(end[0]), int(end[1]) - int(begin[1])
 
 
 class Workers(threading.Thread):
-	"""Looks ten times a second at the private memory of the extension's worker processes."""
+	"""Looks ten times a second at the server processes that do the work, the extension's workers or the
+	session of `timed`: their processor time, and the private memory of the workers."""
 
 	def __init__(self, server):
 		super().__init__(daemon=True)
 		self.postmaster = server.postmaster_pid()
 		self.finished = threading.Event()
-		self.seen = {}		# pid → [first, peak] RssAnon in kB
+		self.kind = {}		# pid → does it count?
+		self.processor = {}	# pid → seconds when last seen
+		self.seen = {}		# pid → (first, peak) RssAnon in kB
 
 	def run(self):
 		while not self.finished.wait(0.1):
 			for pid in _children(self.postmaster):
-				if pid not in self.seen and 'safe_migrate worker' not in _read(f'/proc/{pid}/cmdline'):
-					continue
-				resident = _anonymous_kb(pid)
-				if resident:
-					first, peak = self.seen.get(pid, (resident, resident))
-					self.seen[pid] = (first, max(peak, resident))
+				if self.kind.get(pid) is None:
+					self.kind[pid] = _kind(pid)
+				if self.kind[pid]:
+					self.look_at(pid)
+
+	def look_at(self, pid):
+		self.processor[pid] = _processor_seconds(pid) or self.processor.get(pid, 0)
+		resident = _anonymous_kb(pid) if self.kind[pid] == 'worker' else 0
+		if resident:
+			first, peak = self.seen.get(pid, (resident, resident))
+			self.seen[pid] = (first, max(peak, resident))
 
 	def stop(self):
 		self.finished.set()
 		self.join()
 		return {
+			'processor_seconds': sum(self.processor.values()),
 			'pids': sorted(self.seen),
 			'peak_kb': max((peak for _, peak in self.seen.values()), default=None),
 			'over_base_kb': max((peak - first for first, peak in self.seen.values()), default=None),
@@ -71,6 +85,22 @@ def _children(parent):
 			return [int(pid) for pid in file.read().split()]
 	except OSError:
 		return []
+
+
+def _kind(pid):
+	"""By its process title: 'worker', 'session' (the one of `timed`), '' for any other;
+	None while it has no title yet."""
+	title = _read(f'/proc/{pid}/cmdline')
+	if 'safe_migrate worker' in title:
+		return 'worker'
+	if f': {ROLE} ' in title:
+		return 'session'
+	return '' if ': ' in title else None
+
+
+def _processor_seconds(pid):
+	fields = _read(f'/proc/{pid}/stat').rpartition(')')[2].split()
+	return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK') if fields else 0
 
 
 def _read(path):

@@ -8,6 +8,8 @@ MB = 1024 * 1024
 
 def one_line(run):
 	parts = [f'  {run["method"]:<12} {"with traffic" if run["with_traffic"] else "":<12} {run["seconds"]:8.2f} s']
+	if 'processor_seconds' in run:
+		parts.append(f'{run["processor_seconds"]:7.2f} s CPU')
 	if 'written' in run:
 		parts.append(f'{run["rows_per_second"]:10.0f} rows/s {run["wal_bytes"] / MB:8.0f} MB WAL  HOT {run["hot_share"]:4.0%}')
 		if not run['finished']:
@@ -47,6 +49,10 @@ def wal_per_row(run):
 	return run['wal_bytes'] / max(1, run['written'])
 
 
+def processor_per_row(run):
+	return run['processor_seconds'] / max(1, run['written'])
+
+
 def speed(run):
 	return run['rows_per_second']
 
@@ -63,13 +69,14 @@ def alone(table):
 			f'{middle(runs, lambda run: run["seconds"]):.1f}',
 			f'{middle(runs, speed):,.0f}',
 			f'{ratio(table, name, speed):.2f}',
+			f'{ratio(table, name, processor_per_row):.2f}',
 			f'{middle(runs, lambda run: run["wal_bytes"]) / MB:,.0f}',
 			f'{ratio(table, name, wal_per_row):.2f}',
 			f'{middle(runs, lambda run: run["heap_growth"]):+.0%}',
 			f'{middle(runs, lambda run: run["index_growth"]):+.0%}',
 			f'{middle(runs, lambda run: run["hot_share"]):.0%}',
 		])
-	return grid(['alone', 'time, s', 'rows/s', '× UPDATE', 'WAL, MB', '× UPDATE', 'heap', 'indexes', 'HOT'], lines)
+	return grid(['alone', 'time, s', 'rows/s', '× UPDATE', 'CPU × UPDATE', 'WAL, MB', '× UPDATE', 'heap', 'indexes', 'HOT'], lines)
 
 
 def felt(name):
@@ -106,7 +113,8 @@ def scaling(table):
 	lines = []
 	for name, found in table['scaling'].items():
 		lines.append(f'{METHODS[name].what}: {found["rows"] / found["small_rows"]:.1f} times the rows took '
-					 f'{found["seconds"] / found["small_seconds"]:.1f} times as long '
+					 f'{found["seconds"] / found["small_seconds"]:.1f} times as long, '
+					 f'{found["processor_seconds"] / max(0.01, found["small_processor_seconds"]):.1f} times the processor time '
 					 f'({found["small_rows"]:,} rows {found["small_seconds"]:.2f} s, {found["rows"]:,} rows {found["seconds"]:.2f} s)')
 	return '\n'.join(lines)
 

@@ -20,14 +20,14 @@ class Server:
 	def program(self, name):
 		return os.path.join(self.bindir, name)
 
-	def psql(self, database):
+	def psql(self, database, role):
 		return [self.program('psql'), '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1',
-				'-h', self.socket_dir, '-U', 'postgres', '-d', database]
+				'-h', self.socket_dir, '-U', role, '-d', database]
 
-	def run(self, database, *statements, variables=None, file=None, live=False):
+	def run(self, database, *statements, variables=None, file=None, live=False, role='postgres'):
 		"""Runs the statements one after the other, each in its own transaction, in one session.
 		Returns the lines they print; with `live`, notices are shown as they come."""
-		command = self.psql(database)
+		command = self.psql(database, role)
 		for name, value in (variables or {}).items():
 			command += ['-v', f'{name}={value}']
 		if file:
