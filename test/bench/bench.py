@@ -191,12 +191,15 @@ class Bench:
 	def one_table(self, table):
 		options = self.options
 		rows = max(1000, options.rows // table.divisor)
+		methods = options.methods
+		if options.quick and table.name != options.tables[0]:
+			methods = [name for name in methods if name == 'update' or METHODS[name].ours]
 		templates = {fillfactor: self.load(table, rows, fillfactor)
-					 for fillfactor in sorted({METHODS[name].fillfactor for name in options.methods}, reverse=True)}
+					 for fillfactor in sorted({METHODS[name].fillfactor for name in methods}, reverse=True)}
 		runs = []
 		for repeat in range(options.repeat):
 			limit = 1e6
-			for name in options.methods:
+			for name in methods:
 				method = METHODS[name]
 				result = self.attempt(table, templates[method.fillfactor], method, limit)
 				if result:
@@ -266,7 +269,7 @@ def parse(arguments):
 	options.scaling = ['orders']
 	options.warm_up, options.baseline_seconds = WARM_UP, 20.0
 	if options.quick:
-		options.rows = min(options.rows, 60_000)
+		options.rows = min(options.rows, 30_000)
 		options.traffic = options.traffic[:1]
 		options.traffic_methods = ['update', 'backfill_1']
 		options.warm_up, options.baseline_seconds = 0.5, 1.0

@@ -89,7 +89,8 @@ class Demo:
 
 	def migrate(self, title, method):
 		work = method.work(TABLE, 0)
-		say(f'\n{title}, the same clients beside it:\n   {work};')
+		shown = work.replace(TABLE.value(), "CASE status WHEN 'new' THEN 'opened' WHEN 'paid' THEN … END")
+		say(f'\n{title}, the same clients beside it:\n   {shown};')
 		self.fresh()
 		before = measure.sizes(self.server, SHOP, TABLE)
 		updated, hot = measure.updates(self.server, SHOP, TABLE)

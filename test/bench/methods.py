@@ -86,7 +86,7 @@ def pk_keyset(table, seconds):
 def backfill(workers):
 	def work(table, seconds):
 		return (f"CALL safe_migrate.wait(safe_migrate.backfill('{table.name}', "
-				f"$assign${table.assignment}$assign$, workers => {workers}))")
+				f"$${table.assignment}$$, workers => {workers}))")
 	return work
 
 

@@ -45,6 +45,10 @@ def ratio(table, method, value, with_traffic=False):
 	return median(found) if found else None
 
 
+def shown(figure):
+	return '–' if figure is None else f'{figure:.2f}'
+
+
 def wal_per_row(run):
 	return run['wal_bytes'] / max(1, run['written'])
 
@@ -68,10 +72,10 @@ def alone(table):
 			method.what + ('' if written == 1 else f' [{written:.0%} done]'),
 			f'{middle(runs, lambda run: run["seconds"]):.1f}',
 			f'{middle(runs, speed):,.0f}',
-			f'{ratio(table, name, speed):.2f}',
-			f'{ratio(table, name, processor_per_row):.2f}',
+			shown(ratio(table, name, speed)),
+			shown(ratio(table, name, processor_per_row)),
 			f'{middle(runs, lambda run: run["wal_bytes"]) / MB:,.0f}',
-			f'{ratio(table, name, wal_per_row):.2f}',
+			shown(ratio(table, name, wal_per_row)),
 			f'{middle(runs, lambda run: run["heap_growth"]):+.0%}',
 			f'{middle(runs, lambda run: run["index_growth"]):+.0%}',
 			f'{middle(runs, lambda run: run["hot_share"]):.0%}',
@@ -97,7 +101,7 @@ def with_traffic(table):
 		lines.append([
 			what,
 			'' if name == 'none' else f'{middle(runs, lambda run: run["seconds"]):.1f}',
-			'' if name == 'none' else f'{ratio(table, name, speed, True):.2f}',
+			'' if name == 'none' else shown(ratio(table, name, speed, True)),
 			f'{middle(runs, felt("p50_ms")):.2f}',
 			f'{p99:.2f}',
 			f'{p99 / middle(quiet, felt("p99_ms")):.2f}',
