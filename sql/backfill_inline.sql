@@ -51,6 +51,16 @@ SELECT safe_migrate.backfill('pair', 'y = 1', fire_triggers => false) > 0 AS don
 SELECT * FROM pair ORDER BY id;
 SHOW session_replication_role;
 
+-- or keeps rows back
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER a_keep BEFORE UPDATE OR DELETE ON pair FOR EACH ROW WHEN (OLD.id = 4) EXECUTE FUNCTION keep();
+DROP TRIGGER undo ON pair;
+SELECT safe_migrate.backfill('pair', 'y = 2', 'y = 1');
+\echo :LAST_ERROR_SQLSTATE
+SELECT safe_migrate.delete_safely('pair', 'y = 1');
+SELECT safe_migrate.delete_safely('pair', 'y = 1 AND id <> 4') > 0 AS done;
+SELECT * FROM pair ORDER BY id;
+
 -- partitions and children
 CREATE TABLE p (k int, v text, w text) PARTITION BY LIST (k);
 CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);

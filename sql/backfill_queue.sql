@@ -45,10 +45,10 @@ SELECT queued('orders', 'ident = id, n = (SELECT count(*) FROM other)', 'ident I
 SELECT queued('orders', 'made = ''today''::date - 1 + interval ''1 day''', 'made < timestamptz ''2024-01-01 00:00+02'' AND tableoid = ''orders''::regclass') IS NOT NULL AS tableoid_is_fine;
 SELECT definition - 'relation' FROM safe_migrate.job ORDER BY id DESC LIMIT 1 OFFSET 5;
 SELECT kind, definition - 'relation' AS definition, description FROM safe_migrate.step
-WHERE job_id = (SELECT min(id) FROM safe_migrate.job WHERE definition_text LIKE '%upper(%') ORDER BY step_no;
+WHERE job_id = (SELECT min(id) FROM safe_migrate.job WHERE relation_name = 'bq.orders') ORDER BY step_no;
 SELECT safe_migrate.delete_safely('orders', 'made < ''2024-01-01''', workers => 4, settings => '{"vacuum_after": false}') > 0 AS queued;
 SELECT j.kind, j.relation_name, j.workers, j.definition_text, j.settings, s.kind, s.description
-FROM safe_migrate.job j JOIN safe_migrate.step s ON s.job_id = j.id WHERE j.kind = 'delete';
+FROM safe_migrate.job j JOIN safe_migrate.step s ON s.job_id = j.id WHERE j.kind = 'delete' AND j.relation_name = 'bq.orders';
 ROLLBACK;
 
 -- text that is too long must be an error in the job, as in UPDATE: no cast may cut it

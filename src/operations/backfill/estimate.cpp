@@ -181,7 +181,7 @@ void write_part(Sample *sample)
 		add_condition(write, ctid_in(found.tids, found.n));
 		const uint64 wal = pgWalUsage.wal_bytes;
 		start = GetCurrentTimestamp();
-		sample->cost.rows += static_cast<double>(run_query(write, &nothing));
+		sample->cost.rows += static_cast<double>(run_query(write, &nothing).written);
 		sample->cost.write_us += static_cast<double>(GetCurrentTimestamp() - start);
 		sample->cost.wal_bytes += static_cast<double>(pgWalUsage.wal_bytes - wal);
 	}

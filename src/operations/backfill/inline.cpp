@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "access/genam.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
@@ -75,20 +76,49 @@ List *still_matches(const Query *query, const Receiver &receiver, Relation root)
 	return list;
 }
 
-void refuse_unfinished(const Receiver &receiver)
+// The errors that the job would end with.
+void refuse_matching(const Receiver &receiver)
 {
 	if (receiver.still_matching == 0)
 		return;
 	ereport(
 		ERROR,
-		(errcode(ERRCODE_DATA_EXCEPTION),
-		 errmsg_plural(INT64_FORMAT " row would still match the predicate after the assignment",
-					   INT64_FORMAT " rows would still match the predicate after the assignment",
+		(errcode(ERRCODE_CHECK_VIOLATION),
+		 errmsg_plural(INT64_FORMAT " row would still satisfy the predicate after the assignment",
+					   INT64_FORMAT " rows would still satisfy the predicate after the assignment",
 					   receiver.still_matching, receiver.still_matching),
 		 receiver.sample != nullptr ? errdetail("For example the row with key %s.", receiver.sample)
 									: 0,
-		 errhint("Exclude such rows by the predicate, or give them another value; a trigger "
-				 "may have changed it back.")));
+		 errhint("Look for rows where an expression gives null or the value it had, or where a "
+				 "trigger changes it back.")));
+}
+
+bool has_before_triggers(const Target &target, RowAction action)
+{
+	bool found = false;
+	ListCell *lc;
+	foreach (lc, target.leaves) {
+		Relation rel = relation_open(lfirst_oid(lc), NoLock);
+		const TriggerDesc *triggers = rel->trigdesc;
+		found =
+			triggers != nullptr && (action == RowAction::update ? triggers->trig_update_before_row
+																: triggers->trig_delete_before_row);
+		relation_close(rel, NoLock);
+		if (found)
+			break;
+	}
+	return found;
+}
+
+void refuse_kept(const RowCounts &counts, const Target &target, RowAction action)
+{
+	const int64 kept = counts.found - counts.written;
+	if (kept <= 0 || !has_before_triggers(target, action))
+		return; // without such triggers others have deleted or changed them meanwhile
+	ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					errmsg_plural("a trigger kept back " INT64_FORMAT " row",
+								  "a trigger kept back " INT64_FORMAT " rows", kept, kept),
+					errdetail("A BEFORE trigger returned null for them.")));
 }
 
 } // namespace
@@ -116,12 +146,13 @@ int64 run_inline(const Resolved &resolved, const Target &target)
 		(void)set_config_option("session_replication_role", "replica",
 								superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
 								GUC_ACTION_SAVE, true, 0, false);
-	int64 written = run_query(query, &receiver.base);
+	RowCounts counts = run_query(query, &receiver.base);
 	AtEOXact_GUC(true, nest);
-	refuse_unfinished(receiver);
+	refuse_matching(receiver);
+	refuse_kept(counts, target, resolved.definition->action);
 	if (receiver.primary_key != nullptr)
 		index_close(receiver.primary_key, AccessShareLock);
-	return written;
+	return counts.written;
 }
 
 } // namespace safe_migrate::operations::backfill

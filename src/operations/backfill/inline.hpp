@@ -8,7 +8,8 @@ namespace safe_migrate::operations::backfill {
 bool is_done_inline(const Target &target);
 
 // Runs the definition as one UPDATE or DELETE and returns the number of rows written.  Errors as
-// the job would fail with: 22000 where a written row matches the predicate again.
+// the job would fail with: 23514 where a written row satisfies the predicate again, 09000 where a
+// trigger kept rows back.
 int64 run_inline(const Resolved &resolved, const Target &target);
 
 } // namespace safe_migrate::operations::backfill

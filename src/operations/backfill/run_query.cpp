@@ -6,6 +6,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "utils/snapmgr.h"
@@ -13,7 +14,20 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-int64 run_query(Query *query, DestReceiver *receiver)
+namespace {
+
+// As show_instrumentation_count() of explain.c sees it before the node's last cycle is closed.
+int64 rows_to_write(const QueryDesc *desc)
+{
+	if (!IsA(desc->planstate, ModifyTableState))
+		return 0;
+	const Instrumentation *instrument = outerPlanState(desc->planstate)->instrument;
+	return static_cast<int64>(instrument->ntuples + instrument->tuplecount);
+}
+
+} // namespace
+
+RowCounts run_query(Query *query, DestReceiver *receiver)
 {
 	List *rewritten = QueryRewrite(query);
 	if (list_length(rewritten) != 1)
@@ -22,16 +36,16 @@ int64 run_query(Query *query, DestReceiver *receiver)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	PlannedStmt *plan = pg_plan_query(linitial_node(Query, rewritten), "", 0, nullptr);
 	QueryDesc *desc = CreateQueryDesc(plan, "", GetActiveSnapshot(), InvalidSnapshot, receiver,
-									  nullptr, nullptr, 0);
+									  nullptr, nullptr, INSTRUMENT_ROWS);
 	ExecutorStart(desc, 0);
 	pg::run_executor(desc);
-	auto processed = static_cast<int64>(desc->estate->es_processed);
+	RowCounts counts = {rows_to_write(desc), static_cast<int64>(desc->estate->es_processed)};
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
-	return processed;
+	return counts;
 }
 
 DestReceiver plain_receiver(bool (*receive)(TupleTableSlot *slot, DestReceiver *self))

@@ -9,9 +9,14 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
+struct RowCounts {
+	int64 found;   // rows that the scan handed to the write; 0 for a SELECT
+	int64 written; // rows processed; for a SELECT those returned
+};
+
 // Rewrites, plans and runs it under a new snapshot, as _SPI_execute_plan() does for a statement
-// that writes; the tree is used up.  Returns the number of rows processed.  Rows go to `receiver`.
-int64 run_query(Query *query, DestReceiver *receiver);
+// that writes; the tree is used up.  Rows go to `receiver`.
+RowCounts run_query(Query *query, DestReceiver *receiver);
 
 // A receiver whose callback is `receive`; the others do nothing.
 DestReceiver plain_receiver(bool (*receive)(TupleTableSlot *slot, DestReceiver *self));
