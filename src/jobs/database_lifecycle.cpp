@@ -24,7 +24,11 @@ namespace safe_migrate::jobs {
 namespace {
 
 ProcessUtility_hook_type previous_hook = nullptr;
-Oid barred[8];
+struct Barred {
+	Oid database;
+	bool had_work; // a scheduler or workers, who are to come back
+};
+Barred barred[8];
 int n_barred = 0;
 bool dropping = false;
 
@@ -97,6 +101,7 @@ void bar(Oid database)
 {
 	if (n_barred >= static_cast<int>(lengthof(barred)))
 		return;
+	bool had_work = !processes_gone(database);
 	{
 		Guard guard;
 		Database *entry = find_database(database, true);
@@ -104,7 +109,7 @@ void bar(Oid database)
 			return;
 		entry->bars++;
 	}
-	barred[n_barred++] = database;
+	barred[n_barred++] = {database, had_work};
 	signal_processes(database);
 	for (int i = 0; i < 100 && !processes_gone(database); i++) {
 		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
@@ -120,16 +125,18 @@ void at_end(XactEvent event, void *)
 		return;
 	bool gone = dropping && event == XACT_EVENT_COMMIT;
 	for (int i = 0; i < n_barred; i++) {
+		bool wake = barred[i].had_work && !gone;
 		{
 			Guard guard;
-			if (Database *entry = find_database(barred[i], false)) {
+			if (Database *entry = find_database(barred[i].database, false)) {
 				entry->bars--;
 				if (gone)
 					*entry = Database{};
+				wake = wake || entry->wanted; // somebody asked meanwhile
 			}
 		}
-		if (!gone)
-			wake_scheduler(barred[i]);
+		if (wake)
+			wake_scheduler(barred[i].database);
 	}
 	n_barred = 0;
 	dropping = false;

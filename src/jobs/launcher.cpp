@@ -33,7 +33,8 @@ namespace {
 // All databases are looked at this often even if nobody called (a job whose transaction was
 // prepared and committed later, a lost wake): 5 minutes.
 constexpr long heartbeat_ms = 300'000;
-constexpr int max_schedulers = 4; // started at a time
+constexpr long after_failure_ms = 30'000; // the same, where a scheduler could not take its place
+constexpr int max_schedulers = 4;		  // started at a time
 
 struct Pending {
 	Oid database;
@@ -73,9 +74,12 @@ void want_all_databases()
 		FreeErrorData(error);
 }
 
-// A scheduler that ended before it took its place frees the way for another try.
-void forget_ended()
+// A scheduler that ended before it took its place could not connect.  Its database may be gone or
+// allow no connections: it is not asked for again before all that exist are looked at.  Returns
+// whether there was one.
+bool forget_ended()
 {
+	bool any_failed = false;
 	for (Pending &p : pending) {
 		pid_t pid;
 		if (!p.handle || GetBackgroundWorkerPid(p.handle, &pid) != BGWH_STOPPED)
@@ -84,9 +88,15 @@ void forget_ended()
 		p.handle = nullptr;
 		Guard guard;
 		Database *entry = find_database(p.database, false);
-		if (entry && entry->scheduler_pid == 0)
-			entry->started = 0;
+		if (!entry || entry->scheduler_pid != 0)
+			continue;
+		if (entry->started != 0 && entry->bars == 0) {
+			entry->wanted = false;
+			any_failed = true;
+		}
+		entry->started = 0;
 	}
+	return any_failed;
 }
 
 // The next database that has work and no scheduler; it counts as being started from now on.
@@ -137,17 +147,19 @@ void run()
 				entry.started = 0;
 	}
 	CurrentMemoryContext = TopMemoryContext;
-	TimestampTz looked_at_all = 0;
+	TimestampTz look_at_all = 0;
 	for (;;) {
 		TimestampTz now = GetCurrentTimestamp();
-		if (now - looked_at_all >= heartbeat_ms * INT64CONST(1000)) {
+		if (now >= look_at_all) {
 			want_all_databases();
-			looked_at_all = now;
+			look_at_all = TimestampTzPlusMilliseconds(now, heartbeat_ms);
 		}
-		forget_ended();
+		if (forget_ended())
+			look_at_all = Min(look_at_all, TimestampTzPlusMilliseconds(now, after_failure_ms));
 		bool started = start_schedulers();
+		long timeout = TimestampDifferenceMilliseconds(now, look_at_all) + 1;
 		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						started ? heartbeat_ms : 1000, PG_WAIT_EXTENSION);
+						started ? timeout : Min(timeout, 1000L), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending) {
