@@ -111,6 +111,7 @@ make_workspace_in_root() { # ROOT
 }
 
 remove_root_workspace() {
+	end_background
 	stop_servers_under "$workspace"
 	[ -n "${keep_workspace:-}" ] || as_root rm -rf "$workspace"
 }

@@ -8,6 +8,7 @@
 #	as_server CMD…              as a user that may run a server: postgres for root, else oneself
 #	copy_checkout FOLDER        sources without build results, readable by that user
 #	private_server MAJOR FOLDER copy of the installed server there; sets $pg_config and $bindir
+#	in_background CMD…          in a process group that ends with the script
 #	build_and_install SOURCE    make, make install into the private server
 
 say() { printf '%s\n' "$*" >&2; }
@@ -77,15 +78,37 @@ stop_servers_under() {
 		pid=$(head -n 1 "$file" 2>/dev/null) || continue
 		[ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(dirname "$file")" ] || continue
 		kill -QUIT "$pid" 2>/dev/null || true
+	done || true # folders vanish while find looks
+}
+
+# In the background as a process group of its own, so that ^C can end it with all it started.
+background_groups=()
+in_background() {
+	set -m
+	"$@" </dev/null &
+	set +m
+	background_groups+=($!)
+}
+
+wait_background() {
+	wait
+	background_groups=()
+}
+
+end_background() {
+	local group
+	for group in ${background_groups[@]+"${background_groups[@]}"}; do
+		as_root kill -TERM -- "-$group" 2>/dev/null || true
 	done
 }
 
 remove_workspace() {
+	end_background
 	stop_servers_under "$workspace"
 	if [ -n "${keep_workspace:-}" ]; then
 		say "kept: $workspace"
 	else
-		rm -rf "$workspace" 2>/dev/null || { sleep 1 && rm -rf "$workspace"; } || true
+		rm -rf "$workspace" 2>/dev/null || { sleep 2 && rm -rf "$workspace"; } || true
 	fi
 }
 
