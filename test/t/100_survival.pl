@@ -1,0 +1,156 @@
+# A job lives through whatever happens to its processes and its server, under the same id, and
+# its table ends as one UPDATE would leave it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('survival',
+	'safe_migrate.inline' => 'never',
+	'safe_migrate.batch_time' => '2ms',
+	'safe_migrate.vacuum_after' => 'off');
+$node->safe_psql('postgres', 'CREATE EXTENSION amcheck');
+my $rows = 60_000;
+
+# A job slow enough to be met in the middle: it sleeps between batches.
+sub queue_slowly
+{
+	my ($name) = @_;
+	$node->safe_psql('postgres', 'DROP TABLE IF EXISTS orders, expected');
+	make_orders($node, $rows);
+	my $job = $node->safe_psql('postgres', qq{SELECT safe_migrate.backfill('orders',
+		'status_v2 = upper(status)', job_name => '$name', settings => '{"nice_ratio": 20}')});
+	wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job");
+	return $job;
+}
+
+# To the end at full speed, then row by row against the twin, and index against heap.
+sub ends_right
+{
+	my ($job, $name) = @_;
+	$node->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+	wait_for_state($node, $job, 'succeeded');
+	is( $node->safe_psql('postgres', q{SELECT count(*) FROM orders FULL JOIN expected USING (id)
+		WHERE (orders.status_v2, orders.status) IS DISTINCT FROM (expected.status_v2, expected.status)}),
+		'0', "$name: every row is as one UPDATE leaves it");
+	is( $node->safe_psql('postgres', q{SELECT (bt_index_check('orders_pkey', true)) IS NULL,
+		(SELECT count(*) FROM verify_heapam('orders'))}),
+		'f|0', "$name: heap and index agree");
+	return;
+}
+
+sub lead_pid
+{
+	my @pids = wait_for_workers($node, 1);
+	return $pids[0];
+}
+
+# ---- the worker is killed: the server restarts, the job goes on by itself
+my $job = queue_slowly('killed');
+kill 'KILL', lead_pid();
+$node->poll_query_until('postgres', 'SELECT true');
+ends_right($job, 'kill -9 of the worker');
+
+# ---- the whole server stops at once
+$job = queue_slowly('stopped');
+$node->stop('immediate');
+$node->start;
+ends_right($job, 'immediate stop');
+
+# ---- cancel aborts one batch, which is tried again and counted
+$job = queue_slowly('cancelled batch');
+for (1 .. 20)
+{
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+		WHERE backend_type = 'safe_migrate worker'");
+}
+is(state_of($node, $job), 'running', 'pg_cancel_backend of the worker does not end the job');
+ends_right($job, 'cancel of the worker');
+
+# ---- terminate ends the worker; another one follows
+$job = queue_slowly('terminated');
+my $pid = lead_pid();
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+wait_for($node, "SELECT pid <> $pid FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker'");
+ends_right($job, 'terminate of the worker');
+
+# ---- scheduler and launcher terminated
+$job = queue_slowly('no scheduler');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+	WHERE backend_type IN ('safe_migrate scheduler', 'safe_migrate launcher')");
+ends_right($job, 'terminate of scheduler and launcher');
+my $next = $node->safe_psql('postgres', q{SELECT safe_migrate.backfill('expected', 'status_v2 = NULL::text || id',
+	'status_v2 IS NULL AND id < 0', job_name => 'after that')});
+wait_for_state($node, $next, 'succeeded');
+
+# ---- a paused job stays paused over a restart
+$job = queue_slowly('paused');
+$node->safe_psql('postgres', "SELECT safe_migrate.pause($job, 'lunch')");
+$node->restart;
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type ~ 'safe_migrate (scheduler|worker)')});
+is(state_of($node, $job), 'paused', 'paused before the restart, paused after it');
+is($node->safe_psql('postgres', "SELECT state_reason FROM safe_migrate.jobs WHERE id = $job"),
+	'lunch', 'and the reason is kept');
+$node->safe_psql('postgres', "SELECT safe_migrate.resume($job)");
+ends_right($job, 'restart while paused');
+
+# ---- its table is renamed, rewritten, emptied, dropped
+$job = queue_slowly('renamed');
+$node->safe_psql('postgres', 'ALTER TABLE orders RENAME TO "Orders 2"; ALTER TABLE "Orders 2" RENAME status TO "old status"');
+wait_for($node, "SELECT rows > 10000 OR state <> 'running' FROM safe_migrate.progress WHERE job_id = $job");
+is(state_of($node, $job), 'running', 'a renamed table and column are followed');
+$node->safe_psql('postgres', 'ALTER TABLE "Orders 2" RENAME TO orders; ALTER TABLE orders RENAME "old status" TO status');
+ends_right($job, 'rename');
+
+$job = queue_slowly('rewritten');
+$node->safe_psql('postgres', 'VACUUM FULL orders');
+ends_right($job, 'VACUUM FULL');
+
+$job = queue_slowly('clustered');
+$node->safe_psql('postgres', 'CLUSTER orders USING orders_pkey');
+ends_right($job, 'CLUSTER');
+
+$job = queue_slowly('truncated');
+$node->safe_psql('postgres', 'TRUNCATE orders; TRUNCATE expected;
+	INSERT INTO orders VALUES (1, $$a$$, NULL); INSERT INTO expected VALUES (1, $$a$$, $$A$$)');
+ends_right($job, 'TRUNCATE');
+
+$job = queue_slowly('dropped');
+$node->safe_psql('postgres', 'DROP TABLE orders');
+wait_for_state($node, $job, 'failed');
+is($node->safe_psql('postgres', "SELECT error_sqlstate FROM safe_migrate.jobs WHERE id = $job"),
+	'42P01', 'a dropped table fails the job with undefined_table');
+
+$job = queue_slowly('column dropped');
+$node->safe_psql('postgres', 'ALTER TABLE orders DROP COLUMN status_v2');
+wait_for_state($node, $job, 'failed');
+is($node->safe_psql('postgres', "SELECT error_sqlstate FROM safe_migrate.jobs WHERE id = $job"),
+	'42703', 'a dropped column fails the job with undefined_column');
+
+# ---- a batch error that stays one: everything about it is kept, wait() raises the same
+$node->safe_psql('postgres', 'DROP TABLE orders, expected');
+make_orders($node, 20_000);
+$node->safe_psql('postgres', 'ALTER TABLE orders ADD CONSTRAINT short CHECK (length(status_v2) < 100 OR id < 15000) NOT VALID');
+$job = $node->safe_psql('postgres', q{SELECT safe_migrate.backfill('orders', 'status_v2 = repeat(status, 50)')});
+my ($rc, undef, $stderr) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL safe_migrate.wait($job)");
+like($stderr, qr/ERROR:  23514: .*violates check constraint "short"/, 'wait() raises the error of the job');
+like($stderr, qr/DETAIL:  Failing row contains/, 'with its detail');
+is($node->safe_psql('postgres', "SELECT state, error_sqlstate, error_detail LIKE 'Failing row%' FROM safe_migrate.jobs WHERE id = $job"),
+	'failed|23514|t', 'and the tables keep it');
+$node->safe_psql('postgres', "ALTER TABLE orders DROP CONSTRAINT short; SELECT safe_migrate.retry($job)");
+wait_for_state($node, $job, 'succeeded');
+is($node->safe_psql('postgres', "SELECT count(*) FROM orders WHERE status_v2 IS NULL"), '0', 'retry() completes it');
+
+stays_clean_but_for_kills();
+done_testing();
+
+sub stays_clean_but_for_kills
+{
+	my $log = slurp_file($node->logfile);
+	my $crashes = () = $log =~ /was terminated by signal/g;
+	is($crashes, 1, 'no process crashed but the one that was killed');
+	unlike($log, qr/PANIC:|TRAP:/, 'no panic');
+	return;
+}
