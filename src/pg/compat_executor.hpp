@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
@@ -14,6 +15,7 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 }
 
 namespace safe_migrate::pg {
@@ -104,6 +106,22 @@ inline void run_to_end(QueryDesc *query)
 #else
 	ExecutorRun(query, ForwardScanDirection, 0, true);
 #endif
+}
+
+// GlobalVisTestIsRemovableXid() after a fresh look at all backends.  By itself the server
+// looks again only when RecentXmin has moved (GlobalVisTestShouldUpdate), which it never
+// does while nobody is given a transaction id: pruning would not learn that an old snapshot
+// is gone.  Needs a snapshot.
+inline bool is_removable_after_refresh(GlobalVisState *horizon, TransactionId xid)
+{
+	TransactionId recent_xmin = RecentXmin;
+
+	if (GlobalVisTestIsRemovableXid(horizon, xid))
+		return true;
+	TransactionIdRetreat(RecentXmin);
+	bool removable = GlobalVisTestIsRemovableXid(horizon, xid);
+	RecentXmin = recent_xmin;
+	return removable;
 }
 
 // A generated column whose value is computed when read (18).

@@ -86,7 +86,8 @@ PlannedStmt *plan_row_query(Query *query)
 	PlannedStmt *plan = nullptr;
 
 	if (list_length(rewritten) != 1)
-		elog(ERROR, "row query was rewritten into %d queries", list_length(rewritten));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot backfill a table with rules on UPDATE or DELETE")));
 	previous_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = keep_tid_range;
 	pg::with_cleanup(

@@ -3,6 +3,7 @@
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/slice_state.hpp"
 #include "operations/backfill/write_path.hpp"
+#include "pg/compat_executor.hpp"
 
 extern "C" {
 #include "access/relation.h"
@@ -60,22 +61,40 @@ bool take_page(Batch &batch, BlockNumber end, GlobalVisState *horizon, OpenPage 
 }
 
 // A page whose rows were written is looked at again when nobody sees their old versions.
+void work_on(Batch &batch, OpenPage page)
+{
+	if (!visit_page(batch, page)) {
+		if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+			page.xid = GetTopTransactionIdIfAny();
+		batch.runner.window.push(page);
+	}
+	if (!batch.direct && is_full(batch.executor))
+		flush_rows(batch);
+}
+
+// Nothing to do but wait for the horizon: has it moved unnoticed?
+bool horizon_has_moved(const Batch &batch, GlobalVisState *horizon)
+{
+	const PageWindow &window = batch.runner.window;
+
+	return batch.result.totals.pages_visited == 0 && !window.is_empty() &&
+		   pg::is_removable_after_refresh(horizon, window.front().xid);
+}
+
 void work(Batch &batch, BlockNumber end)
 {
 	GlobalVisState *horizon = GlobalVisTestFor(batch.leaf);
 	OpenPage page;
 
-	while (!is_due(batch) && take_page(batch, end, horizon, &page)) {
+	while (!is_due(batch)) {
 		CHECK_FOR_INTERRUPTS();
-		if (page.block >= end) // truncated by a vacuum
-			continue;
-		if (!visit_page(batch, page)) {
-			if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-				page.xid = GetTopTransactionIdIfAny();
-			batch.runner.window.push(page);
+		if (!take_page(batch, end, horizon, &page)) {
+			if (!horizon_has_moved(batch, horizon))
+				break;
+			page = batch.runner.window.pop();
 		}
-		if (!batch.direct && is_full(batch.executor))
-			flush_rows(batch);
+		if (page.block < end) // else truncated by a vacuum
+			work_on(batch, page);
 	}
 	flush_rows(batch);
 }
@@ -203,7 +222,6 @@ BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 {
 	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, {}, false};
 
-	batch.clock.start(limits.target_us);
 	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);
 	if (batch.leaf == nullptr || !is_same_leaf(*runner, batch.leaf)) {
 		if (batch.leaf)
@@ -213,6 +231,7 @@ BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 		return batch.result;
 	}
 	check_leaf(batch.leaf);
+	batch.clock.start(limits.target_us); // waiting for the table is not the batch's work
 	MemoryContextReset(runner->batch_context);
 	MemoryContext caller = MemoryContextSwitchTo(runner->batch_context);
 	PushActiveSnapshot(GetTransactionSnapshot());
