@@ -1,0 +1,88 @@
+# DROP, RENAME, SET TABLESPACE of a database, copies of it and DROP EXTENSION succeed quickly while
+# jobs run there, and what is left of the jobs goes on.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('databases',
+	'safe_migrate.inline' => 'never',
+	'safe_migrate.batch_time' => '2ms',
+	'safe_migrate.vacuum_after' => 'off');
+
+# A database of that name with a slow job in it.
+sub database_with_job
+{
+	my ($name) = @_;
+	$node->safe_psql('postgres', "CREATE DATABASE $name");
+	$node->safe_psql($name, 'CREATE EXTENSION safe_migrate');
+	make_orders($node, 20_000, $name);
+	my $job = $node->safe_psql($name, q{SELECT safe_migrate.backfill('orders',
+		'status_v2 = upper(status)', settings => '{"nice_ratio": 50}')});
+	wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job", $name);
+	return $job;
+}
+
+# The server waits 5 s for other sessions, then fails: only the engine's own help gets a statement
+# through within 4.
+sub soon
+{
+	my ($sql, $name) = @_;
+	my ($rc, undef, $stderr) = $node->psql('postgres', "SET statement_timeout = '4s'; $sql");
+	# DROP DATABASE can't run after SET in one string: psql sends them one by one
+	is($stderr, '', $name);
+	return;
+}
+
+my $job = database_with_job('one');
+soon("\nDROP DATABASE one;", 'DROP DATABASE while a job runs');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = 'one'"), '0', 'it is gone');
+
+$job = database_with_job('two');
+soon("\nALTER DATABASE two RENAME TO renamed;", 'RENAME DATABASE while a job runs');
+wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
+pass('the job goes on in the renamed database');
+
+soon("\nCREATE DATABASE copy TEMPLATE renamed;", 'CREATE DATABASE TEMPLATE while a job runs');
+wait_for($node, "SELECT condition = 'restored from elsewhere' OR condition IS NULL AND worker_pids IS NULL
+	FROM safe_migrate.progress WHERE job_id = $job", 'copy');
+is($node->safe_psql('copy', "SELECT count(*) FROM orders WHERE status_v2 IS NULL") > 0, 1,
+	'the copied job does not start by itself');
+wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
+pass('the job goes on in the database that was copied');
+
+# who may not do it stops nothing
+$node->safe_psql('postgres', 'CREATE ROLE nobody LOGIN');
+my $before = $node->safe_psql('renamed', "SELECT worker_pids FROM safe_migrate.progress WHERE job_id = $job");
+my (undef, undef, $denied) = $node->psql('postgres', "DROP DATABASE renamed", extra_params => [ '-U', 'nobody' ]);
+like($denied, qr/must be owner/, 'a stranger may not drop it');
+is($node->safe_psql('renamed', "SELECT worker_pids FROM safe_migrate.progress WHERE job_id = $job"),
+	$before, 'and does not stop the worker by trying');
+
+# a RENAME that is rolled back
+soon("\nBEGIN; ALTER DATABASE renamed RENAME TO again; ROLLBACK;", 'RENAME DATABASE rolled back');
+wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
+pass('the job goes on after a rollback');
+
+$node->safe_psql('renamed', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+wait_for_state($node, $job, 'succeeded', 'renamed');
+is($node->safe_psql('renamed', q{SELECT count(*) FROM orders FULL JOIN expected USING (id)
+	WHERE orders.status_v2 IS DISTINCT FROM expected.status_v2}), '0', 'and every row is right');
+
+# ---- DROP EXTENSION
+$job = database_with_job('three');
+my (undef, undef, $stderr) = $node->psql('three', "SET statement_timeout = '4s'; DROP EXTENSION safe_migrate");
+is($stderr, '', 'DROP EXTENSION while a job runs');
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'three'
+	AND backend_type ~ 'safe_migrate')});
+pass('its worker and scheduler leave');
+$node->safe_psql('three', 'CREATE EXTENSION safe_migrate');
+$job = $node->safe_psql('three', q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)')});
+wait_for_state($node, $job, 'succeeded', 'three');
+is($node->safe_psql('three', 'SELECT count(*) FROM orders WHERE status_v2 IS NULL'), '0',
+	'the extension created again finds the job queued anew done');
+
+stays_clean($node);
+done_testing();
