@@ -213,11 +213,12 @@ void sample_leaf(Sample *sample, BlockNumber blocks, double fraction, TimestampT
 	double wanted = Max(blocks * fraction, static_cast<double>(least_blocks));
 	const bool all = wanted >= blocks;
 	double position = all ? 0 : pg_prng_double(&pg_global_prng_state);
-	const double parts = ceil(Min(wanted, static_cast<double>(blocks)) / part_blocks);
-	for (double i = 0; i < parts; i++) {
+	const auto parts =
+		static_cast<BlockNumber>(ceil(Min(wanted, static_cast<double>(blocks)) / part_blocks));
+	for (BlockNumber i = 0; i < parts; i++) {
 		CHECK_FOR_INTERRUPTS();
-		sample->first = all ? static_cast<BlockNumber>(i) * part_blocks
-							: static_cast<BlockNumber>(position * (blocks - part_blocks));
+		sample->first =
+			all ? i * part_blocks : static_cast<BlockNumber>(position * (blocks - part_blocks));
 		sample->end = Min(sample->first + part_blocks, blocks);
 		sample_part(sample);
 		if (GetCurrentTimestamp() >= deadline)

@@ -164,18 +164,54 @@ Var *column_of(Relation root, AttrNumber attnum)
 }
 
 // Takes off what an assignment adds around a value: a domain's checks and the length.
-Node *without_length(Node *value)
+Node *without_length(ParseState *state, Node *value)
 {
 	if (IsA(value, CoerceToDomain) &&
 		castNode(CoerceToDomain, value)->coercionformat == COERCE_IMPLICIT_CAST)
 		value = reinterpret_cast<Node *>(castNode(CoerceToDomain, value)->arg);
 	int32 typmod;
-	if (IsA(value, FuncExpr) && exprIsLengthCoercion(value, &typmod) &&
-		castNode(FuncExpr, value)->funcformat == COERCE_IMPLICIT_CAST) {
-		auto *argument = static_cast<Node *>(linitial(castNode(FuncExpr, value)->args));
-		if (exprType(argument) == exprType(value))
-			return argument;
+	if (!exprIsLengthCoercion(value, &typmod))
+		return value;
+	Node *argument = value;
+	if (IsA(value, FuncExpr) && castNode(FuncExpr, value)->funcformat == COERCE_IMPLICIT_CAST)
+		argument = static_cast<Node *>(linitial(castNode(FuncExpr, value)->args));
+	else if (IsA(value, ArrayCoerceExpr) &&
+			 castNode(ArrayCoerceExpr, value)->coerceformat == COERCE_IMPLICIT_CAST)
+		argument = reinterpret_cast<Node *>(castNode(ArrayCoerceExpr, value)->arg);
+	return coerce_to_target_type(state, argument, exprType(argument), exprType(value), -1,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+}
+
+// ARRAY[…] that is coerced to an array of another type: a cast around it is read as one of each
+// element (transformArrayExpr), so that is what it becomes.
+Node *with_cast_elements(ParseState *state, Node *value)
+{
+	Node *argument = nullptr;
+	if (IsA(value, ArrayCoerceExpr))
+		argument = reinterpret_cast<Node *>(castNode(ArrayCoerceExpr, value)->arg);
+	else if (IsA(value, RelabelType))
+		argument = reinterpret_cast<Node *>(castNode(RelabelType, value)->arg);
+	if (argument == nullptr || !IsA(argument, ArrayExpr) ||
+		castNode(ArrayExpr, argument)->multidims)
+		return value;
+	ArrayExpr *array = static_cast<ArrayExpr *>(copyObjectImpl(argument));
+	array->array_typeid = exprType(value);
+	array->element_typeid = get_element_type(array->array_typeid);
+	ListCell *lc;
+	foreach (lc, array->elements) {
+		auto *element = static_cast<Node *>(lfirst(lc));
+		lfirst(lc) = coerce_to_target_type(state, element, exprType(element), array->element_typeid,
+										   -1, COERCION_ASSIGNMENT, COERCE_EXPLICIT_CAST, -1);
 	}
+	return reinterpret_cast<Node *>(array);
+}
+
+// What coalesce() is to hold; a row that became one of the column's type has to say so there.
+Node *as_coalesce_argument(ParseState *state, Node *value)
+{
+	value = with_cast_elements(state, without_length(state, value));
+	if (IsA(value, RowExpr) && castNode(RowExpr, value)->row_typeid != RECORDOID)
+		castNode(RowExpr, value)->row_format = COERCE_EXPLICIT_CAST;
 	return value;
 }
 
@@ -191,7 +227,8 @@ void fill_only_nulls(ParseState *state, Relation root, TargetEntry *entry)
 									   COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
 	CoalesceExpr *coalesce = makeNode(CoalesceExpr);
 	coalesce->coalescetype = base;
-	coalesce->args = list_make2(column, without_length(reinterpret_cast<Node *>(entry->expr)));
+	coalesce->args =
+		list_make2(column, as_coalesce_argument(state, reinterpret_cast<Node *>(entry->expr)));
 	coalesce->location = -1;
 	entry->expr =
 		transformAssignedExpr(state, reinterpret_cast<Expr *>(coalesce), EXPR_KIND_UPDATE_SOURCE,
