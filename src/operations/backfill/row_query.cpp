@@ -6,6 +6,7 @@
 #include "pg/finally.hpp"
 
 extern "C" {
+#include "common/hashfn.h"
 #include "catalog/pg_type_d.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/paths.h"
@@ -26,9 +27,34 @@ namespace {
 
 uint64 catalog_change_count = 0;
 
-void relation_changed(Datum, Oid) { catalog_change_count++; }
+// Relations and cached objects that plans of this backend stand on, as a set that may hold
+// more than was put in: other sessions' temporary tables should not cost us a plan each.
+class WatchList {
+public:
+	void add(uint32 key) { bits_[slot(key) / 64] |= UINT64CONST(1) << (slot(key) % 64); }
+	bool has(uint32 key) const { return (bits_[slot(key) / 64] >> (slot(key) % 64)) & 1; }
 
-void object_changed(Datum, int, uint32) { catalog_change_count++; }
+private:
+	static constexpr uint32 size = 4096;
+	static uint32 slot(uint32 key) { return hash_bytes_uint32(key) % size; }
+	uint64 bits_[size / 64];
+};
+
+WatchList watched_relations, watched_objects;
+
+void relation_changed(Datum, Oid relation)
+{
+	if (!OidIsValid(relation) || watched_relations.has(relation))
+		catalog_change_count++;
+}
+
+void object_changed(Datum, int, uint32 hash)
+{
+	if (hash == 0 || watched_objects.has(hash))
+		catalog_change_count++;
+}
+
+void anything_changed(Datum, int, uint32) { catalog_change_count++; }
 
 void watch_catalog()
 {
@@ -37,9 +63,21 @@ void watch_catalog()
 	if (watching)
 		return;
 	CacheRegisterRelcacheCallback(relation_changed, 0);
-	for (int cache : {PROCOID, TYPEOID, OPEROID, AMOPOPID, NAMESPACEOID, AUTHOID})
+	for (int cache : {PROCOID, TYPEOID})
 		CacheRegisterSyscacheCallback(cache, object_changed, 0);
+	for (int cache : {OPEROID, AMOPOPID, NAMESPACEOID, AUTHOID})
+		CacheRegisterSyscacheCallback(cache, anything_changed, 0);
 	watching = true;
+}
+
+void watch(const PlannedStmt *plan)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->relationOids)
+		watched_relations.add(lfirst_oid(cell));
+	foreach (cell, plan->invalItems)
+		watched_objects.add(lfirst_node(PlanInvalItem, cell)->hashValue);
 }
 
 // ---- planning
@@ -119,6 +157,8 @@ template <class F> PlannedStmt *plan_in(MemoryContext context, F &&analyse)
 	PlannedStmt *planned = plan_row_query(query);
 	MemoryContextSwitchTo(context);
 	planned = static_cast<PlannedStmt *>(copyObjectImpl(planned));
+	planned->jitFlags = 0; // it would be compiled for each batch
+	watch(planned);
 	MemoryContextSwitchTo(caller);
 	return planned;
 }
@@ -128,6 +168,7 @@ void plan(RowQuery &query, const Definition &definition, Relation leaf)
 	MemoryContext caller = CurrentMemoryContext;
 
 	refuse_row_security(leaf);
+	watched_relations.add(RelationGetRelid(leaf));
 	query.plan = query.write_plan = nullptr;
 	MemoryContextReset(query.context);
 	MemoryContextSwitchTo(query.context);

@@ -19,6 +19,7 @@ namespace safe_migrate::operations::backfill {
 namespace {
 
 constexpr int max_open_pages = 16384;
+constexpr int few_pages = 16;
 
 // Pages are to stay in shared buffers until their last visit.
 int window_capacity() { return Max(16, Min(max_open_pages, NBuffers / 4)); }
@@ -140,23 +141,20 @@ void set_limits(const Batch &batch, const BatchLimits &limits)
 	snprintf(timeout, sizeof(timeout), "%d", limits.lock_timeout_ms);
 	(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							true, 0, false);
-	if (!batch.definition.fire_triggers)
+	if (!batch.definition.fire_triggers && !batch.direct)
 		(void)set_config_option("session_replication_role", "replica",
 								superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
 								GUC_ACTION_SAVE, true, 0, false);
 }
 
-void write_by_executor(Batch &batch, const BatchLimits &limits, BlockNumber end)
+void write_by_executor(Batch &batch, BlockNumber end)
 {
 	SliceRunner &runner = batch.runner;
-	int level = NewGUCNestLevel();
 
-	set_limits(batch, limits);
 	prepare_write(runner.query, batch.definition, batch.leaf);
 	begin(batch.executor, batch.leaf, runner.query, batch.definition.action == RowAction::erase);
 	work(batch, end);
 	finish(batch.executor);
-	AtEOXact_GUC(true, level);
 }
 
 void write_directly(Batch &batch, BlockNumber end)
@@ -167,6 +165,18 @@ void write_directly(Batch &batch, BlockNumber end)
 	finish(batch.writer);
 }
 
+// Many short rounds over the last few pages, or over a small table, take longer than they
+// save.
+bool is_worth_filling(const Batch &batch, BlockNumber end)
+{
+	const SliceRunner &runner = batch.runner;
+	int64 to_come = static_cast<int64>(end) - runner.next_block;
+
+	return Max(to_come, 0) + runner.window.count() > few_pages &&
+		   batch.definition.action == RowAction::update &&
+		   hot_is_possible(runner.query.columns, batch.leaf);
+}
+
 void run(Batch &batch, const BatchLimits &limits)
 {
 	SliceRunner &runner = batch.runner;
@@ -174,14 +184,16 @@ void run(Batch &batch, const BatchLimits &limits)
 
 	prepare(runner.query, runner.context, batch.definition, batch.leaf);
 	batch.direct = can_write_directly(batch.definition, runner.query.columns, batch.leaf);
-	batch.fill = limits.page_filling && batch.definition.action == RowAction::update &&
-				 hot_is_possible(runner.query.columns, batch.leaf);
+	batch.fill = limits.page_filling && is_worth_filling(batch, end);
+	int level = NewGUCNestLevel();
+	set_limits(batch, limits);
 	start(runner.query);
 	if (batch.direct)
 		write_directly(batch, end);
 	else
-		write_by_executor(batch, limits, end);
+		write_by_executor(batch, end);
 	finish(runner.query);
+	AtEOXact_GUC(true, level);
 	conclude(batch, end);
 }
 
@@ -220,7 +232,8 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 
 BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 {
-	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, {}, false};
+	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, 0, false,
+				   {},		false};
 
 	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);
 	if (batch.leaf == nullptr || !is_same_leaf(*runner, batch.leaf)) {

@@ -40,6 +40,8 @@ struct Batch {
 	ExecutorWriter executor;
 	BatchClock clock;
 	BatchResult result;
+	int64 rows_seen;
+	bool rows_are_slow;	 // the clock is looked at for each of them
 	ItemPointerData row; // the last one looked at, for error contexts
 	bool fill;			 // page filling: leave rows for a later visit when the page is full
 };
