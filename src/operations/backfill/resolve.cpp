@@ -311,6 +311,13 @@ const char **name_columns(Relation root, const Bitmapset *used, int *n)
 	return names;
 }
 
+// Of a copy: from 18 on the deparser changes sub-selects with GROUP BY.
+char *text_of(Node *expression, List *context)
+{
+	return deparse_expression(static_cast<Node *>(copyObjectImpl(expression)), context, true,
+							  false);
+}
+
 Definition *deparse(const Request &request, Relation root, List *entries, Node *predicate)
 {
 	auto *definition = static_cast<Definition *>(palloc0(sizeof(Definition)));
@@ -322,14 +329,14 @@ Definition *deparse(const Request &request, Relation root, List *entries, Node *
 	definition->n_assignments = list_length(entries);
 	definition->assignments =
 		static_cast<Assignment *>(palloc0(sizeof(Assignment) * (list_length(entries) + 1)));
-	definition->predicate = deparse_expression(predicate, context, true, false);
+	definition->predicate = text_of(predicate, context);
 	ListCell *lc;
 	foreach (lc, entries) {
 		auto *entry = lfirst_node(TargetEntry, lc);
 		auto *value = reinterpret_cast<Node *>(entry->expr);
 		definition->assignments[foreach_current_index(lc)] = {
 			entry->resno, get_attname(RelationGetRelid(root), entry->resno, false),
-			deparse_expression(value, context, true, false)};
+			text_of(value, context)};
 		used = bms_add_members(used, columns_read(value));
 		used = bms_add_member(used, entry->resno - FirstLowInvalidHeapAttributeNumber);
 	}
