@@ -97,7 +97,7 @@ CREATE FUNCTION live_jobs(OUT job_id bigint, OUT phase text, OUT condition text,
 	OUT waiting_for_pid int, OUT step_no int, OUT pass int, OUT fraction float8,
 	OUT rows_written bigint, OUT units_done bigint, OUT units_total bigint,
 	OUT rows_per_second float8, OUT eta_seconds float8, OUT throttled boolean,
-	OUT replica_lag_seconds float8, OUT worker_pids int[], OUT changed timestamptz)
+	OUT replica_lag_seconds float8, OUT worker_pids int[], OUT changed timestamptz, OUT readings text)
 	RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_live_jobs';
 COMMENT ON FUNCTION live_jobs() IS 'what shared memory has of the jobs that the current user may see';
 
@@ -185,7 +185,7 @@ SELECT j.id AS job_id, j.name, j.kind,
 	CASE WHEN a.pid IS NOT NULL THEN
 		format('pid %s, user %s, %s for %s: %s', a.pid, a.usename, a.state,
 			date_trunc('milliseconds', clock_timestamp() - a.state_change), a.query) END AS waiting_for,
-	l.replica_lag_seconds, l.worker_pids, l.units_done AS blocks_done, l.units_total AS blocks_total
+	l.replica_lag_seconds, l.readings, l.worker_pids, l.units_done AS blocks_done, l.units_total AS blocks_total
 FROM safe_migrate.job j
 	LEFT JOIN safe_migrate.live_jobs() l ON l.job_id = j.id
 	LEFT JOIN pg_catalog.pg_class c ON c.oid = j.relation

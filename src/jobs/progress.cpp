@@ -18,7 +18,7 @@ namespace safe_migrate::jobs {
 
 namespace {
 
-constexpr int live_columns = 17;
+constexpr int live_columns = 18;
 
 struct Row {
 	Datum values[live_columns];
@@ -81,6 +81,7 @@ void put_live_job(ReturnSetInfo *result, const LiveJob &live, const int *pids, i
 	row.add(PointerGetDatum(
 		construct_array(elements, n_pids, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
 	row.add(TimestampTzGetDatum(live.changed));
+	row.add_text(live.readings);
 	tuplestore_putvalues(result->setResult, result->setDesc, row.values, row.nulls);
 }
 

@@ -47,6 +47,7 @@ struct LiveJob {
 	int64 rate_rows, rate_units; // at rate_at, for the running rates
 	TimestampTz rate_at;
 	int64 replica_lag_us; // worst judged one, -1 unknown
+	char readings[400];	  // of the throttle's signals that have a limit
 	TimestampTz changed;
 	int start_failures;
 	TimestampTz not_before; // the scheduler starts no worker for it before this

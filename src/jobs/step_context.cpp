@@ -41,6 +41,7 @@ struct ThrottleView {
 	bool throttled;
 	int lock_waiters; // behind the last batch
 	throttle::WriteRateState writes;
+	int64 shown_at;
 };
 ThrottleView view;
 char *job_settings_text = nullptr; // in TopMemoryContext
@@ -119,6 +120,23 @@ void show_replica_lag(const throttle::Readings &readings)
 		live->replica_lag_us = worst;
 }
 
+// The readings as they are now, for progress: once a sample.
+void show_readings(const throttle::Readings &readings, const throttle::Limits &limits)
+{
+	if (readings.sampled_at_us == view.shown_at)
+		return;
+	view.shown_at = readings.sampled_at_us;
+	char text[sizeof(LiveJob::readings)];
+	throttle::describe_readings(readings, limits, text, sizeof text);
+	int64 lag = throttle::worst_replica_lag_us(readings);
+	Guard guard;
+	LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	if (!live)
+		return;
+	set_text(live->readings, sizeof live->readings, text);
+	live->replica_lag_us = lag;
+}
+
 throttle::Verdict ask_throttle(StepContext *context)
 {
 	throttle::Readings readings;
@@ -140,6 +158,7 @@ throttle::Verdict ask_throttle(StepContext *context)
 	throttle::Limits limits = throttle_limits(context->settings);
 	if (limits.horizon_age != throttle::no_limit)
 		throttle::sample_horizon(&readings);
+	show_readings(readings, limits);
 	return throttle::judge(readings, limits, view.state, now);
 }
 

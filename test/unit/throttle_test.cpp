@@ -1,5 +1,5 @@
 // judge(): each signal alone, its start and stop limits, what is unknown, what it says.
-#include "jobs/throttle/throttle.hpp"
+#include "jobs/throttle/signal_table.hpp"
 
 #include <gtest/gtest.h>
 
@@ -391,15 +391,61 @@ TEST(Throttle, ManyReplicasAreAllRemembered)
 
 TEST(Throttle, SignalsHaveNamesAndSettingsOfTheirOwn)
 {
-	int n;
-	const SignalInfo *all = all_signals(&n);
 	std::set<std::string> names, settings;
-	for (int i = 0; i < n; i++) {
-		names.insert(all[i].name);
-		settings.insert(all[i].setting);
+	for (int i = 0; i < n_signals; i++) {
+		names.insert(signals[i].name);
+		settings.insert(signals[i].setting);
 	}
-	EXPECT_EQ(names.size(), static_cast<size_t>(n));
-	EXPECT_EQ(settings.size(), static_cast<size_t>(n));
+	EXPECT_EQ(names.size(), static_cast<size_t>(n_signals));
+	EXPECT_EQ(settings.size(), static_cast<size_t>(n_signals));
+}
+
+std::string described(const Readings &r, const Limits &l)
+{
+	char text[512];
+	describe_readings(r, l, text, sizeof(text));
+	return text;
+}
+
+TEST(ThrottleReadings, ThoseWithALimitAreShown)
+{
+	Limits l;
+	EXPECT_EQ(described(calm(), l), "");
+	l.replica_lag_us = 10 * second;
+	l.slot_retained_bytes = 1024 * MB;
+	l.wal_rate = 16 * MB;
+	l.checkpoints = true;
+	Readings r = standby(200'000);
+	add(r, "s2", ReplicaKind::subscriber, 3 * second, 0);
+	add(r, "ignored", ReplicaKind::standby, 300 * second, 0).ignored = true;
+	r.wal_bytes_per_second = 3 * MB;
+	EXPECT_EQ(described(r, l), "replica lag 3 s of 10 s (subscriber \"s2\"), inactive slot none, "
+							   "limit 1 GB, WAL rate 3 MB/s of 16 MB/s, checkpoint go");
+	EXPECT_EQ(worst_replica_lag_us(r), 3 * second);
+}
+
+TEST(ThrottleReadings, UnknownIsSaid)
+{
+	Limits l;
+	l.replica_lag_us = 10 * second;
+	l.wal_rate = 16 * MB;
+	l.has_query = true;
+	EXPECT_EQ(described(Readings{}, l),
+			  "replica lag unknown, limit 10 s, WAL rate unknown, limit 16 MB/s, "
+			  "throttle query unknown");
+	Readings r = standby(2 * second);
+	r.replicas[0].at_least = true;
+	l = Limits{};
+	l.replica_lag_us = 10 * second;
+	EXPECT_EQ(described(r, l), "replica lag at least 2 s of 10 s (standby \"s1\")");
+	EXPECT_EQ(worst_replica_lag_us(Readings{}), unknown);
+}
+
+TEST(ThrottleReadings, ATextTooShortIsCut)
+{
+	char text[20];
+	describe_readings(standby(second), all_limits(), text, sizeof(text));
+	EXPECT_EQ(strlen(text), sizeof(text) - 1);
 }
 
 } // namespace

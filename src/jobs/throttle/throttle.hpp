@@ -1,5 +1,6 @@
 // Readings of the server and the verdict on them.  Plain values, no server headers.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 namespace safe_migrate::jobs::throttle {
@@ -82,11 +83,11 @@ struct Verdict {
 // The first signal of the table that stops the job.  Every signal is looked at each time.
 Verdict judge(const Readings &readings, const Limits &limits, State &state, int64_t now_us);
 
-// All signals in the order of the table, for documents and tests.
-struct SignalInfo {
-	const char *name;	 // as shown in progress.throttled_by
-	const char *setting; // without prefix
-};
-const SignalInfo *all_signals(int *n);
+// What the limits that are on read now, for a person: "replica lag 0.2 s of 10 s (standby "s1"),
+// lock waiters 0 of 0".
+void describe_readings(const Readings &readings, const Limits &limits, char *text, size_t size);
+
+// The longest lag in time of those that are judged; -1 where there is none or it is unknown.
+int64_t worst_replica_lag_us(const Readings &readings);
 
 } // namespace safe_migrate::jobs::throttle
