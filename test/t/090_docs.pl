@@ -1,0 +1,146 @@
+# README and docs say what is there, and nothing that is not: names, columns, settings, messages, links; and
+# the README's examples run as they stand.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $source = $ENV{SAFE_MIGRATE_SOURCE} // '.';
+my %page = map { s{^\Q$source\E/}{}r => slurp_file($_) } "$source/README.md", glob("$source/docs/*.md");
+my $readme = $page{'README.md'};
+my $all = join "\n", values %page;
+
+my $node = new_server('docs', 'safe_migrate.inline' => 'never');
+
+sub column
+{
+	my ($query) = @_;
+	return split /\n/, $node->safe_psql('postgres', $query);
+}
+
+sub none
+{
+	my ($name, @wrong) = @_;
+	is(join("\n", sort @wrong), '', $name);
+	return;
+}
+
+# ---- functions
+my $own = q{FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+	AND e.extname = 'safe_migrate' AND d.deptype = 'e'};
+my %function = map { $_ => 1 }
+  column("SELECT DISTINCT proname FROM pg_proc p WHERE p.oid IN (SELECT d.objid $own AND d.classid = 'pg_proc'::regclass)");
+none('each function is in the README', grep { $readme !~ /\b$_\(/ } keys %function);
+none('each function has a comment', column("SELECT objid::regprocedure $own AND classid = 'pg_proc'::regclass
+	WHERE obj_description(objid, 'pg_proc') IS NULL"));
+for my $name (qw(backfill delete_safely estimate_backfill))
+{
+	my @arguments = column("SELECT unnest(proargnames) FROM pg_proc
+		WHERE oid = (SELECT d.objid $own JOIN pg_proc p ON p.oid = d.objid AND p.proname = '$name')");
+	my ($row) = $readme =~ /^(\| `\Q$name\E\(.*)$/m;
+	none("all arguments of $name are in the README's table", grep { $row !~ /\b$_ / } @arguments);
+}
+
+# ---- views and settings
+my @column = column(q{SELECT attrelid::regclass || ' ' || attname FROM pg_attribute
+	WHERE attnum > 0 AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'v' AND relnamespace = 'safe_migrate'::regnamespace)});
+none('each column of a view is explained', grep {
+	my ($view, $name) = split / /;
+	my ($section) = $page{'docs/jobs.md'} =~ /^### \Q$view\E\n(.*?)(?=^##|\z)/ms;
+	!defined $section || $section !~ /^\|[^|]*`$name`/m
+} @column);
+none('each column of a view has a comment', column(q{SELECT attrelid::regclass || '.' || attname FROM pg_attribute
+	WHERE attnum > 0 AND col_description(attrelid, attnum) IS NULL AND attrelid IN
+	(SELECT oid FROM pg_class WHERE relkind = 'v' AND relnamespace = 'safe_migrate'::regnamespace)}));
+my %setting = map { $_ => 1 }
+  column(q{SELECT substr(name, 14) FROM pg_settings WHERE name LIKE 'safe\_migrate.%'});
+my ($settings) = $readme =~ /^## All settings\n(.*?)^## /ms;
+none('each setting is in the README', grep { $settings !~ /`$_`/ } keys %setting);
+none('the README has no other settings',
+	grep { !$setting{$_} } map { /`([a-z_]+)`/g } $settings =~ /^\|([^|]*)\|/mg);
+
+# ---- nothing is named that does not exist
+my %relation = map { $_ => 1 } column(q{SELECT relname FROM pg_class WHERE relnamespace = 'safe_migrate'::regnamespace});
+my %named = map { $_ => 1 } $all =~ /\bsafe_migrate\.([a-z][a-z_]*)/g;
+none('all that is named exists',
+	grep { !$function{$_} && !$relation{$_} && !$setting{$_} && !/^(so|control)$/ } keys %named);
+
+# ---- messages, conditions and events as in the sources
+sub messages
+{
+	my %found;
+	for my $file (split /\0/, `find '$source/src' -name '*.cpp' -print0`)
+	{
+		my $text = slurp_file($file);
+		while ($text =~ /\berrmsg(?:_plural)?\(\s*((?:INT64_FORMAT|"(?:[^"\\]|\\.)*"|\s)+)/g)
+		{
+			my $message = join '', map { $_ eq 'INT64_FORMAT' ? '%s' : substr($_, 1, -1) }
+			  $1 =~ /INT64_FORMAT|"(?:[^"\\]|\\.)*"/g;
+			$message =~ s/\\"/"/g;
+			$message =~ s/\(%u,%u\)|(?:%[a-z]+)+/…/g;
+			$found{$message} = 1;
+		}
+	}
+	return keys %found;
+}
+my @messages = messages();
+cmp_ok(scalar @messages, '>', 60, 'messages are found in the sources');
+none('each message is in docs/errors.md', grep { index($page{'docs/errors.md'}, $_) < 0 } @messages);
+
+my ($conditions) = slurp_file("$source/src/jobs/job.hpp") =~ /condition_names\[\] = \{(.*?)\}/s;
+none('each condition is explained', grep { $page{'docs/jobs.md'} !~ /^\| `\Q$_\E` \|/m } $conditions =~ /"([^"]+)"/g);
+my %event;
+for my $file (split /\0/, `find '$source/src' -name '*.cpp' -print0`)
+{
+	$event{$_} = 1 for slurp_file($file) =~ /\b(?:note_event|add_event)\((?:[^"();]*,)?\s*"([^"]+)"/g;
+}
+cmp_ok(scalar keys %event, '>', 4, 'kinds of events are found in the sources');
+none('each kind of event is explained', grep { $page{'docs/jobs.md'} !~ /`\Q$_\E`/ } keys %event);
+
+# ---- links
+sub anchors
+{
+	my ($text) = @_;
+	return map { lc s/[^\w\- ]//gr =~ s/ /-/gr } $text =~ /^#+ (.*)$/mg;
+}
+my @broken;
+for my $name (keys %page)
+{
+	my ($folder) = $name =~ m{^(.*/)?};
+	for my $link ($page{$name} =~ /\]\(([^)]+)\)/g)
+	{
+		my ($file, $anchor) = split /#/, $link, 2;
+		my $target = $file eq '' ? $name : ($folder // '') . $file;
+		push @broken, "$name: $link" unless -e "$source/$target";
+		push @broken, "$name: $link"
+		  if defined $anchor && $page{$target} && !grep { $_ eq $anchor } anchors($page{$target});
+	}
+}
+none('all links lead somewhere', @broken);
+
+# ---- the README's examples; a block that is followed by an ERROR has to raise it
+my ($example) = $readme =~ /^## Five minutes\n(.*?)^## /ms;
+$example =~ s/generate_series\(1, 1000000\)/generate_series(1, 100000)/;
+$example =~ s/"nice_ratio": 5/"nice_ratio": 100/; # on any machine still at work when it is paused
+my $n = 0;
+while ($example =~ /^```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
+{
+	my ($sql, $output) = ($1, $2 // '');
+	$n++;
+	my ($status, $stdout, $stderr) = $node->psql('postgres', $sql, on_error_stop => 1);
+	my ($error) = $output =~ /^(ERROR:.*)$/m;
+	if (defined $error) { like($stderr, qr/\Q$error\E/, "example $n raises its error") }
+	else { is($status, 0, "example $n runs") || diag("$sql\n$stderr") }
+}
+cmp_ok($n, '>', 8, 'examples are found');
+my ($operate) = $readme =~ /^## Operate it\n.*?^```sql\n(.*?)^```/ms;
+is($node->psql('postgres', $operate, on_error_stop => 1), 0, 'the statements to operate it run');
+my $number = 0;
+while ($page{'docs/operations.md'} =~ /^```sql\n(.*?)^```/msg)
+{
+	is($node->psql('postgres', $1, on_error_stop => 1), 0, 'block ' . ++$number . ' of docs/operations.md runs');
+}
+
+done_testing();
