@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What scripts/bench and scripts/demo share: one throwaway cluster with the extension preloaded, and
-# a program beside it.  Source it after lib.sh; it sets $workspace, $bindir, $source, $cluster.
+# a program beside it.  Source it after lib.sh; it sets $source and $cluster.
+# shellcheck source=scripts/lib.sh disable=SC2154
 
 # Packages, a copy of the checkout that the server's user can read, built into a server of its own.
 prepare_server() {
@@ -42,6 +43,7 @@ start_cluster() {
 run_beside_cluster() {
 	local program=$1 status=0
 	shift
+	# shellcheck disable=SC2016
 	as_server sh -c 'echo $$ >"$0" && exec "$@"' "$cluster/program.pid" \
 		python3 "$source/$program" --bindir "$bindir" --socket-dir "$cluster" --data-dir "$cluster/data" \
 		--server-log "$cluster/server.log" --work-dir "$cluster" "$@" &
