@@ -21,7 +21,8 @@ CREATE TABLE job (
 	state_reason    text,                        -- why paused or cancelled, in the words of who did it
 	owner           oid NOT NULL,                -- role with whose rights it runs
 	session_role    oid NOT NULL,                -- session_user when it was queued
-	search_path     text NOT NULL,               -- the caller's: what its functions and triggers run under
+	session_settings text NOT NULL,              -- search_path, TimeZone and the like of the session that
+	                                             -- queued it: functions and triggers run under them
 	workers         int NOT NULL DEFAULT 1,
 	system_identifier bigint NOT NULL,           -- cluster and database it was queued in: elsewhere
 	database        oid NOT NULL,                -- (restored) it never starts by itself

@@ -3,6 +3,7 @@
 
 #include "jobs/claim.hpp"
 #include "jobs/operation.hpp"
+#include "jobs/session_settings.hpp"
 #include "jobs/shared.hpp"
 #include "jobs/state.hpp"
 #include "jobs/store.hpp"
@@ -256,7 +257,7 @@ void set_local(const char *name, const char *value, GucContext context)
 // undone before it commits.
 void set_up_batch(const StepContext &context, const BatchOptions &options)
 {
-	set_local("search_path", context.search_path, PGC_USERSET);
+	apply_session_settings(context.session_settings);
 	char text[32];
 	snprintf(text, sizeof text, "%dms", options.lock_timeout_ms);
 	set_local("lock_timeout", text, PGC_USERSET);

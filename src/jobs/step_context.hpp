@@ -35,10 +35,10 @@ struct StepContext {
 	int worker_number; // 0 leads; helpers take slices only
 	int workers;	   // wanted now (configure() may change it)
 	Oid owner;
-	Oid relation;			// the job's
-	const char *definition; // step.definition, jsonb text
-	const char *search_path;
-	Oid *leaves; // the tables the step writes, where it has said so
+	Oid relation;				  // the job's
+	const char *definition;		  // step.definition, jsonb text
+	const char *session_settings; // of who queued it
+	Oid *leaves;				  // the tables the step writes, where it has said so
 	int n_leaves;
 	MemoryContext memory; // lives as long as the step runs in this worker
 	JobSettings settings; // of this job, now
@@ -51,9 +51,10 @@ struct StepContext {
 	// step is about to write, while throttled. Returns when the next batch may start, or to stop.
 	Go next_batch(bool writes);
 
-	// Runs body(arg) in a top-level transaction as the job's owner, under the caller's
-	// search_path, with a snapshot pushed. Takes the job's claim again where an abort lost it. An
-	// error that may pass is counted and noted as an event; next_batch() waits for its pause.
+	// Runs body(arg) in a top-level transaction as the job's owner, under the settings of the
+	// session that queued it, with a snapshot pushed. Takes the job's claim again where an abort
+	// lost it. An error that may pass is counted and noted as an event; next_batch() waits for its
+	// pause.
 	Batch run_batch(void (*body)(void *), void *arg, const BatchOptions &options);
 	template <class F> Batch run_batch(F &&body, const BatchOptions &options)
 	{

@@ -3,6 +3,7 @@
 
 #include "jobs/at_commit.hpp"
 #include "jobs/rights.hpp"
+#include "jobs/session_settings.hpp"
 #include "pg/compat.hpp"
 #include "pg/sql.hpp"
 
@@ -26,7 +27,7 @@ const StepRunner *step_runners = nullptr;
 int n_step_runners = 0;
 
 #define JOB_COLUMNS                                                                                \
-	"j.id, j.name, j.kind, j.relation, j.relation_name, j.settings::text, j.search_path,"          \
+	"j.id, j.name, j.kind, j.relation, j.relation_name, j.settings::text, j.session_settings,"     \
 	" j.state::text, j.state_reason, j.owner, j.session_role, j.workers,"                          \
 	" j.system_identifier, j.database, j.retry_at, j.attempts,"                                    \
 	" (SELECT count(*)::int FROM safe_migrate.step s WHERE s.job_id = j.id),"                      \
@@ -48,7 +49,7 @@ void read_job(JobRow *row, HeapTuple t, TupleDesc d)
 	row->relation = pg::column_oid(t, d, 4);
 	row->relation_name = pg::column_text(t, d, 5);
 	row->settings = pg::column_text(t, d, 6);
-	row->search_path = pg::column_text(t, d, 7);
+	row->session_settings = pg::column_text(t, d, 7);
 	row->state = parse_state(pg::column_text(t, d, 8));
 	row->state_reason = pg::column_text(t, d, 9);
 	row->owner = pg::column_oid(t, d, 10);
@@ -279,7 +280,6 @@ bool find_by_name(const NewJob &job, Existing *found)
 
 JobId insert_job(const NewJob &job, JobState state)
 {
-	const char *search_path = GetConfigOption("search_path", false, false);
 	const Arg args[] = {pg::arg_text(job.name),
 						pg::arg_text(job.kind),
 						pg::arg_oid(job.relation),
@@ -289,7 +289,7 @@ JobId insert_job(const NewJob &job, JobState state)
 						pg::arg_jsonb(job.settings ? job.settings : "{}"),
 						pg::arg_oid(GetUserId()),
 						pg::arg_oid(GetSessionUserId()),
-						pg::arg_text(search_path),
+						pg::arg_text(capture_session_settings()),
 						pg::arg_int4(job.workers),
 						pg::arg_int8(static_cast<int64>(GetSystemIdentifier())),
 						pg::arg_oid(MyDatabaseId),
@@ -297,7 +297,7 @@ JobId insert_job(const NewJob &job, JobState state)
 						pg::arg_bool(is_final(state))};
 	JobId id = 0;
 	pg::query("INSERT INTO safe_migrate.job (name, kind, relation, relation_name, definition,"
-			  " definition_text, settings, owner, session_role, search_path, workers,"
+			  " definition_text, settings, owner, session_role, session_settings, workers,"
 			  " system_identifier, database, state, started_at, finished_at)"
 			  " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
 			  " $14::safe_migrate.job_state,"

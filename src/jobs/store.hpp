@@ -20,7 +20,7 @@ struct JobRow {
 	Oid relation;
 	char *relation_name;
 	char *settings;
-	char *search_path;
+	char *session_settings;
 	JobState state;
 	char *state_reason;
 	Oid owner;

@@ -204,7 +204,7 @@ bool run_step(const Next &next, MemoryContext memory)
 	context.memory = memory;
 	show_phase(*next.job, *next.row);
 	context.relation = next.job->relation;
-	context.search_path = next.job->search_path;
+	context.session_settings = next.job->session_settings;
 	begin_step(&context, *next.job);
 	runner->run(&context);
 	if (context.failure) {

@@ -170,5 +170,13 @@ for my $shape (@shapes)
 		WHERE relnamespace = 'job'::regnamespace AND relkind = 'i' AND amname = 'btree' AND relpersistence = 'p'}), 't', "$name: indexes are sound");
 }
 
+# ---- what an expression means depends on settings of the session: the worker has the caller's
+is($node->safe_psql('postgres', q{
+	CREATE TABLE public.zones (id int PRIMARY KEY, at timestamptz, day text);
+	INSERT INTO public.zones VALUES (1, '2026-01-01 02:00+00');
+	SET timezone = 'America/New_York'; SET datestyle = 'SQL, DMY'; SET client_min_messages = warning;
+	CALL safe_migrate.wait(safe_migrate.backfill('public.zones', 'day = at::date::text'));
+	SELECT day FROM public.zones}), '31/12/2025', "the caller's time zone and date style hold in the worker");
+
 stays_clean($node);
 done_testing();

@@ -1,6 +1,8 @@
 // A job's own throttle query, when it is queued: checked and stored resolved.
 #include "jobs/throttle/query.hpp"
 
+#include "pg/pinned_settings.hpp"
+
 extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
@@ -9,20 +11,12 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/ruleutils.h"
 }
 
 namespace safe_migrate::jobs::throttle {
 
 namespace {
-
-constexpr const char *bare_search_path = "pg_catalog, pg_temp";
-
-void set_local(const char *name, const char *value)
-{
-	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
 
 RawStmt *parse_one_select(const char *text)
 {
@@ -84,10 +78,10 @@ char *resolve_throttle_query(const char *text)
 	check_query(query);
 	error_context_stack = context.previous;
 
-	int nest = NewGUCNestLevel();
-	set_local("search_path", bare_search_path);
+	pg::PinnedSettings pinned;
+	pinned.enter();
 	char *resolved = pg_get_querydef(query, false);
-	AtEOXact_GUC(true, nest);
+	pinned.leave();
 	return resolved + strspn(resolved, " ");
 }
 

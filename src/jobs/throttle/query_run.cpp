@@ -45,6 +45,9 @@ void run(Run *run)
 	GetUserIdAndSecContext(&saved_user, &saved_security);
 	int nest = NewGUCNestLevel();
 	set_local("search_path", "pg_catalog, pg_temp");
+	set_local("standard_conforming_strings", "on"); // as it was deparsed
+	set_local("DateStyle", "ISO, MDY");
+	set_local("IntervalStyle", "postgres");
 	set_local("transaction_read_only", "on");
 	SetUserIdAndSecContext(run->owner, saved_security | SECURITY_RESTRICTED_OPERATION);
 	enable_timeout_after(STATEMENT_TIMEOUT, run->timeout_ms);

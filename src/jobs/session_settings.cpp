@@ -1,0 +1,62 @@
+// What of a session travels with a job: see session_settings.hpp.
+#include "jobs/session_settings.hpp"
+
+extern "C" {
+#include "lib/stringinfo.h"
+#include "utils/guc.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+constexpr const char *carried[] = {
+	"search_path",		  // functions and triggers find their names by it
+	"TimeZone",			  // created_at::date
+	"DateStyle",		  // created_at::text, and constants that functions read
+	"IntervalStyle",	  // the same of intervals
+	"extra_float_digits", // price::float8::text
+	"bytea_output",		  // payload::text
+	"xmloption",		  // xml from text
+	"lc_monetary",		  // amount::money::text
+	"lc_numeric",		  // to_char(amount, 'D')
+	"lc_time",			  // to_char(created_at, 'TMMonth')
+	"default_text_search_config",
+};
+
+} // namespace
+
+char *capture_session_settings()
+{
+	StringInfoData text;
+	initStringInfo(&text);
+	for (const char *name : carried) {
+		const char *value = GetConfigOption(name, true, false);
+		if (!value)
+			continue;
+		if (text.len > 0)
+			appendStringInfoChar(&text, settings_separator);
+		appendStringInfo(&text, "%s=%s", name, value);
+	}
+	return text.data;
+}
+
+void apply_session_settings(const char *captured)
+{
+	char *text = pstrdup(captured);
+	while (text) {
+		char *end = strchr(text, settings_separator);
+		char *next = end ? end + 1 : nullptr;
+		if (end)
+			*end = '\0';
+		char *value = strchr(text, '=');
+		if (value) {
+			*value++ = '\0';
+			(void)set_config_option(text, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+									WARNING, false);
+		}
+		text = next;
+	}
+}
+
+} // namespace safe_migrate::jobs
