@@ -53,6 +53,18 @@ public:
 		return first;
 	}
 
+	// How much of the open pages is still to be done, in pages.
+	double left() const
+	{
+		double sum = 0;
+		for (int i = 0; i < count_; i++) {
+			const OpenPage &page = pages_[(head_ + i) % capacity_];
+			if (page.next <= page.last && page.last > 0)
+				sum += 1.0 - (page.next - 1.0) / page.last;
+		}
+		return sum;
+	}
+
 private:
 	OpenPage *pages_;
 	int capacity_;

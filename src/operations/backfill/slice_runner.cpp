@@ -129,6 +129,12 @@ void conclude(Batch &batch, BlockNumber end)
 	result.cursor = runner.window.first_block(Min(runner.next_block, runner.end_block));
 	if (result.end == BatchEnd::finished)
 		result.cursor = runner.end_block;
+	result.reached = runner.end_block;
+	if (result.end != BatchEnd::finished) {
+		double reached = Min(runner.next_block, runner.end_block) - runner.window.left();
+		result.reached =
+			reached > result.cursor ? static_cast<BlockNumber>(reached) : result.cursor;
+	}
 	runner.batch_cursor = result.cursor;
 }
 

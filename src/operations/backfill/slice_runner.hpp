@@ -35,7 +35,8 @@ enum class BatchEnd : uint8_t {
 struct BatchResult {
 	BatchEnd end;
 	BatchTotals totals;
-	BlockNumber cursor; // all blocks of the slice before this one are finished
+	BlockNumber cursor;	 // all blocks of the slice before this one are finished
+	BlockNumber reached; // as much is done as if all before this one were: open pages in parts
 	TransactionId
 		horizon_xid; // with wait_horizon: the transaction that must become invisible to all
 	ItemPointerData

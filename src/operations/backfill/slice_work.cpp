@@ -34,8 +34,8 @@ struct Work {
 	bool horizon_noted;		   // an event tells of this wait
 	TransactionId stuck_xid;   // without page filling until this one is past the horizon
 	BlockNumber cursor;		   // as of the last batch that committed
-	BlockNumber cursor_reported;
-	bool over; // finished, lost or cut again: nothing left to save
+	BlockNumber reported;	   // progress has it up to here
+	bool over;				   // finished, lost or cut again: nothing left to save
 };
 
 void add(BatchTotals *sum, const BatchTotals &batch)
@@ -98,11 +98,10 @@ void grow_target(Work *work)
 	work->target_us = Min(aim, work->target_us + work->target_us / 2);
 }
 
-void report(Work *work, const BatchResult &result, bool finished)
+void report(Work *work, const BatchResult &result)
 {
-	BlockNumber cursor = finished ? work->slice.end_block : result.cursor;
-	int64 blocks = cursor > work->cursor_reported ? cursor - work->cursor_reported : 0;
-	work->cursor_reported = Max(work->cursor_reported, cursor);
+	int64 blocks = result.reached > work->reported ? result.reached - work->reported : 0;
+	work->reported = Max(work->reported, result.reached);
 	work->context->report({result.totals.rows_written, result.totals.rows_matched, blocks});
 }
 
@@ -167,7 +166,7 @@ bool run_batches(Work *work)
 		if (outcome == Outcome::changed || outcome == Outcome::lost)
 			return true;
 		work->cursor = result.cursor;
-		report(work, result, outcome == Outcome::finished);
+		report(work, result);
 		grow_target(work);
 		if (outcome == Outcome::finished)
 			return true;
@@ -235,7 +234,7 @@ bool work_on_slice(StepContext *context, const Definition &definition, Slice sli
 		AllocSetContextCreate(context->memory, "safe_migrate slice", ALLOCSET_DEFAULT_SIZES);
 	work.runner = create(memory, definition, work.slice.relation, work.slice.cursor_block,
 						 work.slice.end_block, work.slice.relfilenumber);
-	work.cursor = work.cursor_reported = work.slice.cursor_block;
+	work.cursor = work.reported = work.slice.cursor_block;
 	work.saved_at = GetCurrentTimestamp();
 	bool go_on = run_batches(&work);
 	destroy(work.runner);
