@@ -27,8 +27,12 @@ namespace safe_migrate::operations::backfill {
 extern int seed_percent, first_percent;
 }
 
+static bool verbose = false;
+
 void _PG_init(void)
 {
+	DefineCustomBoolVariable("engine.verbose", "", nullptr, &verbose, false, PGC_USERSET, 0,
+							 nullptr, nullptr, nullptr);
 	DefineCustomIntVariable("engine.first", "", nullptr, &engine::first_percent,
 							engine::first_percent, 1, 1000, PGC_USERSET, 0, nullptr, nullptr,
 							nullptr);
@@ -141,16 +145,20 @@ Datum engine_run(PG_FUNCTION_ARGS)
 				break;
 		}
 	}
-	ereport(
-		NOTICE,
-		(errmsg("batches " INT64_FORMAT ", waits " INT64_FORMAT ", restarts " INT64_FORMAT
-				", longest " INT64_FORMAT " us, pages " INT64_FORMAT ", matched " INT64_FORMAT
-				", written " INT64_FORMAT ", hot " INT64_FORMAT " (%.1f %%), locked " INT64_FORMAT
-				" (by %u), unmatched " INT64_FORMAT " %s, kept " INT64_FORMAT ", memory %zu kB",
-				batches, waits, restarts, longest, sum.pages_visited, sum.rows_matched,
-				sum.rows_written, sum.rows_hot, 100.0 * sum.rows_hot / Max(sum.rows_written, 1),
-				sum.rows_locked, locked_by, sum.rows_unmatched, sample ? sample : "", sum.rows_kept,
-				MemoryContextMemAllocated(memory, true) / 1024)));
+	ereport(NOTICE,
+			(errmsg("matched " INT64_FORMAT ", written " INT64_FORMAT ", locked " INT64_FORMAT
+					", unmatched " INT64_FORMAT ", kept " INT64_FORMAT,
+					sum.rows_matched, sum.rows_written, sum.rows_locked, sum.rows_unmatched,
+					sum.rows_kept)));
+	if (verbose)
+		ereport(NOTICE,
+				(errmsg("batches " INT64_FORMAT ", waits " INT64_FORMAT ", restarts " INT64_FORMAT
+						", longest " INT64_FORMAT " us, pages " INT64_FORMAT ", hot " INT64_FORMAT
+						" (%.1f %%)"
+						", locked by %u, unmatched at %s, memory %zu kB",
+						batches, waits, restarts, longest, sum.pages_visited, sum.rows_hot,
+						100.0 * sum.rows_hot / Max(sum.rows_written, 1), locked_by,
+						sample ? sample : "-", MemoryContextMemAllocated(memory, true) / 1024)));
 	MemoryContextDelete(memory);
 	SPI_finish();
 	PG_RETURN_VOID();
