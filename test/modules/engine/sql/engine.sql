@@ -82,7 +82,7 @@ alter table t add check (b <> 'bad');
 update t set b=null where id in (5,7);
 call engine_run('t','t',0,100000,array['b'],array['''bad'''],'(target.b IS NULL)');
 call engine_run('t','t',0,100000,array['b'],array['repeat(md5(target.id::text),3000)'],'(target.b IS NULL)');
-select id,length(b) from t where id in (5,7); select chk('t');
+select id,length(b) from t where id in (5,7) order by id; select chk('t');
 \echo == partition with other attnums, renamed and added columns
 create table pp(a int, zap int, b text, c text) partition by list(a);
 alter table pp drop column zap;
@@ -119,7 +119,7 @@ call engine_run('u','u',0,100000,array['b','k'],array['''x''||target.id','target
 \echo == deferrable unique
 create table du(id int primary key deferrable initially deferred, b text); insert into du select g from generate_series(1,3000) g;
 call engine_run('du','du',0,100000,array['b','id'],array['''x''||target.id','-target.id'],'(target.b IS NULL)');
-select count(*) filter (where b='x'||-id), chk('du') from du;
+select count(*) filter (where b='x'||(-id)), chk('du') from du;
 \echo == exclusion
 create table ex(id int, r int4range, b text, exclude using gist (r with &&)); insert into ex select g, int4range(g,g+1) from generate_series(1,3000) g;
 call engine_run('ex','ex',0,100000,array['b'],array['''x''||target.id'],'(target.b IS NULL)');
