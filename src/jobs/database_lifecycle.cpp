@@ -125,17 +125,17 @@ void at_end(XactEvent event, void *)
 		return;
 	bool gone = dropping && event == XACT_EVENT_COMMIT;
 	for (int i = 0; i < n_barred; i++) {
-		bool wake = barred[i].had_work && !gone;
+		bool wake = barred[i].had_work;
 		{
 			Guard guard;
 			if (Database *entry = find_database(barred[i].database, false)) {
 				entry->bars--;
-				if (gone)
-					*entry = Database{};
 				wake = wake || entry->wanted; // somebody asked meanwhile
 			}
+			if (gone)
+				forget_database(barred[i].database);
 		}
-		if (wake)
+		if (wake && !gone)
 			wake_scheduler(barred[i].database);
 	}
 	n_barred = 0;

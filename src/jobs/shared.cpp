@@ -82,20 +82,33 @@ Database *find_database(Oid oid, bool create)
 	return free_entry;
 }
 
-LiveJob *find_live_job(Oid database, JobId id, bool create)
+namespace {
+
+// How little is lost by giving a job's entry to another one; 0 = may not be taken.
+int spare_rank(const LiveJob &job, bool at_work)
+{
+	if (job.database == InvalidOid)
+		return 4;
+	if (is_final(job.state))
+		return 3;
+	if (job.state == JobState::paused)
+		return 2;
+	return at_work && job.state == JobState::queued && !find_worker(job.database, job.id, 0) ? 1
+																							  : 0;
+}
+
+LiveJob *take_entry(Oid database, JobId id, bool at_work)
 {
 	LiveJob *candidate = nullptr;
+	int best = 0;
 	for (LiveJob &job : shared->jobs) {
-		if (job.database == database && job.id == id)
-			return &job;
-		bool reusable = job.database == InvalidOid || is_final(job.state);
-		if (!reusable)
-			continue;
-		// the free one, else the one that ended first
-		if (!candidate || job.changed < candidate->changed)
+		int rank = spare_rank(job, at_work);
+		if (rank > best || (rank > 0 && rank == best && job.changed < candidate->changed)) {
 			candidate = &job;
+			best = rank;
+		}
 	}
-	if (!create || !candidate)
+	if (!candidate)
 		return nullptr;
 	*candidate = LiveJob{};
 	candidate->database = database;
@@ -103,6 +116,35 @@ LiveJob *find_live_job(Oid database, JobId id, bool create)
 	candidate->replica_lag_us = -1;
 	candidate->changed = GetCurrentTimestamp();
 	return candidate;
+}
+
+LiveJob *find_or_take(Oid database, JobId id, bool create, bool at_work)
+{
+	for (LiveJob &job : shared->jobs)
+		if (job.database == database && job.id == id)
+			return &job;
+	return create ? take_entry(database, id, at_work) : nullptr;
+}
+
+} // namespace
+
+LiveJob *find_live_job(Oid database, JobId id, bool create)
+{
+	return find_or_take(database, id, create, false);
+}
+
+LiveJob *live_job_at_work(Oid database, JobId id) { return find_or_take(database, id, true, true); }
+
+void forget_database(Oid database)
+{
+	if (Database *entry = find_database(database, false))
+		*entry = Database{};
+	for (LiveJob &job : shared->jobs)
+		if (job.database == database)
+			job = LiveJob{};
+	for (LiveWorker &worker : shared->workers)
+		if (worker.used && worker.database == database)
+			worker = LiveWorker{};
 }
 
 LiveWorker *find_worker(Oid database, JobId id, int number)
@@ -155,7 +197,9 @@ void publish_state(Oid database, JobId id, JobState state)
 {
 	{
 		Guard guard;
-		if (LiveJob *job = find_live_job(database, id, true)) {
+		LiveJob *job = state == JobState::running ? live_job_at_work(database, id)
+												  : find_live_job(database, id, true);
+		if (job) {
 			job->state = state;
 			job->changed = GetCurrentTimestamp();
 			if (state != JobState::running) {

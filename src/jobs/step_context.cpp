@@ -58,8 +58,11 @@ Go obey_control(StepContext *context)
 	uint32 control = 0;
 	{
 		Guard guard(LW_SHARED);
-		if (LiveJob *live = find_live_job(worker.database, worker.job_id, false))
+		LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+		if (live)
 			control = live->control;
+		else
+			worker.control_known = false; // no place to be told: the row is read each time
 	}
 	if (worker.control_known && control == worker.control_seen)
 		return Go::on;
@@ -339,7 +342,7 @@ namespace {
 template <class F> void with_live_job(F &&change)
 {
 	Guard guard;
-	if (LiveJob *live = find_live_job(worker.database, worker.job_id, true))
+	if (LiveJob *live = live_job_at_work(worker.database, worker.job_id))
 		change(*live);
 }
 

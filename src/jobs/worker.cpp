@@ -168,7 +168,7 @@ void show_phase(const JobRow &job, const StepRow &step)
 {
 	{
 		Guard guard;
-		if (LiveJob *live = find_live_job(worker.database, job.id, true)) {
+		if (LiveJob *live = live_job_at_work(worker.database, job.id)) {
 			live->step_no = step.step_no;
 			live->step_count = job.step_count;
 			if (worker.number == 0)
