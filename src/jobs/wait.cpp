@@ -12,6 +12,7 @@ extern "C" {
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -150,6 +151,15 @@ bool look_at_row(Waiter *waiter, const LiveJob &live)
 	return over;
 }
 
+// As ConditionVariableTimedSleep(), but leaves it to the caller to take interrupts: that one raises
+// the error of a cancel before a word can be said.  After ConditionVariablePrepareToSleep().
+void sleep_until_changed(long timeout_ms)
+{
+	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+					PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
 void wait_for(JobId id, TimestampTz deadline)
 {
 	Waiter waiter = {};
@@ -159,6 +169,7 @@ void wait_for(JobId id, TimestampTz deadline)
 	TimestampTz looked = 0;
 
 	for (;;) {
+		ConditionVariablePrepareToSleep(&shared->changed);
 		LiveJob live = {};
 		bool is_live = live_copy(id, &live);
 		TimestampTz now = GetCurrentTimestamp();
@@ -175,11 +186,10 @@ void wait_for(JobId id, TimestampTz deadline)
 							errmsg("job " INT64_FORMAT " has not ended in time", id),
 							errdetail("%s", describe_progress(id, live)),
 							errhint("Only the wait has ended; the job is as it was.")));
-		say_goes_on(id);
 		long timeout = poll_ms;
 		if (deadline != 0)
 			timeout = Max(1L, Min(timeout, static_cast<long>((deadline - now) / 1000) + 1));
-		(void)ConditionVariableTimedSleep(&shared->changed, timeout, PG_WAIT_EXTENSION);
+		sleep_until_changed(timeout);
 		say_goes_on(id);
 		CHECK_FOR_INTERRUPTS();
 	}
