@@ -22,6 +22,7 @@ extern "C" {
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
@@ -205,6 +206,28 @@ void register_launcher()
 	strlcpy(worker.bgw_library_name, "safe_migrate", BGW_MAXLEN);
 	strlcpy(worker.bgw_function_name, "safe_migrate_launcher_main", BGW_MAXLEN);
 	RegisterBackgroundWorker(&worker);
+}
+
+// As autovacuum's launcher and workers do; and ALTER ROLE … SET role must not make a job work as
+// somebody else.
+void force_settings()
+{
+	constexpr const char *forced[][2] = {
+		{"role", "none"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"zero_damaged_pages", "off"},
+		{"row_security", "on"},
+	};
+	for (const auto &setting : forced)
+		if (GetConfigOption(setting[0], true, false))
+			SetConfigOption(setting[0], setting[1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void set_up_signals(bool cancellable)

@@ -17,4 +17,7 @@ BackgroundWorkerHandle *start_process(const char *type, const char *function, Oi
 									  int slot);
 void set_up_signals(bool cancellable);
 
+// ALTER ROLE and ALTER DATABASE … SET reach workers: undoes what would break a job.
+void force_settings();
+
 } // namespace safe_migrate::jobs

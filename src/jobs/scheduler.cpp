@@ -399,6 +399,7 @@ void safe_migrate_scheduler_main(Datum)
 		memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof database);
 		safe_migrate::jobs::set_up_signals(false);
 		BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+		safe_migrate::jobs::force_settings();
 		pgstat_report_appname("safe_migrate scheduler");
 		safe_migrate::jobs::run();
 	});

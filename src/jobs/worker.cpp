@@ -55,27 +55,6 @@ void on_exit(int, Datum)
 	ConditionVariableBroadcast(&shared->changed);
 }
 
-// ALTER ROLE and ALTER DATABASE … SET reach workers: as autovacuum's workers do, force what would
-// break a job.
-void force_settings()
-{
-	constexpr const char *forced[][2] = {
-		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"idle_session_timeout", "0"},
-		{"transaction_timeout", "0"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"zero_damaged_pages", "off"},
-		{"row_security", "on"},
-	};
-	for (const auto &setting : forced)
-		if (GetConfigOption(setting[0], true, false))
-			SetConfigOption(setting[0], setting[1], PGC_SUSET, PGC_S_OVERRIDE);
-}
-
 void connect()
 {
 	pg::connect_worker(worker.database, worker.connect_as);
