@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2013,SC2154
 # What the sources must be besides working.  Sourced by scripts/test; each check counts as one.
 
 check() { # WHAT CMD…
@@ -13,6 +13,10 @@ check() { # WHAT CMD…
 }
 
 check_format() { "$source/scripts/format" --check; }
+
+check_shell() {
+	cd "$source" && shellcheck -x scripts/* .ci/run
+}
 
 # One compiler run for each source, two at a time.
 check_tidy() {
@@ -49,6 +53,7 @@ run_lint() {
 	check 'no server in pure files' check_pure
 	check 'versions only in src/pg' check_boundary
 	check clang-format check_format
+	check shellcheck check_shell
 	check 'clang++ and bitcode' check_clang_build
 	check clang-tidy check_tidy
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Roots of newer suites of the distribution, one a PostgreSQL major: made once by mmdebstrap, reused
 # afterwards, entered by chroot in a mount namespace of one's own.  Sourced by scripts/test.
 
@@ -74,7 +74,7 @@ in_root() { # FOLDER CMD…
 
 complete_root() { # MAJOR FOLDER: adds packages that an older root lacks
 	local missing
-	# shellcheck disable=SC2046
+	# shellcheck disable=SC2016,SC2046,SC2086
 	missing=$(comm -23 <(printf '%s\n' $(root_packages "$1") ${3:-} | sort) <(as_root chroot "$2" \
 		dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort))
 	[ -n "$missing" ] || return 0

@@ -2,6 +2,7 @@
 #include "jobs/progress_meter.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -45,7 +46,7 @@ size_t write_grouped(char *to, size_t size, int64_t value)
 
 size_t write_duration(char *to, size_t size, double seconds)
 {
-	auto s = static_cast<long long>(seconds + 0.5);
+	const long long s = std::llround(seconds);
 	int n;
 	if (s < 60)
 		n = std::snprintf(to, size, "%lld s", s);
