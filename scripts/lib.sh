@@ -122,7 +122,7 @@ make_workspace() {
 
 as_server() {
 	if [ "$(id -u)" = 0 ]; then
-		runuser -u postgres -- env HOME="$workspace" LC_ALL=C.UTF-8 "$@"
+		runuser -u postgres -- env HOME="$workspace" USER=postgres LOGNAME=postgres LC_ALL=C.UTF-8 "$@"
 	else
 		env LC_ALL=C.UTF-8 "$@"
 	fi
