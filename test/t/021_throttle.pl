@@ -226,6 +226,17 @@ signal_stops('pause_for_checkpoints', 'on', 'a requested checkpoint runs', sub {
 $session->quit;
 
 # the throttle query itself
+sql(q{CREATE FUNCTION writes() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN UPDATE public.orders SET status = ''; RETURN false; END $$});
+configure($job, 'throttle_query', 'SELECT writes()');
+wait_throttled($job, q{the job''s throttle query failed: cannot execute UPDATE in a read-only transaction},
+	'a query that writes');
+configure($job, 'throttle_query', 'SELECT pg_sleep(60) IS NULL');
+configure($job, 'throttle_query_timeout', '10ms');
+wait_throttled($job, q{the job''s throttle query failed: canceling statement due to statement timeout},
+	'a query that takes too long');
+configure($job, 'throttle_query', 'SELECT closed FROM gate');
+wait_throttled($job, $held, 'a query that works again');
 sql('ALTER TABLE gate RENAME TO door');
 wait_throttled($job, q{the job''s throttle query failed: relation "public.gate" does not exist}, 'a query that fails');
 configure($job, 'unknown_signal', 'go');

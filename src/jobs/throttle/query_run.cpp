@@ -4,6 +4,7 @@
 #include "pg/transaction.hpp"
 
 extern "C" {
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -17,7 +18,8 @@ namespace {
 
 void set_local(const char *name, const char *value)
 {
-	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							false);
 }
 
 struct Run {
@@ -48,7 +50,7 @@ void run(Run *run)
 	set_local("standard_conforming_strings", "on"); // as it was deparsed
 	set_local("DateStyle", "ISO, MDY");
 	set_local("IntervalStyle", "postgres");
-	set_local("transaction_read_only", "on");
+	XactReadOnly = true; // of this transaction; after the first snapshot nobody sets it back
 	SetUserIdAndSecContext(run->owner, saved_security | SECURITY_RESTRICTED_OPERATION);
 	enable_timeout_after(STATEMENT_TIMEOUT, run->timeout_ms);
 	SPI_connect();
