@@ -31,7 +31,7 @@ static bool verbose = false;
 
 void _PG_init(void)
 {
-	DefineCustomBoolVariable("engine.verbose", "", nullptr, &verbose, false, PGC_USERSET, 0,
+	DefineCustomBoolVariable("engine.details", "", nullptr, &verbose, false, PGC_USERSET, 0,
 							 nullptr, nullptr, nullptr);
 	DefineCustomIntVariable("engine.first", "", nullptr, &engine::first_percent,
 							engine::first_percent, 1, 1000, PGC_USERSET, 0, nullptr, nullptr,
