@@ -79,6 +79,25 @@ ParamListInfo row_ids(const ExecutorWriter &writer)
 	return params;
 }
 
+// Opens the target's indexes as ExecUpdatePrologue() would, and withholds the hint that an
+// entry is a mere new version of a row (index_unchanged_by_update): each would set off a
+// bottom-up deletion pass, though the old version is not dead yet.
+void withhold_version_hint(QueryDesc *statement)
+{
+	ResultRelInfo *result = castNode(ModifyTableState, statement->planstate)->resultRelInfo;
+
+	if (!result->ri_RelationDesc->rd_rel->relhasindex || result->ri_IndexRelationDescs != nullptr)
+		return;
+	MemoryContext caller = MemoryContextSwitchTo(statement->estate->es_query_cxt);
+	ExecOpenIndices(result, false);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < result->ri_NumIndices; i++) {
+		IndexInfo *info = result->ri_IndexRelationInfo[i];
+		info->ii_CheckedUnchanged = true;
+		info->ii_IndexUnchanged = false;
+	}
+}
+
 void run_statement(ExecutorWriter &writer)
 {
 	Receiver receiver = make_receiver(writer);
@@ -87,6 +106,8 @@ void run_statement(ExecutorWriter &writer)
 						InvalidSnapshot, &receiver.interface, row_ids(writer), nullptr, 0);
 
 	ExecutorStart(statement, 0);
+	if (!writer.erase)
+		withhold_version_hint(statement);
 	pg::run_to_end(statement);
 	ExecutorFinish(statement);
 	ExecutorEnd(statement);
