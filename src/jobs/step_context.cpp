@@ -67,12 +67,15 @@ Go obey_control(StepContext *context)
 	if (worker.control_known && control == worker.control_seen)
 		return Go::on;
 	Go go = Go::stop;
+	int workers = context->workers;
 	ErrorData *error = job_transaction([&] {
 		JobRow *job = OidIsValid(pg::extension_oid()) ? load_job(worker.job_id, false) : nullptr;
 		if (!job || job->state != JobState::running)
 			return;
-		go = Go::on;
 		context->workers = job->workers;
+		if (context->worker_number > 0 && context->worker_number >= job->workers)
+			return; // one too many by now
+		go = Go::on;
 		if (job_settings_text)
 			pfree(job_settings_text);
 		job_settings_text = MemoryContextStrdup(TopMemoryContext, job->settings);
@@ -82,6 +85,8 @@ Go obey_control(StepContext *context)
 	reload_settings(context);
 	worker.control_seen = control;
 	worker.control_known = true;
+	if (context->takes_helpers && context->workers != workers)
+		context->want_workers(context->workers);
 	return go;
 }
 

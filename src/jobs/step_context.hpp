@@ -32,8 +32,9 @@ struct BatchOptions {
 struct StepContext {
 	JobId job_id;
 	int step_no;
-	int worker_number; // 0 leads; helpers take slices only
-	int workers;	   // wanted now (configure() may change it)
+	int worker_number;	// 0 leads; helpers take slices only
+	int workers;		// wanted now (configure() may change it)
+	bool takes_helpers; // the step is where others may share its slices
 	Oid owner;
 	Oid relation;				  // the job's
 	const char *definition;		  // step.definition, jsonb text

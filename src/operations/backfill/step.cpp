@@ -80,6 +80,7 @@ bool begin_pass(Run *run, int pass)
 			 run->definition->action == RowAction::update ? "backfill" : "delete", pass);
 	context->set_phase(phase);
 	context->want_workers(Min(context->workers, Max(totals.slices_open, 1)));
+	context->takes_helpers = true;
 	return true;
 }
 
@@ -120,6 +121,7 @@ bool finish_pass(Run *run, PassTotals *totals)
 			break;
 		context->wait_ms(20); // the rest is in other workers' hands
 	}
+	context->takes_helpers = false;
 	context->want_workers(1);
 	MemoryContext memory = context->memory;
 	for (;;) {
