@@ -102,6 +102,10 @@ CREATE FUNCTION live_jobs(OUT job_id bigint, OUT phase text, OUT condition text,
 	RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_live_jobs';
 COMMENT ON FUNCTION live_jobs() IS 'what shared memory has of the jobs that the current user may see';
 
+CREATE FUNCTION start_condition() RETURNS text
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_start_condition';
+COMMENT ON FUNCTION start_condition() IS 'what a queued job waits for that nobody has looked at';
+
 -- ---------------------------------------------------------------- control
 
 CREATE FUNCTION pause(job bigint, reason text DEFAULT NULL) RETURNS void
@@ -173,7 +177,8 @@ WHERE safe_migrate.may_see(j.owner);
 CREATE VIEW progress WITH (security_barrier) AS
 SELECT j.id AS job_id, j.name, j.kind,
 	coalesce(c.oid::regclass::text, j.relation_name) AS relation,
-	j.state, l.phase, l.condition, l.step_no,
+	j.state, l.phase, CASE WHEN l.job_id IS NULL AND j.state = 'queued'
+		THEN safe_migrate.start_condition() ELSE l.condition END AS condition, l.step_no,
 	(SELECT count(*) FROM safe_migrate.step s WHERE s.job_id = j.id)::int AS steps,
 	l.pass, CASE WHEN j.state = 'succeeded' THEN 1 ELSE l.fraction END AS fraction,
 	greatest(l.rows_written, (SELECT sum(d.rows_written)::bigint

@@ -128,8 +128,10 @@ bool start_schedulers()
 			start_process("safe_migrate scheduler", "safe_migrate_scheduler_main", database, 0);
 		if (!p.handle) {
 			Guard guard;
-			if (Database *entry = find_database(database, false))
+			if (Database *entry = find_database(database, false)) {
 				entry->started = 0;
+				entry->no_slot = true;
+			}
 			return false;
 		}
 	}

@@ -116,3 +116,19 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_live_jobs)
 	}
 	PG_RETURN_NULL();
 }
+
+// The condition of a queued job that no scheduler has looked at.
+SAFE_MIGRATE_FUNCTION(safe_migrate_start_condition)
+{
+	using namespace safe_migrate::jobs;
+	Condition condition = Condition::starting;
+	if (!shared)
+		PG_RETURN_NULL();
+	{
+		Guard guard(LW_SHARED);
+		Database *entry = find_database(MyDatabaseId, false);
+		if (entry && entry->no_slot && entry->scheduler_pid == 0)
+			condition = Condition::no_worker_slot;
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(name_of(condition)));
+}

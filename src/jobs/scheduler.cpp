@@ -56,6 +56,7 @@ bool take_place()
 	entry->scheduler_pid = MyProcPid;
 	entry->latch = MyLatch;
 	entry->started = 0;
+	entry->no_slot = false;
 	return true;
 }
 

@@ -24,6 +24,7 @@ struct Database {
 	pid_t scheduler_pid; // 0 = none
 	Latch *latch;		 // of the scheduler
 	TimestampTz started; // when the launcher last asked for a scheduler; 0 = not asked
+	bool no_slot;		 // the launcher found no free worker slot for its scheduler
 	int bars;			 // > 0: DROP DATABASE and its like are under way
 };
 
