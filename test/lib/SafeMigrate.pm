@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_server configure_server wait_for wait_for_state state_of
-  worker_pids wait_for_workers make_orders stays_clean);
+  worker_pids wait_for_workers make_orders stays_clean answer error_of);
 
 # A started server that preloads the library, with settings given as name => value, the extension
 # created in database postgres.  allows_streaming => 1 makes it a primary.
@@ -82,6 +82,23 @@ sub wait_for_workers
 	wait_for($node, "SELECT count(*) = $n FROM pg_stat_activity
 		WHERE backend_type = 'safe_migrate worker'");
 	return worker_pids($node);
+}
+
+# What psql says on its error channel, verbose: notices and errors.  as => role, db => database.
+sub error_of
+{
+	my ($node, $sql, %where) = @_;
+	my ($code, $out, $stderr) = $node->psql($where{db} // 'postgres', "\\set VERBOSITY verbose\n$sql",
+		extra_params => $where{as} ? [ '-U', $where{as} ] : []);
+	return $stderr;
+}
+
+# What a query answers a role: its output, or the error.
+sub answer
+{
+	my ($node, $role, $sql) = @_;
+	my ($code, $out, $stderr) = $node->psql('postgres', $sql, extra_params => [ '-U', $role ]);
+	return $code == 0 ? $out : $stderr;
 }
 
 # Table orders(id, status, status_v2) with rows to fill, and its twin "expected" as one UPDATE

@@ -1,0 +1,268 @@
+# pause, resume, cancel, retry, configure, the kill switch, names, limits on workers; and that
+# nothing wakes up where there is nothing to do.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('control',
+	'safe_migrate.inline' => 'never',
+	'safe_migrate.batch_time' => '2ms',
+	'safe_migrate.vacuum_after' => 'off',
+	'safe_migrate.max_workers' => 4);
+my $rows = 30_000;
+my $slowly = q{settings => '{"nice_ratio": 50}'};
+
+sub sql { return $node->safe_psql('postgres', @_); }
+
+# A table of its own and a job on it that is slow enough to be met at work.
+sub queue_slowly
+{
+	my ($table) = @_;
+	sql(qq{CREATE TABLE IF NOT EXISTS $table (id int PRIMARY KEY, a text, b text);
+		INSERT INTO $table SELECT i, 'row ' || i FROM generate_series(1, $rows) i});
+	return sql(qq{SELECT safe_migrate.backfill('$table', 'b = upper(a)', job_name => '$table', $slowly)});
+}
+
+sub at_work
+{
+	my ($job) = @_;
+	wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
+	return;
+}
+
+# No worker of the job is left, and the rows written stay as they are.
+sub stands_still
+{
+	my ($job, $table, $name) = @_;
+	wait_for($node, "SELECT worker_pids = '{}' FROM safe_migrate.progress WHERE job_id = $job");
+	my $count = "SELECT count(b) FROM $table";
+	my $before = sql($count);
+	sql('SELECT pg_sleep(0.3)');
+	is(sql($count), $before, "$name: no row is written any more");
+	cmp_ok($before, '<', $rows, "$name: in the middle of the work");
+	return;
+}
+
+sub full_speed
+{
+	my ($job) = @_;
+	sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+	wait_for_state($node, $job, 'succeeded');
+	return;
+}
+
+# ---- nothing of a transaction that rolls back
+sql('CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t SELECT i, i FROM generate_series(1, 1000) i');
+sql(q{BEGIN; SELECT safe_migrate.backfill('t', 'b = a', job_name => 'rolled back'); ROLLBACK});
+is(sql(q{SELECT count(*) FROM safe_migrate.jobs}), '0', 'a rolled back call leaves no job');
+is(sql('SELECT count(*) FROM safe_migrate.events') . sql('SELECT count(*) FROM safe_migrate.progress') .
+	sql('SELECT count(*) FROM safe_migrate.job_steps') . sql('SELECT count(b) FROM t'),
+	'0000', 'nor events, steps, progress, rows');
+sql(q{BEGIN; SAVEPOINT s; SELECT safe_migrate.backfill('t', 'b = a', job_name => 'half'); ROLLBACK TO s;
+	SELECT safe_migrate.delete_safely('t', 'id > 990', job_name => 'other half'); COMMIT});
+wait_for($node, q{SELECT state = 'succeeded' FROM safe_migrate.jobs WHERE name = 'other half'});
+is(sql('SELECT count(*), count(b) FROM t') . ' ' . sql('SELECT string_agg(name, $$,$$) FROM safe_migrate.jobs'),
+	'990|0 other half', 'a savepoint takes its job along, the rest is queued');
+
+# ---- by id
+my $job = queue_slowly('by_id');
+at_work($job);
+like(error_of($node, "SELECT safe_migrate.resume($job)"), qr/NOTICE:.*job $job is running already/, 'resume of a running job is a notice');
+like(error_of($node, "SELECT safe_migrate.retry($job)"), qr/NOTICE:.*job $job is running already/, 'retry of a running job is a notice');
+sql("SELECT safe_migrate.pause($job, 'lunch')");
+stands_still($job, 'by_id', 'pause by id');
+is(sql("SELECT state, state_reason FROM safe_migrate.jobs WHERE id = $job"), 'paused|lunch', 'state and reason');
+like(error_of($node, "SELECT safe_migrate.pause($job)"), qr/NOTICE:.*job $job is paused already/, 'pause of a paused job is a notice');
+like(error_of($node, "SELECT safe_migrate.retry($job)"),
+	qr/ERROR:  55000: can't retry job $job, which is paused\nHINT:.*resume/, 'retry of a paused job is an error');
+sql("SELECT safe_migrate.configure($job, 'batch_time', '1ms'); SELECT safe_migrate.configure($job, 'workers', '3')");
+is(sql("SELECT settings ->> 'batch_time' IS NOT NULL, workers FROM safe_migrate.jobs WHERE id = $job"), 't|3',
+	'a paused job can be configured');
+sql("SELECT safe_migrate.resume($job)");
+at_work($job);
+is(sql("SELECT coalesce(state_reason, 'none') FROM safe_migrate.jobs WHERE id = $job"), 'none', 'resumed, the reason is gone');
+sql("SELECT safe_migrate.cancel($job, 'wrong table')");
+stands_still($job, 'by_id', 'cancel by id');
+is(sql("SELECT state, state_reason FROM safe_migrate.jobs WHERE id = $job"), 'cancelled|wrong table', 'cancelled with reason');
+like(error_of($node, "SELECT safe_migrate.cancel($job)"), qr/NOTICE:.*job $job is cancelled already/, 'cancel again is a notice');
+for my $action ('pause', 'resume')
+{
+	like(error_of($node, "SELECT safe_migrate.$action($job)"),
+		qr/ERROR:  55000: can't $action job $job, which is cancelled\nHINT:.*retry/, "$action of a cancelled job is an error");
+}
+like(error_of($node, "SELECT safe_migrate.configure($job, 'batch_time', '1ms')"), qr/ERROR:  55000: .*can't be configured/,
+	'nor can it be configured');
+sql("SELECT safe_migrate.retry($job)");
+at_work($job);
+full_speed($job);
+is(sql('SELECT count(*) FROM by_id WHERE b IS DISTINCT FROM upper(a)'), '0', 'cancelled and retried, it is complete');
+for my $action ('pause', 'resume', 'cancel', 'retry')
+{
+	like(error_of($node, "SELECT safe_migrate.$action($job)"),
+		qr/ERROR:  55000: can't $action job $job, which is succeeded/, "$action of a succeeded job is an error");
+	like(error_of($node, "SELECT safe_migrate.$action(4711)"), qr/ERROR:  42704: job 4711 does not exist/, "$action of no job");
+	like(error_of($node, "SELECT safe_migrate.$action('nobody')"), qr/ERROR:  42704: job "nobody" does not exist/, "$action of no name");
+}
+like(error_of($node, "SELECT safe_migrate.configure('nobody', 'batch_time', '1ms')"), qr/ERROR:  42704:/, 'configure of no name');
+is(sql("SELECT string_agg(kind || coalesce(' by ' || (role = current_user)::text, ''), ', ' ORDER BY id) FROM safe_migrate.events
+	WHERE job_id = $job AND kind NOT IN ('retry', 'throttled', 'throttle ended', 'waiting for old snapshots')"),
+	'queued by true, running, paused by true, configured by true, configured by true, queued by true, running,'
+	. ' cancelled by true, queued by true, running, configured by true, succeeded', 'events tell all of it, and who');
+
+# ---- by name, on two leaves, which two workers can share
+sql(q{CREATE TABLE by_name (id int PRIMARY KEY, a text, b text) PARTITION BY RANGE (id);
+	CREATE TABLE by_name_1 PARTITION OF by_name FOR VALUES FROM (MINVALUE) TO (15000);
+	CREATE TABLE by_name_2 PARTITION OF by_name FOR VALUES FROM (15000) TO (MAXVALUE)});
+$job = queue_slowly('by_name');
+at_work($job);
+sql(q{SELECT safe_migrate.configure('by_name', 'workers', '2')});
+wait_for($node, "SELECT array_length(worker_pids, 1) = 2 FROM safe_migrate.progress WHERE job_id = $job");
+pass('another worker comes in the middle of the pass');
+sql(q{SELECT safe_migrate.configure('by_name', 'workers', '1')});
+wait_for($node, "SELECT array_length(worker_pids, 1) = 1 FROM safe_migrate.progress WHERE job_id = $job");
+pass('and leaves');
+sql(q{SELECT safe_migrate.pause('by_name', 'why not')});
+stands_still($job, 'by_name', 'pause by name');
+like(error_of($node, q{SELECT safe_migrate.pause('by_name')}), qr/NOTICE:.*paused already/, 'again by name');
+sql(q{SELECT safe_migrate.resume('by_name')});
+at_work($job);
+sql(q{SELECT safe_migrate.cancel('by_name')});
+stands_still($job, 'by_name', 'cancel by name');
+sql(q{SELECT safe_migrate.retry('by_name')});
+like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'batch_time', '0')}), qr/ERROR:  22023:/, 'a bad value');
+like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'moon_phase', '0')}), qr/ERROR:  (42704|22023):/, 'no such setting');
+like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'workers', '0')}), qr/ERROR:  22023:/, 'workers must be one or more');
+like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'workers', 'many')}), qr/ERROR:  22P02:/, 'workers must be a number');
+
+# ---- rolled back control does nothing
+sql("BEGIN; SELECT safe_migrate.cancel($job); ROLLBACK");
+at_work($job);
+is(state_of($node, $job), 'running', 'a rolled back cancel is none');
+
+# ---- the kill switch, with several jobs
+my @jobs = ($job, queue_slowly('second'), queue_slowly('third'));
+at_work($_) for @jobs;
+configure_server($node, 'safe_migrate.enabled' => 'off');
+wait_for($node, q{SELECT count(*) = 3 AND bool_and(condition = 'disabled') FROM safe_migrate.progress WHERE state = 'running'});
+my $written = 'SELECT (SELECT count(b) FROM by_name), (SELECT count(b) FROM second), (SELECT count(b) FROM third)';
+my $before = sql($written);
+sql('SELECT pg_sleep(0.3)');
+is(sql($written), $before, 'enabled = off stops all jobs');
+my $late = queue_slowly('late');
+wait_for($node, "SELECT condition = 'disabled' AND state = 'queued' FROM safe_migrate.progress WHERE job_id = $late");
+is(sql('SELECT count(b) FROM late'), '0', 'a job queued meanwhile does not start, and says why');
+configure_server($node, 'safe_migrate.enabled' => 'on');
+at_work($_) for @jobs, $late;
+wait_for($node, "SELECT count(b) > split_part('$before', '|', $_->[1])::int FROM $_->[0]")
+	for [ 'by_name', 1 ], [ 'second', 2 ], [ 'third', 3 ];
+pass('enabled = on goes on with all of them');
+
+# ---- all at once
+sql("SELECT safe_migrate.pause($late, 'on its own')");
+sql(q{SELECT safe_migrate.pause_all('database is on fire')});
+stands_still($jobs[$_], (qw(by_name second third))[$_], 'pause_all') for 0 .. 2;
+is(sql(q{SELECT string_agg(DISTINCT state::text || ': ' || state_reason, ', ') FROM safe_migrate.jobs WHERE state = 'paused'}),
+	'paused: all jobs paused: database is on fire, paused: on its own', 'pause_all gives its reason and leaves what is paused');
+sql(q{SELECT safe_migrate.resume_all()});
+at_work($_) for @jobs;
+is(state_of($node, $late), 'paused', 'resume_all leaves alone what was paused for itself');
+sql("SELECT safe_migrate.resume($late)");
+like(error_of($node, 'SELECT safe_migrate.pause_all(NULL)'), qr/ERROR:  22004:/, 'pause_all wants a reason');
+
+# ---- max_workers reached
+configure_server($node, 'safe_migrate.max_workers' => 4);
+at_work($_) for @jobs, $late;
+my $fifth = queue_slowly('fifth');
+wait_for($node, "SELECT state = 'queued' AND condition = 'max_workers reached' FROM safe_migrate.progress WHERE job_id = $fifth");
+pass('max_workers reached: the job stays queued and says so');
+full_speed($jobs[0]);
+at_work($fifth);
+pass('it starts when a worker has ended');
+full_speed($_) for @jobs[ 1, 2 ], $late, $fifth;
+
+# ---- names
+my $call = q{safe_migrate.backfill('t', 'b = a', 'b IS NULL', job_name => 'named')};
+my $one = $node->background_psql('postgres', on_error_stop => 0);
+$one->query_safe('BEGIN');
+my $id = $one->query_safe("SELECT $call");
+my $two = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT $call" ],
+	'>', \my $two_out, '2>', \my $two_err);
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT safe_migrate.backfill%'});
+$one->query_safe('COMMIT');
+$two->finish;
+is($two_out, "$id\n", 'two sessions queue the same name at once: one job, both get its id');
+like($two_err, qr/NOTICE:  job "named" exists already/, 'the second by notice');
+wait_for_state($node, $id, 'succeeded');
+like(error_of($node, "SELECT $call"), qr/NOTICE:.*job "named" exists already and is succeeded/, 'a third time, after its end');
+is(sql('SELECT count(*) FROM safe_migrate.jobs WHERE name = $$named$$'), '1', 'there is one of that name');
+like(error_of($node, q{SELECT safe_migrate.backfill('t', 'b = a || 1', 'b IS NULL', job_name => 'named')}),
+	qr/ERROR:  42710: job "named" exists already with another definition/, 'another definition is an error');
+
+sql(q{UPDATE t SET b = NULL; ALTER TABLE t ADD CONSTRAINT small CHECK (b::int < 500) NOT VALID});
+$call =~ s/'named'/'failing'/;
+$id = sql("SELECT $call");
+wait_for_state($node, $id, 'failed');
+sql('ALTER TABLE t DROP CONSTRAINT small');
+like(error_of($node, "SELECT $call"), qr/NOTICE:.*job "failing" was failed and is queued again/, 'a failed one is queued again by the same call');
+wait_for_state($node, $id, 'succeeded');
+is(sql('SELECT count(*) FROM t WHERE b IS DISTINCT FROM a'), '0', 'and completes');
+
+sql('CREATE ROLE other LOGIN; GRANT SELECT, UPDATE ON t TO other; UPDATE t SET b = NULL');
+my $others = answer($node, 'other', "SELECT $call");
+isnt($others, $id, 'names are one role\'s: another one has a job of its own');
+wait_for_state($node, $others, 'succeeded');
+# a name rolled back by the one is free for the other
+$one->query_safe('BEGIN');
+$one->query_safe(q{SELECT safe_migrate.backfill('t', 'b = a', 'b IS NULL', job_name => 'given up')});
+$two = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
+	q{SELECT safe_migrate.backfill('t', 'b = a', 'b IS NULL', job_name => 'given up')} ], '>', \$two_out, '2>', \$two_err);
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT safe_migrate.backfill%'});
+$one->query_safe('ROLLBACK');
+$two->finish;
+like($two_out, qr/^\d+$/, 'a name that was rolled back is free for whoever waited');
+is($two_err, '', 'without a notice');
+wait_for_state($node, $two_out + 0, 'succeeded');
+$one->quit;
+
+# ---- nothing to do: the scheduler leaves, and nobody wakes up
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IN ('safe_migrate scheduler', 'safe_migrate worker'))});
+pass('workers and scheduler leave when there is nothing to do');
+my $launcher = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'safe_migrate launcher'});
+
+sub switches
+{
+	my ($pid) = @_;
+	my ($n) = slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+	return $n;
+}
+sql('SELECT pg_sleep(0.2)');
+my $switches = switches($launcher);
+sql('SELECT pg_sleep(3)');
+cmp_ok(switches($launcher) - $switches, '<=', 1, 'the launcher sleeps: nothing polls');
+is(sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'safe_migrate scheduler'}), '0', 'no scheduler comes by itself');
+
+# ---- no free worker slot: first for a worker, then for the scheduler too
+stays_clean($node);
+# (the server's own launcher of logical replication takes one of the four)
+$node->append_conf('postgresql.conf', "max_worker_processes = 4\nsafe_migrate.max_workers = 4");
+$node->restart;
+@jobs = (queue_slowly('slot_1'));
+at_work($jobs[0]);
+push @jobs, queue_slowly('slot_2');
+wait_for($node, "SELECT state = 'queued' AND condition = 'no free worker slot' FROM safe_migrate.progress WHERE job_id = $jobs[1]");
+pass('no free worker slot: the job stays queued and says so');
+$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+$node->safe_psql('elsewhere', 'CREATE EXTENSION safe_migrate; CREATE TABLE e (id int PRIMARY KEY, a text);
+	INSERT INTO e SELECT generate_series(1, 100)');
+my $e = $node->safe_psql('elsewhere', q{SELECT safe_migrate.backfill('e', 'a = id::text')});
+wait_for($node, "SELECT state = 'queued' AND condition = 'no free worker slot' FROM safe_migrate.progress WHERE job_id = $e", 'elsewhere');
+pass('nor one for another database\'s scheduler: its job says so');
+full_speed($jobs[0]);
+full_speed($jobs[1]);
+wait_for_state($node, $e, 'succeeded', 'elsewhere');
+pass('they start when there is room');
+stays_clean($node);
+done_testing();
