@@ -183,25 +183,34 @@ void pause_or_resume_all(bool pause, const char *reason)
 						errmsg("permission denied to %s all jobs", pause ? "pause" : "resume"),
 						errhint("Only superusers and members of pg_signal_backend may.")));
 	constexpr int room = 1024;
-	auto *ids = static_cast<JobId *>(palloc(room * sizeof(JobId)));
-	int n = 0;
-	auto collect = [&](HeapTuple t, TupleDesc d) {
-		if (n < room && may_control(pg::column_oid(t, d, 2)))
-			ids[n++] = pg::column_int8(t, d, 1);
+	struct Found {
+		JobId id;
+		Oid owner;
 	};
+	auto *found = static_cast<Found *>(palloc(room * sizeof(Found)));
+	int n = 0;
+	// rows come while the extension's owner is the current user: rights are looked at afterwards
+	auto collect = [&](HeapTuple t, TupleDesc d) {
+		found[n++] = {pg::column_int8(t, d, 1), pg::column_oid(t, d, 2)};
+	};
+	JobId last = 0;
 	do { // in parts, where there are many
 		n = 0;
+		const pg::Arg args[] = {pg::arg_int8(last), pg::arg_int4(room)};
 		if (pause)
-			pg::query("SELECT id, owner FROM safe_migrate.job WHERE state IN ('queued', 'running')"
-					  " ORDER BY id",
-					  nullptr, 0, collect);
+			pg::query("SELECT id, owner FROM safe_migrate.job WHERE id > $1"
+					  " AND state IN ('queued', 'running') ORDER BY id LIMIT $2",
+					  args, lengthof(args), collect);
 		else
-			pg::query("SELECT id, owner FROM safe_migrate.job WHERE state = 'paused'"
-					  " AND state_reason LIKE 'all jobs paused%' ORDER BY id",
-					  nullptr, 0, collect);
-		for (int i = 0; i < n; i++)
-			(void)move_job(ids[i], pause ? Action::pause : Action::resume, GetUserId(),
-						   pause ? psprintf("all jobs paused: %s", reason) : nullptr);
+			pg::query("SELECT id, owner FROM safe_migrate.job WHERE id > $1 AND state = 'paused'"
+					  " AND state_reason LIKE 'all jobs paused%' ORDER BY id LIMIT $2",
+					  args, lengthof(args), collect);
+		for (int i = 0; i < n; i++) {
+			last = found[i].id;
+			if (may_control(found[i].owner))
+				(void)move_job(last, pause ? Action::pause : Action::resume, GetUserId(),
+							   pause ? psprintf("all jobs paused: %s", reason) : nullptr);
+		}
 	} while (n == room);
 }
 
@@ -265,6 +274,12 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_reassign)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("can't reassign job " INT64_FORMAT " while it runs", id),
 						errhint("Pause it first.")));
+	const pg::Arg name_args[] = {pg::arg_text(job->name), pg::arg_oid(role), pg::arg_int8(id)};
+	if (pg::execute("SELECT FROM safe_migrate.job WHERE name = $1 AND owner = $2 AND id <> $3",
+					name_args) > 0)
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("role \"%s\" has a job named \"%s\" already",
+							   GetUserNameFromId(role, false), job->name)));
 	const pg::Arg args[] = {pg::arg_int8(id), pg::arg_oid(role)};
 	pg::execute("UPDATE safe_migrate.job SET owner = $2, session_role = $2 WHERE id = $1", args);
 	add_event(id, "reassigned", GetUserId(), GetUserNameFromId(role, false));
