@@ -51,6 +51,10 @@ Oid connect_role(Oid owner, Oid session_role, const char **why)
 		*why = "its owner may not log in, and it was queued by a superuser";
 		return InvalidOid;
 	}
+	if (!pg::may_set_role(session_role, owner)) {
+		*why = "its owner may not log in, and the role that queued it is no longer a member of it";
+		return InvalidOid;
+	}
 	return session_role;
 }
 

@@ -88,6 +88,14 @@ void record_failure(ErrorData *error)
 		FreeErrorData(second);
 }
 
+// SET ROLE, locked: as in a SECURITY DEFINER function, job code can't go back to the role that
+// the worker is connected as, which the owner's other members are not.
+void become_owner()
+{
+	SetConfigOption("role", GetUserNameFromId(worker.owner, false), PGC_USERSET, PGC_S_SESSION);
+	SetUserIdAndSecContext(worker.owner, SECURITY_LOCAL_USERID_CHANGE);
+}
+
 } // namespace
 
 ErrorData *job_transaction(pg::Body body, void *arg)
@@ -96,12 +104,19 @@ ErrorData *job_transaction(pg::Body body, void *arg)
 		pg::Body body;
 		void *arg;
 	} frame = {body, arg};
-	return pg::run_transaction([&frame] {
-		if (worker.connect_as != worker.owner)
-			SetConfigOption("role", GetUserNameFromId(worker.owner, false), PGC_USERSET,
-							PGC_S_SESSION);
+	bool as_another = worker.connect_as != worker.owner;
+	ErrorData *error = pg::run_transaction([&frame, as_another] {
+		if (as_another)
+			become_owner();
 		frame.body(frame.arg);
 	});
+	if (as_another) { // a commit leaves it as it was, and none may begin with it
+		Oid user;
+		int security;
+		GetUserIdAndSecContext(&user, &security);
+		SetUserIdAndSecContext(user, 0);
+	}
+	return error;
 }
 
 namespace {

@@ -103,6 +103,16 @@ inline constexpr bool can_bypass_login_check = true;
 inline constexpr bool can_bypass_login_check = false;
 #endif
 
+// SET ROLE would succeed.
+inline bool may_set_role(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
 inline void connect_worker(Oid database, Oid role)
 {
 #if PG_VERSION_NUM >= 170000
