@@ -17,6 +17,7 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "common/pg_prng.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -292,6 +293,7 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		int nest = NewGUCNestLevel();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		body(arg);
+		AfterTriggerFireDeferred(); // here, so that what they set is undone as well
 		if (settings.max_lock_waiters >= 0)
 			view.lock_waiters = throttle::lock_waiters_behind(MyProcPid);
 		if (ActiveSnapshotSet())
