@@ -61,11 +61,17 @@ void connect()
 	force_settings();
 }
 
-void take_place(int slot)
+// False when the place was given away meanwhile: the scheduler that reserved it ended before this
+// process began, and its successor saw a place without a process.
+bool take_place(int slot)
 {
+	Oid database;
+	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof database);
 	worker.slot = slot;
 	Guard guard;
 	LiveWorker &place = shared->workers[slot];
+	if (!place.used || place.pid != 0 || place.database != database)
+		return false;
 	place.pid = MyProcPid;
 	place.latch = MyLatch;
 	worker.database = place.database;
@@ -73,6 +79,7 @@ void take_place(int slot)
 	worker.number = place.number;
 	worker.connect_as = place.connect_as;
 	worker.owner = place.owner;
+	return true;
 }
 
 // A job's failure as its tables say it; the extension may be gone meanwhile.
@@ -258,7 +265,8 @@ void safe_migrate_worker_main(Datum arg)
 	safe_migrate::pg::entry([arg] {
 		using namespace safe_migrate::jobs;
 		set_up_signals(true);
-		take_place(DatumGetInt32(arg));
+		if (!take_place(DatumGetInt32(arg)))
+			return;
 		before_shmem_exit(on_exit, 0);
 		if (database_is_barred(worker.database))
 			return;
