@@ -81,9 +81,10 @@ Outcome batch_body(Work *work, BatchResult *result)
 	bool finished = result->end == BatchEnd::finished;
 	TimestampTz now = GetCurrentTimestamp();
 	if (finished || now - work->saved_at >= save_every_us) {
-		save_slice(context->job_id, context->step_no, work->slice.slice_no,
-				   finished ? work->slice.end_block : result->cursor, finished, work->unsaved,
-				   work->sample);
+		if (!save_slice(context->job_id, context->step_no, work->slice,
+						finished ? work->slice.end_block : result->cursor, finished, work->unsaved,
+						work->sample))
+			return Outcome::lost;
 		work->saved_at = now;
 		work->unsaved = BatchTotals{};
 	}
@@ -203,8 +204,8 @@ void let_go(Work *work)
 			if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
 				return;
 			if (!work->over)
-				save_slice(context->job_id, context->step_no, work->slice.slice_no, work->cursor,
-						   false, work->unsaved, work->sample);
+				(void)save_slice(context->job_id, context->step_no, work->slice, work->cursor,
+								 false, work->unsaved, work->sample);
 			release_slice(context->job_id, context->step_no, work->slice.slice_no);
 		},
 		{batch_lock_timeout_ms, true, false});

@@ -163,7 +163,8 @@ Slice read_slice(HeapTuple t, TupleDesc d)
 			pg::column_oid(t, d, 3),
 			static_cast<BlockNumber>(pg::column_int8(t, d, 4)),
 			static_cast<BlockNumber>(pg::column_int8(t, d, 5)),
-			static_cast<BlockNumber>(pg::column_int8(t, d, 6))};
+			static_cast<BlockNumber>(pg::column_int8(t, d, 6)),
+			pg::column_int4(t, d, 7)};
 }
 
 } // namespace
@@ -173,7 +174,7 @@ SliceList open_slices(jobs::JobId job, int step_no)
 	auto *slices = static_cast<Slice *>(palloc(sizeof(Slice) * most_slices));
 	SliceList list = {0, slices};
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
-	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block"
+	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass"
 			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND NOT done"
 			  " ORDER BY slice_no LIMIT 4000",
 			  args, 2,
@@ -185,7 +186,7 @@ bool reload_slice(jobs::JobId job, int step_no, Slice *slice)
 {
 	bool found = false;
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no), pg::arg_int4(slice->slice_no)};
-	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block"
+	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass"
 			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND slice_no = $3"
 			  " AND NOT done",
 			  args, 3, [&](HeapTuple t, TupleDesc d) {
@@ -195,12 +196,12 @@ bool reload_slice(jobs::JobId job, int step_no, Slice *slice)
 	return found;
 }
 
-void save_slice(jobs::JobId job, int step_no, int slice_no, BlockNumber cursor, bool done,
+bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cursor, bool done,
 				const BatchTotals &added, const char *sample)
 {
 	const Arg args[] = {pg::arg_int8(job),
 						pg::arg_int4(step_no),
-						pg::arg_int4(slice_no),
+						pg::arg_int4(slice.slice_no),
 						pg::arg_int8(cursor),
 						pg::arg_bool(done),
 						pg::arg_int8(added.rows_matched),
@@ -209,15 +210,20 @@ void save_slice(jobs::JobId job, int step_no, int slice_no, BlockNumber cursor, 
 						pg::arg_int8(added.rows_locked),
 						pg::arg_int8(added.rows_unmatched),
 						pg::arg_int8(added.rows_kept),
-						pg::arg_text(sample)};
-	pg::execute(
+						pg::arg_text(sample),
+						pg::arg_int4(slice.pass),
+						pg::arg_oid(slice.relation),
+						pg::arg_oid(slice.relfilenumber)};
+	uint64 found = pg::execute(
 		"UPDATE safe_migrate.slice SET cursor_block = greatest(cursor_block, $4), done = $5,"
 		" rows_matched = rows_matched + $6, rows_written = rows_written + $7,"
 		" rows_hot = rows_hot + $8, rows_locked = rows_locked + $9,"
 		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11,"
 		" sample = coalesce($12, sample)"
-		" WHERE job_id = $1 AND step_no = $2 AND slice_no = $3",
+		" WHERE job_id = $1 AND step_no = $2 AND slice_no = $3 AND NOT done AND pass = $13"
+		" AND relation = $14 AND relfilenumber = $15",
 		args);
+	return found > 0;
 }
 
 PassTotals pass_totals(jobs::JobId job, int step_no)

@@ -17,6 +17,7 @@ struct Slice {
 	Oid relation;
 	Oid relfilenumber;
 	BlockNumber first_block, end_block, cursor_block;
+	int pass;
 };
 
 struct SliceList {
@@ -47,7 +48,10 @@ void cut_leaf_again(jobs::JobId job, int step_no, Oid leaf, int workers);
 SliceList open_slices(jobs::JobId job, int step_no);
 // As stored now; false when it is done or gone.
 bool reload_slice(jobs::JobId job, int step_no, Slice *slice);
-void save_slice(jobs::JobId job, int step_no, int slice_no, BlockNumber cursor, bool done,
+// False, and nothing is stored, when it is not the slice that was read any more: whose claim an
+// abort has lost may find it done by another worker, its number given to a slice of the next pass
+// or of the leaf's new file.
+bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cursor, bool done,
 				const BatchTotals &added, const char *sample);
 PassTotals pass_totals(jobs::JobId job, int step_no);
 

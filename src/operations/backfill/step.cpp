@@ -27,6 +27,7 @@ struct Run {
 	int pass;
 	int64 written_before;		   // by the pass before this one
 	TimestampTz only_locked_since; // 0 = no
+	MemoryContext list_memory;	   // of the slices to be taken
 };
 
 int stored_pass(const StepContext &context)
@@ -91,7 +92,8 @@ Taken work_on_slices(Run *run)
 {
 	StepContext *context = run->context;
 	SliceList list = {};
-	MemoryContext memory = context->memory;
+	MemoryContextReset(run->list_memory); // the leader comes here again and again while it waits
+	MemoryContext memory = run->list_memory;
 	if (context->next_batch(false) == Go::stop)
 		return Taken::stop;
 	Batch batch = context->run_batch(
@@ -206,7 +208,15 @@ void lead(Run *run)
 {
 	StepContext *context = run->context;
 	int pass = 1;
-	(void)context->run_batch([&] { pass = pass_to_begin(*context); }, {});
+	for (;;) {
+		if (context->next_batch(false) == Go::stop)
+			return;
+		Batch batch = context->run_batch([&] { pass = pass_to_begin(*context); }, {});
+		if (batch == Batch::stop)
+			return;
+		if (batch == Batch::committed)
+			break;
+	}
 	for (;;) {
 		PassTotals totals = {};
 		if (!begin_pass(run, pass) || !finish_pass(run, &totals))
@@ -244,6 +254,8 @@ void run_step(StepContext *context)
 	Run run = {};
 	run.context = context;
 	run.definition = from_json(context->definition);
+	run.list_memory =
+		AllocSetContextCreate(context->memory, "safe_migrate slice list", ALLOCSET_DEFAULT_SIZES);
 	if (context->worker_number == 0)
 		lead(&run);
 	else if (work_on_slices(&run) != Taken::stop)
