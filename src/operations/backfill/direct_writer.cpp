@@ -98,7 +98,7 @@ TransactionId holder_of_row(Relation leaf, const ItemPointerData &tid)
 	return is_multi ? first_running_member(xmax) : xmax;
 }
 
-void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns)
+void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns, bool defer_entries)
 {
 	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
 	bool erase = columns.assigned_set == nullptr;
@@ -118,7 +118,7 @@ void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns)
 	ExecOpenIndices(writer.result, false);
 	writer.slot = MakeSingleTupleTableSlot(RelationGetDescr(leaf), &TTSOpsHeapTuple);
 	writer.check_constraints = RelationGetDescr(leaf)->constr != nullptr;
-	begin(writer.indexes, writer.result, writer.estate, columns.changed_set);
+	begin(writer.indexes, writer.result, writer.estate, columns.changed_set, defer_entries);
 }
 
 Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version)

@@ -26,7 +26,7 @@ struct DirectWriter {
 	IndexBatch indexes;
 };
 
-void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns);
+void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns, bool defer_entries);
 // Frees `version`.
 Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version);
 Written erase_row(DirectWriter &writer, const ItemPointerData &tid);

@@ -284,4 +284,26 @@ void check_expression(ParseState *state, Node *expression)
 
 bool same_meaning(Node *a, Node *b) { return equal(without_names(a), without_names(b)); }
 
+namespace {
+
+bool is_foreign_volatile(Oid function, void *)
+{
+	return function >= FirstNormalObjectId && func_volatile(function) == PROVOLATILE_VOLATILE;
+}
+
+bool own_changes_walker(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	if (check_functions_in_node(node, is_foreign_volatile, context))
+		return true;
+	if (IsA(node, Query))
+		return pg::walk_query(castNode(Query, node), own_changes_walker, context, 0);
+	return pg::walk_expression(node, own_changes_walker, context);
+}
+
+} // namespace
+
+bool may_read_own_changes(Node *query) { return own_changes_walker(query, nullptr); }
+
 } // namespace safe_migrate::operations::backfill

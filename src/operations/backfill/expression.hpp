@@ -22,6 +22,10 @@ Bitmapset *columns_depended_on(Node *expression, Relation target);
 // or a temporary object, which no worker sees.  `state` gives the position.
 void check_expression(ParseState *state, Node *expression);
 
+// Does it call volatile functions that are not the server's own?  Such ones may read what the same
+// statement has written already.
+bool may_read_own_changes(Node *query);
+
 // Do two expressions mean the same, names of range table entries and columns aside?
 bool same_meaning(Node *a, Node *b);
 

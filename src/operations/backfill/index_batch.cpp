@@ -74,7 +74,8 @@ void insert_sorted(IndexBatch &batch, IndexTarget &target)
 
 } // namespace
 
-void begin(IndexBatch &batch, ResultRelInfo *result, EState *estate, const Bitmapset *changed)
+void begin(IndexBatch &batch, ResultRelInfo *result, EState *estate, const Bitmapset *changed,
+		   bool defer)
 {
 	batch.table = result->ri_RelationDesc;
 	batch.estate = estate;
@@ -91,7 +92,7 @@ void begin(IndexBatch &batch, ResultRelInfo *result, EState *estate, const Bitma
 		target.index = index;
 		target.info = info;
 		target.check = uniqueness_check(index, info, changed);
-		target.deferred = index->rd_rel->relam == BTREE_AM_OID;
+		target.deferred = defer && index->rd_rel->relam == BTREE_AM_OID;
 	}
 }
 

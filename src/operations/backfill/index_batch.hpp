@@ -32,7 +32,8 @@ struct IndexBatch {
 
 // `result` has its indexes open. `changed` are the columns that may differ from the old
 // version, offset by FirstLowInvalidHeapAttributeNumber.
-void begin(IndexBatch &batch, ResultRelInfo *result, EState *estate, const Bitmapset *changed);
+void begin(IndexBatch &batch, ResultRelInfo *result, EState *estate, const Bitmapset *changed,
+		   bool defer);
 // An entry in each index for the version in `slot`, whose tts_tid says where it is.
 void add_entries(IndexBatch &batch, TupleTableSlot *slot, bool summarizing_only);
 void flush(IndexBatch &batch);

@@ -1,5 +1,6 @@
 // Planning and running of the row query: a TID range scan over one page at a time.
 #include "operations/backfill/row_query.hpp"
+#include "operations/backfill/expression.hpp"
 #include "operations/backfill/row_analysis.hpp"
 #include "pg/compat_executor.hpp"
 #include "pg/pinned_settings.hpp"
@@ -118,10 +119,12 @@ void keep_tid_range(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 	}
 }
 
-PlannedStmt *plan_row_query(Query *query)
+PlannedStmt *plan_row_query(Query *query, bool *reads_own_changes)
 {
 	List *rewritten = QueryRewrite(query);
 	PlannedStmt *plan = nullptr;
+
+	*reads_own_changes = may_read_own_changes(reinterpret_cast<Node *>(rewritten));
 
 	if (list_length(rewritten) != 1)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -146,7 +149,7 @@ void refuse_row_security(Relation leaf)
 
 // The stored texts are read under the settings they were deparsed under, and planned under the
 // job's own: functions that are inlined find their names there.
-template <class F> PlannedStmt *plan_in(MemoryContext context, F &&analyse)
+template <class F> PlannedStmt *plan_in(MemoryContext context, bool *reads_own_changes, F &&analyse)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	pg::PinnedSettings pinned;
@@ -154,13 +157,25 @@ template <class F> PlannedStmt *plan_in(MemoryContext context, F &&analyse)
 	pinned.enter();
 	Query *query = analyse();
 	pinned.leave();
-	PlannedStmt *planned = plan_row_query(query);
+	PlannedStmt *planned = plan_row_query(query, reads_own_changes);
 	MemoryContextSwitchTo(context);
 	planned = static_cast<PlannedStmt *>(copyObjectImpl(planned));
 	planned->jitFlags = 0; // it would be compiled for each batch
 	watch(planned);
 	MemoryContextSwitchTo(caller);
 	return planned;
+}
+
+bool constraints_may_read(Relation leaf)
+{
+	const TupleConstr *constraints = RelationGetDescr(leaf)->constr;
+
+	if (constraints == nullptr)
+		return false;
+	for (int i = 0; i < constraints->num_check; i++)
+		if (may_read_own_changes(static_cast<Node *>(stringToNode(constraints->check[i].ccbin))))
+			return true;
+	return false;
 }
 
 void plan(RowQuery &query, const Definition &definition, Relation leaf)
@@ -175,8 +190,9 @@ void plan(RowQuery &query, const Definition &definition, Relation leaf)
 	query.columns = map_columns(definition, leaf);
 	MemoryContextSwitchTo(caller);
 	query.planned_at = catalog_changes();
-	query.plan =
-		plan_in(query.context, [&] { return analyse_row_query(definition, query.columns, leaf); });
+	query.plan = plan_in(query.context, &query.reads_own_changes,
+						 [&] { return analyse_row_query(definition, query.columns, leaf); });
+	query.reads_own_changes = query.reads_own_changes || constraints_may_read(leaf);
 }
 
 // As AcquireExecutorLocks of plancache.c.
@@ -225,9 +241,12 @@ void prepare(RowQuery &query, MemoryContext parent, const Definition &definition
 
 void prepare_write(RowQuery &query, const Definition &definition, Relation leaf)
 {
+	bool ignored;
+
 	if (query.write_plan == nullptr)
-		query.write_plan = plan_in(
-			query.context, [&] { return analyse_write_query(definition, query.columns, leaf); });
+		query.write_plan = plan_in(query.context, &ignored, [&] {
+			return analyse_write_query(definition, query.columns, leaf);
+		});
 }
 
 void start(RowQuery &query)

@@ -165,7 +165,9 @@ void write_by_executor(Batch &batch, BlockNumber end)
 
 void write_directly(Batch &batch, BlockNumber end)
 {
-	begin(batch.writer, batch.leaf, batch.runner.query.columns);
+	// where functions look at rows just written, they find them by their indexes as always
+	begin(batch.writer, batch.leaf, batch.runner.query.columns,
+		  !batch.runner.query.reads_own_changes);
 	work(batch, end);
 	flush_indexes(batch);
 	finish(batch.writer);
