@@ -348,7 +348,7 @@ COMMENT ON COLUMN progress.rows IS 'rows written or deleted';
 COMMENT ON COLUMN progress.rows_per_second IS 'over the last seconds';
 COMMENT ON COLUMN progress.eta IS 'time that this pass still takes at the pace of the last seconds';
 COMMENT ON COLUMN progress.throttled_by IS 'which limit stops it, with its reading';
-COMMENT ON COLUMN progress.readings IS 'what each limit that is on reads now, by the name of its setting';
+COMMENT ON COLUMN progress.readings IS 'what each limit that is on reads now, beside the limit';
 COMMENT ON COLUMN progress.detail IS 'of any other condition: what it waits for';
 COMMENT ON COLUMN progress.waiting_for_pid IS 'process that is in its way';
 COMMENT ON COLUMN progress.waiting_for IS 'that process: user, state, for how long, query (as far as the reader may see it)';
