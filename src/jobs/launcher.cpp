@@ -2,6 +2,9 @@
 // queues or changes a job, then asks for a scheduler in that database.  After a start or a
 // promotion it has every database looked at once, since jobs may have been under way.
 #include "jobs/processes.hpp"
+
+#include <algorithm>
+
 #include "jobs/shared.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat.hpp"
@@ -15,6 +18,7 @@ extern "C" {
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -35,13 +39,13 @@ namespace {
 // prepared and committed later, a lost wake): 5 minutes.
 constexpr long heartbeat_ms = 300'000;
 constexpr long after_failure_ms = 30'000; // the same, where a scheduler could not take its place
-constexpr int max_schedulers = 4;		  // started at a time
+constexpr int most_schedulers = 64;
 
 struct Pending {
 	Oid database;
 	BackgroundWorkerHandle *handle;
 };
-Pending pending[max_schedulers];
+Pending pending[most_schedulers];
 
 void on_exit(int, Datum)
 {
@@ -114,10 +118,14 @@ Oid take_wanted()
 	return InvalidOid;
 }
 
+// Schedulers at one time: workers have to find a place beside them.
+int scheduler_limit() { return std::clamp(max_worker_processes / 2, 4, most_schedulers); }
+
 // Returns false when no process could be started: the caller tries again a little later.
 bool start_schedulers()
 {
-	for (Pending &p : pending) {
+	for (int i = 0; i < scheduler_limit(); i++) {
+		Pending &p = pending[i];
 		if (p.handle)
 			continue;
 		Oid database = take_wanted();

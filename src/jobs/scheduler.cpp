@@ -32,9 +32,11 @@ namespace {
 constexpr long linger_ms = 10'000; // with nothing to do, before it leaves
 constexpr long sample_ms = 200;	   // of the throttle signals, while workers run
 constexpr int most_start_failures = 8;
+constexpr int most_failed_looks = 5; // at the jobs, in a row
 
 BackgroundWorkerHandle *handles[max_live_workers];
 throttle::SamplerState sampler;
+int failed_looks = 0;
 
 struct Round {
 	bool any_active;		// some job has to be cared for
@@ -281,14 +283,16 @@ bool look(Round *round)
 		},
 		LOG);
 	if (error) {
-		// the extension may have been dropped under us; else try again after a moment
+		// the extension may have been dropped under us; else try again after a moment, but make
+		// room for the schedulers of other databases when it does not help
 		if (error->sqlerrcode == ERRCODE_UNDEFINED_TABLE ||
-			error->sqlerrcode == ERRCODE_UNDEFINED_OBJECT)
+			error->sqlerrcode == ERRCODE_UNDEFINED_OBJECT || ++failed_looks >= most_failed_looks)
 			here = false;
 		FreeErrorData(error);
 		round->any_active = true;
 		look_again_at(round, GetCurrentTimestamp() + INT64CONST(1000000));
-	}
+	} else
+		failed_looks = 0;
 	return here;
 }
 

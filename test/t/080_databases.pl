@@ -39,5 +39,18 @@ $node->safe_psql('closed', q{SELECT safe_migrate.configure(1, 'workers', '2')});
 wait_for($node, q{SELECT state = 'succeeded' FROM safe_migrate.jobs}, 'closed');
 pass('its job runs when it takes connections again');
 
+# More databases that can't be looked at than there are schedulers at a time.
+$node->append_conf('postgresql.conf', "max_worker_processes = 10\n");
+$node->safe_psql('postgres', 'CREATE DATABASE broken');
+$node->safe_psql('broken', 'CREATE EXTENSION safe_migrate; ALTER TABLE safe_migrate.job RENAME COLUMN attempts TO tries');
+$node->safe_psql('postgres', "CREATE DATABASE broken_$_ TEMPLATE broken") for 1 .. 5;
+$node->restart;
+wait_for($node, q{SELECT count(DISTINCT datname) >= 3 FROM pg_stat_activity
+	WHERE backend_type = 'safe_migrate scheduler' AND datname LIKE 'broken%'});
+$job = $node->safe_psql('postgres',
+	q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)', 'status_v2 <> upper(status)')});
+wait_for_state($node, $job, 'succeeded');
+pass('databases that can not be looked at do not keep others from having their turn');
+
 stays_clean($node);
 done_testing();
