@@ -22,6 +22,12 @@ sources_for() { # SUITE: lines of a sources.list; experimental is an addition to
 	echo "deb $mirror $1 main"
 }
 
+# What experimental has of a server comes from there (apt takes nothing else from it by itself).
+pin_for() { # SUITE MAJOR
+	[ "$1" != experimental ] ||
+		printf 'Package: src:postgresql-%s\nPin: release a=experimental\nPin-Priority: 600\n' "$2"
+}
+
 # The first newer suite that has the server, asked from apt with lists of its own.
 suite_with() { # MAJOR
 	local suite folder options
@@ -42,7 +48,7 @@ suite_with() { # MAJOR
 }
 
 make_root() { # MAJOR FOLDER
-	local suite mirror include
+	local suite mirror include pin
 	install_packages mmdebstrap
 	mirror=$(debian_mirror)
 	[ -n "$mirror" ] || die "apt's configuration names no Debian archive"
@@ -50,13 +56,18 @@ make_root() { # MAJOR FOLDER
 	[ -n "$suite" ] || die "no suite of the distribution has PostgreSQL $1"
 	say "making a root with PostgreSQL $1 from $suite in $2 (minutes, once)"
 	include=$(root_packages "$1" | tr ' ' ',')
+	pin=$(mktemp)
+	pin_for "$suite" "$1" >"$pin"
 	as_root mkdir -p "$(dirname "$2")"
 	# shellcheck disable=SC2016
 	sources_for "$suite" | as_root mmdebstrap --quiet --variant=apt --include="$include" \
 		--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
+		--setup-hook='mkdir -p "$1/etc/apt/preferences.d"' \
+		--setup-hook="upload $pin /etc/apt/preferences.d/server" \
 		--dpkgopt=force-confold --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
 		--essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
 		"$suite" "$2.new" - >&2 || die "mmdebstrap failed"
+	rm -f "$pin"
 	as_root mv "$2.new" "$2"
 }
 
