@@ -123,5 +123,27 @@ wait_for($node, q{SELECT state NOT IN ('queued', 'running') FROM safe_migrate.jo
 is(sql(q{SELECT string_agg(value, ', ') FROM of_app.seen WHERE setting = 'current_user'}), 'app',
 	'ALTER ROLE … SET role does not change whose rights a job has');
 
+# ---- a deferred trigger runs at the end of a batch, and leaves nothing behind either
+sql(q{ALTER ROLE app RESET role; DROP TRIGGER look ON of_app.orders;
+	CREATE CONSTRAINT TRIGGER look AFTER UPDATE ON of_app.orders DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW WHEN (new.id % 25 = 0) EXECUTE FUNCTION of_app.look();
+	CREATE OR REPLACE FUNCTION of_app.look() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+		INSERT INTO of_app.seen VALUES ('user and batch', current_user || ' ' || (new.xmin::text = (SELECT xmin::text FROM of_app.orders o WHERE o.id = new.id))),
+			('work_mem', current_setting('work_mem'))
+			ON CONFLICT (setting, value) DO UPDATE SET times = seen.times + 1;
+		IF new.id % 50 = 0 THEN
+			PERFORM set_config('role', 'powerful', false), set_config('work_mem', '64kB', false);
+		END IF;
+		RETURN NULL; END $f$;
+	UPDATE of_app.orders SET status_v2 = NULL});
+sql('TRUNCATE of_app.seen');
+sql(q{SET ROLE app; SET search_path = of_app; SET work_mem = '3MB';
+	SELECT safe_migrate.backfill('orders', 'status_v2 = shout(status)', job_name => 'deferred')});
+wait_for($node, q{SELECT state NOT IN ('queued', 'running') FROM safe_migrate.jobs WHERE name = 'deferred'});
+is(sql(q{SELECT state, error_message FROM safe_migrate.jobs WHERE name = 'deferred'}), 'succeeded|', 'deferred triggers run');
+$batches = sql('SELECT count(DISTINCT xmin::text) FROM of_app.orders');
+cmp_ok(sql(q{SELECT sum(times) FROM of_app.seen WHERE setting = 'work_mem' AND value <> '64kB'}), '>=', $batches / 2,
+	'what a deferred trigger sets is set back after the batch');
+
 stays_clean($node);
 done_testing();
