@@ -194,9 +194,19 @@ Seen look_at_live(const JobRow &job)
 			live->start_failures};
 }
 
-void pause_job(const JobRow &job, const char *reason)
+// Not where somebody's open transaction holds the job's row: other jobs would wait with it.
+void pause_job(const JobRow &job, const char *reason, Round *round)
 {
-	(void)move_job(job.id, Action::pause, InvalidOid, reason);
+	ErrorData *error = pg::run_subtransaction([&] {
+		(void)set_config_option("lock_timeout", "100ms", PGC_USERSET, PGC_S_SESSION,
+								GUC_ACTION_LOCAL, true, ERROR, false);
+		(void)move_job(job.id, Action::pause, InvalidOid, reason);
+	});
+	if (!error)
+		return;
+	elog(LOG, "job " INT64_FORMAT " could not be paused: %s", job.id, error->message);
+	FreeErrorData(error);
+	look_again_at(round, GetCurrentTimestamp() + INT64CONST(1000000));
 }
 
 void care_for(const JobRow &job, Round *round)
@@ -225,12 +235,13 @@ void care_for(const JobRow &job, Round *round)
 		return;
 	}
 	if (!OidIsValid(connect_as)) {
-		pause_job(job, why);
+		pause_job(job, why, round);
 		return;
 	}
 	if (seen.failures > most_start_failures) {
 		pause_job(job,
-				  "its worker ended again and again without getting anywhere; see the server log");
+				  "its worker ended again and again without getting anywhere; see the server log",
+				  round);
 		return;
 	}
 	if (due > now) {

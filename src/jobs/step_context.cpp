@@ -25,6 +25,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 }
 
@@ -81,8 +82,11 @@ Go obey_control(StepContext *context)
 			pfree(job_settings_text);
 		job_settings_text = MemoryContextStrdup(TopMemoryContext, job->settings);
 	});
-	if (error)
+	if (error) {
+		elog(LOG, "job " INT64_FORMAT ": %s", worker.job_id, error->message);
+		context->trouble = true;
 		return Go::stop;
+	}
 	reload_settings(context);
 	worker.control_seen = control;
 	worker.control_known = true;
@@ -314,20 +318,40 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 	return outcome;
 }
 
+namespace {
+
+// Whatever the error says: without the role that the job worked for, it is paused, for reassign().
+bool pause_without_owner(JobId id)
+{
+	if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(worker.owner)))
+		return false;
+	(void)move_job(id, Action::pause, InvalidOid,
+				   "the role that owns it does not exist any more");
+	return true;
+}
+
+} // namespace
+
 Batch StepContext::handle_error(ErrorData *error)
 {
 	worker.attempts++;
 	Retry retry = retry_after(unpack_sql_state(error->sqlerrcode), worker.attempts,
 							  pg_prng_double(&pg_global_prng_state));
-	ErrorData *second = job_transaction([&] {
-		if (!OidIsValid(pg::extension_oid()))
-			gave_up = true;
-		else if (retry.again)
+	bool over = false;
+	ErrorData *second = pg::run_transaction([&] {
+		// somebody's pause() in an open transaction holds the row: not worth waiting for
+		set_local("lock_timeout", "1s", PGC_USERSET);
+		over = !OidIsValid(pg::extension_oid()) || pause_without_owner(job_id);
+		if (!over && retry.again)
 			note_retry(job_id, error, worker.attempts, retry.wait_us);
 	});
-	if (gave_up)
-		return Batch::stop; // the extension is gone, and the job with it
-	if (!retry.again || (second && !pg::is_retryable(second))) {
+	if (over) { // the extension is gone, and the job with it; or the job is paused
+		gave_up = true;
+		return Batch::stop;
+	}
+	// what keeps the note from being written may pass as well: a full disk, a cancel
+	if (!retry.again ||
+		(second && !retry_after(unpack_sql_state(second->sqlerrcode), worker.attempts, 0).again)) {
 		gave_up = true;
 		failure = error;
 		return Batch::stop;

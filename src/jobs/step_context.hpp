@@ -46,6 +46,7 @@ struct StepContext {
 	bool done;			  // set by the step when it has finished itself (finish_step)
 	bool gave_up;		  // batch errors used up their tries, or an error that won't pass:
 	ErrorData *failure;	  // this one
+	bool trouble;		  // its bookkeeping failed: the job goes on in another process
 
 	// Between batches, outside a transaction: reloads settings, obeys pause, cancel and
 	// safe_migrate.enabled, waits out a retry, sleeps nice_ratio × the last batch, and, where the

@@ -107,7 +107,7 @@ JobRow *load_job(JobId id, bool lock)
 {
 	const Arg args[] = {pg::arg_int8(id)};
 	return lock ? only_job("SELECT " JOB_COLUMNS
-						   " FROM safe_migrate.job j WHERE j.id = $1 FOR UPDATE",
+						   " FROM safe_migrate.job j WHERE j.id = $1 FOR NO KEY UPDATE",
 						   args, 1)
 				: only_job("SELECT " JOB_COLUMNS " FROM safe_migrate.job j WHERE j.id = $1", args,
 						   1);
@@ -262,7 +262,7 @@ bool find_by_name(const NewJob &job, Existing *found)
 	const Arg args[] = {pg::arg_oid(GetUserId()), pg::arg_text(job.name), pg::arg_text(job.kind),
 						pg::arg_jsonb(job.definition), pg::arg_oid(job.relation)};
 	pg::query("SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5"
-			  " FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR UPDATE",
+			  " FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE",
 			  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
 				  any = true;
 				  *found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),

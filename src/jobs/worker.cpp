@@ -82,8 +82,9 @@ bool take_place(int slot)
 	return true;
 }
 
-// A job's failure as its tables say it; the extension may be gone meanwhile.
-void record_failure(ErrorData *error)
+// A job's failure as its tables say it; the extension may be gone meanwhile.  False when it could
+// not be written.
+bool record_failure(ErrorData *error)
 {
 	ErrorData *second = pg::run_transaction(
 		[&] {
@@ -93,6 +94,9 @@ void record_failure(ErrorData *error)
 		LOG);
 	if (second)
 		FreeErrorData(second);
+	else
+		publish_state(worker.database, worker.job_id, JobState::failed);
+	return !second;
 }
 
 // SET ROLE, locked: as in a SECURITY DEFINER function, job code can't go back to the role that
@@ -182,8 +186,14 @@ void show_phase(const JobRow &job, const StepRow &step)
 	pgstat_report_appname(psprintf("safe_migrate job " INT64_FORMAT, job.id));
 }
 
-// Runs one step to its end or until it is told to stop. True = look for the next one.
-bool run_step(const Next &next, MemoryContext memory)
+enum class Ended : uint8_t {
+	next,	// the step is done: look for the next one
+	well,	// told to stop, nothing left for a helper, or its failure is written down
+	trouble // the tables could not be read or written: try again after a pause
+};
+
+// Runs one step to its end or until it is told to stop.
+Ended run_step(const Next &next, MemoryContext memory)
 {
 	const StepRunner *runner = find_step_runner(next.row->kind);
 	if (!runner) {
@@ -192,8 +202,7 @@ bool run_step(const Next &next, MemoryContext memory)
 							errmsg("step kind \"%s\" is not known to this version of safe_migrate",
 								   next.row->kind)));
 		});
-		record_failure(error);
-		return false;
+		return record_failure(error) ? Ended::well : Ended::trouble;
 	}
 	StepContext context = {};
 	context.job_id = worker.job_id;
@@ -208,12 +217,11 @@ bool run_step(const Next &next, MemoryContext memory)
 	context.session_settings = next.job->session_settings;
 	begin_step(&context, *next.job);
 	runner->run(&context);
-	if (context.failure) {
-		record_failure(context.failure);
-		publish_state(worker.database, worker.job_id, JobState::failed);
-		return false;
-	}
-	return context.done && worker.number == 0;
+	if (context.failure)
+		return record_failure(context.failure) ? Ended::well : Ended::trouble;
+	if (context.trouble)
+		return Ended::trouble;
+	return context.done && worker.number == 0 ? Ended::next : Ended::well;
 }
 
 void run_job()
@@ -246,9 +254,9 @@ void run_job()
 			return;
 		if (worker.number == 0)
 			publish_state(worker.database, worker.job_id, JobState::running);
-		bool go_on = run_step(next, memory);
-		worker.ended_well = !go_on;
-		if (!go_on)
+		Ended ended = run_step(next, memory);
+		worker.ended_well = ended == Ended::well;
+		if (ended != Ended::next)
 			return;
 	}
 }

@@ -1,0 +1,169 @@
+# Errors that pass, roles that go, transactions that stay open, and crashes between a step's work
+# and its bookkeeping.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('trouble',
+	'safe_migrate.inline' => 'never',
+	'safe_migrate.batch_time' => '2ms',
+	'safe_migrate.vacuum_after' => 'off');
+my $slowly = q{settings => '{"nice_ratio": 50}'};
+
+sub sql { return $node->safe_psql('postgres', @_); }
+
+# A table whose rows count how often they are written.
+sub fresh
+{
+	sql(q{DROP TABLE IF EXISTS orders;
+		CREATE TABLE orders (id int PRIMARY KEY, status text, status_v2 text, writes int NOT NULL DEFAULT 0);
+		INSERT INTO orders SELECT i, 'status ' || i % 7 FROM generate_series(1, 20000) i});
+	return;
+}
+
+sub queue
+{
+	my (%option) = @_;
+	my $as = $option{as} ? "SET ROLE $option{as};" : '';
+	my $how = $option{fast} ? '' : ", $slowly";
+	return sql(qq{$as SELECT safe_migrate.backfill('orders',
+		'status_v2 = upper(status), writes = writes + 1', 'status_v2 IS NULL' $how)});
+}
+
+sub at_work
+{
+	my ($job) = @_;
+	wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
+	return;
+}
+
+sub ends_right
+{
+	my ($job, $name) = @_;
+	sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)") unless state_of($node, $job) eq 'succeeded';
+	wait_for_state($node, $job, 'succeeded');
+	is(sql('SELECT count(*), count(*) FILTER (WHERE status_v2 = upper(status) AND writes = 1) FROM orders'),
+		'20000|20000', "$name: every row is written once");
+	return;
+}
+
+# ---- errors that pass are tried again, and counted
+sql(q{CREATE SEQUENCE tries;
+	CREATE FUNCTION fail_at_first() RETURNS trigger LANGUAGE plpgsql AS $$
+	DECLARE
+		codes text[] := '{40P01, 40001, 55P03}';
+		try int := nextval('tries'); -- is not rolled back
+	BEGIN
+		IF try <= 3 THEN
+			RAISE 'try again' USING ERRCODE = codes[try];
+		END IF;
+		RETURN new;
+	END $$});
+fresh();
+sql(q{CREATE TRIGGER fail_at_first BEFORE UPDATE ON orders FOR EACH ROW WHEN (new.id % 5000 = 0) EXECUTE FUNCTION fail_at_first()});
+my $job = queue(fast => 1);
+ends_right($job, 'a deadlock, a serialization failure and a lock timeout');
+is(sql("SELECT retries FROM safe_migrate.jobs WHERE id = $job"), '3', 'each is counted');
+is(sql("SELECT string_agg(left(detail, 5), ' ' ORDER BY id) FROM safe_migrate.events WHERE job_id = $job AND kind = 'retry'"),
+	'40P01 40001 55P03', 'and an event tells of it');
+
+# ---- a lock that a trigger's or a foreign key's row waits for
+sql(q{CREATE TABLE parent (id text PRIMARY KEY); INSERT INTO parent SELECT 'STATUS ' || i FROM generate_series(0, 6) i});
+fresh();
+sql('ALTER TABLE orders ADD FOREIGN KEY (status_v2) REFERENCES parent');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe(q{BEGIN; SELECT * FROM parent WHERE id = 'STATUS 3' FOR UPDATE});
+$job = queue(fast => 1);
+wait_for($node, "SELECT retries > 2 FROM safe_migrate.jobs WHERE id = $job");
+is(state_of($node, $job), 'running', 'a parent row that stays locked holds the job up, no more');
+wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
+pass('and progress says what it waits for');
+is(sql(q{SELECT count(*) FROM pg_locks WHERE NOT granted AND pid NOT IN (SELECT pid FROM pg_stat_activity WHERE backend_type ~ 'safe_migrate')}),
+	'0', 'nobody waits for the job meanwhile');
+$holder->query_safe('COMMIT');
+ends_right($job, 'a locked parent row');
+
+# ---- pause() in an open transaction: nothing stops before it commits, nobody waits for it
+fresh();
+$job = queue();
+at_work($job);
+$holder->query_safe("BEGIN; SELECT safe_migrate.pause($job)");
+my $before = sql('SELECT count(status_v2) FROM orders');
+wait_for($node, "SELECT count(status_v2) > $before + 500 FROM orders");
+is(state_of($node, $job), 'running', 'a pause() that has not committed does not pause');
+sql('CREATE TABLE others (id int PRIMARY KEY, a int); INSERT INTO others SELECT generate_series(1, 100)');
+my $other = sql(q{SELECT safe_migrate.backfill('others', 'a = id')});
+wait_for_state($node, $other, 'succeeded');
+pass('other jobs start and end meanwhile');
+# an error meanwhile that is to be noted in the row that is held
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE orders IN SHARE MODE');
+wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
+$locker->query_safe('COMMIT');
+$before = sql('SELECT count(status_v2) FROM orders');
+wait_for($node, "SELECT count(status_v2) > $before + 100 FROM orders");
+pass('nor does an error that can\'t be noted stop it');
+$holder->query_safe('ROLLBACK');
+ends_right($job, 'a pause() that was rolled back');
+$_->quit for $holder, $locker;
+
+# ---- its role is dropped: paused, for reassign(); renamed: nothing happens
+sql(q{CREATE ROLE leaver LOGIN; CREATE ROLE heir LOGIN});
+fresh();
+sql('GRANT SELECT, UPDATE ON orders TO leaver, heir');
+$job = queue(as => 'leaver');
+at_work($job);
+sql('ALTER ROLE leaver RENAME TO "the leaver"');
+$before = sql('SELECT count(status_v2) FROM orders');
+wait_for($node, "SELECT count(status_v2) > $before + 300 FROM orders");
+is(sql("SELECT owner, state FROM safe_migrate.jobs WHERE id = $job"), 'the leaver|running', 'a role that is renamed');
+sql('BEGIN; DROP OWNED BY "the leaver"; DROP ROLE "the leaver"; COMMIT');
+wait_for($node, "SELECT state <> 'running' FROM safe_migrate.jobs WHERE id = $job");
+is(sql("SELECT state, state_reason FROM safe_migrate.jobs WHERE id = $job"),
+	'paused|the role that owns it does not exist any more', 'a role that is dropped pauses the job');
+sql("SELECT safe_migrate.resume($job)");
+wait_for($node, "SELECT state = 'paused' FROM safe_migrate.jobs WHERE id = $job");
+pass('resumed, it is paused again');
+sql("SELECT safe_migrate.reassign($job, 'heir'), safe_migrate.resume($job)");
+ends_right($job, 'reassigned to another role');
+is(sql("SELECT owner FROM safe_migrate.jobs WHERE id = $job"), 'heir', 'whose job it is now');
+
+# ---- rights revoked: failed, with what is missing; granted again and retried: complete
+fresh();
+sql('GRANT SELECT, UPDATE ON orders TO heir');
+$job = queue(as => 'heir');
+at_work($job);
+sql('REVOKE UPDATE ON orders FROM heir');
+wait_for_state($node, $job, 'failed');
+is(sql("SELECT error_sqlstate, error_message FROM safe_migrate.jobs WHERE id = $job"),
+	'42501|permission denied for table orders', 'a right that is revoked counts from the next batch on');
+sql("GRANT UPDATE ON orders TO heir; SELECT safe_migrate.retry($job)");
+ends_right($job, 'granted again and retried');
+
+# ---- crashes between work and bookkeeping: the row that is written last is a long time coming
+sql(q{CREATE TABLE public.slow (way text); GRANT SELECT ON slow TO public;
+	CREATE FUNCTION public.take_your_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF EXISTS (SELECT FROM public.slow WHERE way = tg_table_name) THEN PERFORM pg_sleep(100); END IF;
+		RETURN new;
+	END $$;
+	CREATE TRIGGER slow BEFORE UPDATE ON safe_migrate.slice FOR EACH ROW EXECUTE FUNCTION public.take_your_time();
+	CREATE TRIGGER slow BEFORE UPDATE ON safe_migrate.step FOR EACH ROW WHEN (new.state = 'done') EXECUTE FUNCTION public.take_your_time()});
+for my $table ('slice', 'step')
+{
+	fresh();
+	sql("INSERT INTO slow VALUES ('$table')");
+	$job = queue(fast => 1);
+	wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND wait_event = 'PgSleep'});
+	my ($pid) = worker_pids($node);
+	sql('DELETE FROM slow');
+	kill 'KILL', $pid;
+	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)");
+	ends_right($job, "killed while its $table was written");
+}
+
+my $log = slurp_file($node->logfile);
+unlike($log, qr/PANIC:|TRAP:|signal 11|signal 6/, 'nothing crashed but what was killed');
+done_testing();
