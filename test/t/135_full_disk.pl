@@ -29,14 +29,15 @@ static int full(int fd, off_t end)
 {
 	char link[64], path[4096];
 	struct stat st;
-	if (access("$flag", F_OK) != 0)
+	const char *where = access("$flag", F_OK) == 0 ? "small_space" : access("$flag.all", F_OK) == 0 ? "/base/" : NULL;
+	if (!where)
 		return 0;
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	ssize_t n = readlink(link, path, sizeof path - 1);
 	if (n <= 0)
 		return 0;
 	path[n] = 0;
-	if (!strstr(path, "small_space") || fstat(fd, &st) != 0 || end <= st.st_size)
+	if (!strstr(path, where) || fstat(fd, &st) != 0 || end <= st.st_size)
 		return 0;
 	errno = ENOSPC;
 	return 1;
@@ -96,6 +97,25 @@ $node->safe_psql('postgres', "SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM orders WHERE status_v2 <> repeat(status, 20)'), '0',
 	'retry() completes a job that was cancelled on a full disk');
+
+# ---- the disk of the databases, so that nothing can be noted in the job tables either
+$node->safe_psql('postgres', 'DROP TABLE IF EXISTS orders, expected');
+make_orders($node, 20_000);
+$node->safe_psql('postgres', 'VACUUM FULL safe_migrate.job; VACUUM FULL safe_migrate.slice; VACUUM FULL safe_migrate.event; CHECKPOINT');
+$job = $node->safe_psql('postgres', q{SELECT safe_migrate.backfill('orders', 'status_v2 = repeat(status, 20)',
+	'status_v2 IS NULL OR status_v2 = $$kept$$', settings => '{"nice_ratio": 20}')});
+wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job");
+append_to_file("$flag.all", "full\n");
+wait_for($node, "SELECT condition = 'retrying' FROM safe_migrate.progress WHERE job_id = $job");
+my @workers = worker_pids($node);
+$node->safe_psql('postgres', 'SELECT pg_sleep(1)');
+is_deeply([ worker_pids($node) ], \@workers, 'its worker waits for room, without being started over and over');
+is(state_of($node, $job), 'running', 'a job whose tables have no room is not lost');
+unlink "$flag.all";
+$node->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+wait_for_state($node, $job, 'succeeded');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM orders WHERE status_v2 <> repeat(status, 20)'), '0',
+	'with room it goes on by itself');
 
 stays_clean($node);
 done_testing();
