@@ -24,6 +24,15 @@ constexpr const char *carried[] = {
 	"default_text_search_config",
 };
 
+// A search_path may hold any character, the separator too.
+bool is_carried(const char *name)
+{
+	for (const char *carried_name : carried)
+		if (strcmp(name, carried_name) == 0)
+			return true;
+	return false;
+}
+
 } // namespace
 
 char *capture_session_settings()
@@ -52,8 +61,9 @@ void apply_session_settings(const char *captured)
 		char *value = strchr(text, '=');
 		if (value) {
 			*value++ = '\0';
-			(void)set_config_option(text, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
-									WARNING, false);
+			if (is_carried(text))
+				(void)set_config_option(text, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+										true, WARNING, false);
 		}
 		text = next;
 	}
