@@ -47,6 +47,14 @@ inline Bitmapset *hot_blocking_columns(Relation rel)
 }
 #endif
 
+// heap_update() of a server with assertions takes it for a mistake to find a row locked when
+// told not to wait; others return TM_BeingModified.
+#ifdef USE_ASSERT_CHECKING
+constexpr bool update_must_hold_lock = true;
+#else
+constexpr bool update_must_hold_lock = false;
+#endif
+
 // Adds `mode` (and, for ACL_UPDATE, the columns it needs it on) to what ExecutorStart
 // checks for `rte`.
 inline void require_permission(ParseState *pstate, RangeTblEntry *rte, AclMode mode,

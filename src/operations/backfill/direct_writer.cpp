@@ -44,6 +44,16 @@ bool check_and_skip(TM_Result result)
 	}
 }
 
+TM_Result try_update(DirectWriter &writer, ItemPointerData tid, bool wait,
+					 pg::UpdateIndexes *update)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+
+	return table_tuple_update(writer.leaf, &tid, writer.slot, GetCurrentCommandId(true),
+							  GetActiveSnapshot(), InvalidSnapshot, wait, &failure, &mode, update);
+}
+
 // Index entries of a version that is not heap-only; runs in per-tuple memory.
 Written index_version(DirectWriter &writer, pg::UpdateIndexes update)
 {
@@ -123,12 +133,8 @@ void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns, bool
 
 Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple version)
 {
-	TM_FailureData failure;
-	LockTupleMode mode;
 	pg::UpdateIndexes update = pg::no_update_indexes;
-	ItemPointerData copy = tid;
 	Written written = Written::skipped;
-	CommandId command = GetCurrentCommandId(true);
 
 	ResetPerTupleExprContext(writer.estate);
 	ExecForceStoreHeapTuple(version, writer.slot, true);
@@ -137,14 +143,10 @@ Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple v
 		MemoryContextSwitchTo(GetPerTupleExprContext(writer.estate)->ecxt_per_tuple_memory);
 	check_version(writer);
 	TM_Result result =
-		table_tuple_update(writer.leaf, &copy, writer.slot, command, GetActiveSnapshot(),
-						   InvalidSnapshot, false, &failure, &mode, &update);
-	if (result == TM_BeingModified && lock_row(writer, tid)) {
-		// What still holds the row does not conflict, so this does not wait either.
-		copy = tid;
-		result = table_tuple_update(writer.leaf, &copy, writer.slot, command, GetActiveSnapshot(),
-									InvalidSnapshot, true, &failure, &mode, &update);
-	}
+		pg::update_must_hold_lock ? TM_BeingModified : try_update(writer, tid, false, &update);
+	// What still holds the row once we have a lock does not conflict: this does not wait either.
+	if (result == TM_BeingModified && lock_row(writer, tid))
+		result = try_update(writer, tid, true, &update);
 	if (result == TM_Ok)
 		written = index_version(writer, update);
 	else

@@ -14,26 +14,22 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-// Measured flat around these values; a test may change them.
-int seed_percent = 50;
-int first_percent = 20;
-
 namespace {
 
 // How many rows a visit should write whether or not they fit, so that the next one has
 // room.  The first visit of a page frees what all its rows will grow by, and a little more:
 // room that is there early serves every later visit.  After that only a page that is stuck
 // moves more rows out: with m rows to go and k written at each of m / k visits, visits and
-// moves together cost least near the square root of m.
+// moves together cost least at k = sqrt(m / cost of a move), as a rule of thumb with a factor
+// for the room that shrinks from visit to visit.  Measured flat around these values.
 double rows_to_free(const Batch &batch, const OpenPage &page)
 {
 	double rows = (page.last - page.next + 1) * batch.runner.matching_share;
+	double stride = rows > 1 ? sqrt(rows / batch.move_cost) : 1;
 
-	if (rows <= 1)
-		return 1;
 	if (!TransactionIdIsValid(page.xid))
-		return rows * batch.runner.growth + first_percent / 100.0 * sqrt(rows);
-	return seed_percent / 100.0 * sqrt(rows);
+		return rows * batch.runner.growth + 0.3 * stride;
+	return Max(1, floor(Min(0.75 * stride, sqrt(rows))));
 }
 
 void learn_growth(SliceRunner &runner, const Page content, const ItemPointerData &tid, Size length)

@@ -1,6 +1,7 @@
 // The batch loop: pages that may be visited again first, then new ones, until the time is
 // up; index entries last.
 #include "operations/backfill/slice_runner.hpp"
+#include "operations/backfill/index_upkeep.hpp"
 #include "operations/backfill/slice_state.hpp"
 #include "operations/backfill/write_path.hpp"
 #include "pg/compat_executor.hpp"
@@ -193,6 +194,10 @@ void run(Batch &batch, const BatchLimits &limits)
 	prepare(runner.query, runner.context, batch.definition, batch.leaf);
 	batch.direct = can_write_directly(batch.definition, runner.query.columns, batch.leaf);
 	batch.fill = limits.page_filling && is_worth_filling(batch, end);
+	if (batch.definition.action == RowAction::update) {
+		batch.move_cost = cost_of_move(batch.leaf);
+		empty_pending_lists(batch.leaf);
+	}
 	int level = NewGUCNestLevel();
 	set_limits(batch, limits);
 	start(runner.query);

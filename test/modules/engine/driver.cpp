@@ -23,9 +23,6 @@ PGDLLEXPORT Datum engine_run(PG_FUNCTION_ARGS);
 }
 
 namespace engine = safe_migrate::operations::backfill;
-namespace safe_migrate::operations::backfill {
-extern int seed_percent, first_percent;
-}
 
 static bool verbose = false;
 
@@ -33,11 +30,6 @@ void _PG_init(void)
 {
 	DefineCustomBoolVariable("engine.details", "", nullptr, &verbose, false, PGC_USERSET, 0,
 							 nullptr, nullptr, nullptr);
-	DefineCustomIntVariable("engine.first", "", nullptr, &engine::first_percent,
-							engine::first_percent, 1, 1000, PGC_USERSET, 0, nullptr, nullptr,
-							nullptr);
-	DefineCustomIntVariable("engine.seed", "", nullptr, &engine::seed_percent, engine::seed_percent,
-							1, 1000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
 static engine::Definition *make_definition(FunctionCallInfo fcinfo)
