@@ -9,7 +9,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_server configure_server wait_for wait_for_state state_of
-  worker_pids wait_for_workers make_orders stays_clean answer error_of);
+  worker_pids wait_for_workers make_orders stays_clean answer error_of
+  kill_hard wait_for_server);
 
 # A started server that preloads the library, with settings given as name => value, the extension
 # created in database postgres.  allows_streaming => 1 makes it a primary.
@@ -67,6 +68,27 @@ sub wait_for_state
 	return if state_of($node, $job, $dbname) eq $state;
 	croak("job $job is not $state: " . $node->safe_psql($dbname // 'postgres',
 		"SELECT to_jsonb(j) FROM safe_migrate.jobs j WHERE id = $job"));
+}
+
+# kill -9 of a server process, until the server that restarts because of it takes connections again.
+sub kill_hard
+{
+	my ($node, $pid) = @_;
+	kill 'KILL', $pid;
+	select undef, undef, undef, 0.02 while kill 0, $pid; # until the postmaster knows
+	return wait_for_server($node);
+}
+
+# Not by psql, which may be gone before it is told what to ask.
+sub wait_for_server
+{
+	my ($node) = @_;
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if system_log('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
+		select undef, undef, undef, 0.1;
+	}
+	croak('the server takes no connections again');
 }
 
 sub worker_pids

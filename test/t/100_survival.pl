@@ -49,8 +49,7 @@ sub lead_pid
 
 # ---- the worker is killed: the server restarts, the job goes on by itself
 my $job = queue_slowly('killed');
-kill 'KILL', lead_pid();
-$node->poll_query_until('postgres', 'SELECT true');
+kill_hard($node, lead_pid());
 ends_right($job, 'kill -9 of the worker');
 
 # ---- the whole server stops at once

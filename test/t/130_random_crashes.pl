@@ -55,9 +55,7 @@ sub crash
 	}
 	my @pids = worker_pids($node);
 	return unless @pids;
-	kill 'KILL', $pids[ rand @pids ];
-	usleep(300_000);
-	$node->poll_query_until('postgres', 'SELECT true');
+	kill_hard($node, $pids[ rand @pids ]);
 	return;
 }
 
@@ -86,6 +84,8 @@ SQL
 		crash(rand() < 0.5 ? 'stop' : 'kill');
 		$clients->kill_kill;
 		last if state_of($node, $job) eq 'succeeded';
+		# so many crashes one upon another pause a job
+		$node->safe_psql('postgres', "SELECT safe_migrate.resume($job)") if state_of($node, $job) eq 'paused';
 	}
 	my $clients = start_traffic();
 	usleep(500_000);

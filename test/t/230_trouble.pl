@@ -159,8 +159,7 @@ for my $table ('slice', 'step')
 	wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND wait_event = 'PgSleep'});
 	my ($pid) = worker_pids($node);
 	sql('DELETE FROM slow');
-	kill 'KILL', $pid;
-	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)");
+	kill_hard($node, $pid);
 	ends_right($job, "killed while its $table was written");
 }
 
