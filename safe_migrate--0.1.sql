@@ -31,6 +31,7 @@ CREATE TABLE job (
 	finished_at     timestamptz,
 	retry_at        timestamptz,                 -- not before this, after an error that may be retried
 	attempts        int NOT NULL DEFAULT 0,      -- consecutive errors that were retried
+	starts          int NOT NULL DEFAULT 0,      -- of its worker, none of which lasted or ended in order: crashes
 	retries         bigint NOT NULL DEFAULT 0,   -- all errors that were retried
 	error_sqlstate  text,
 	error_message   text,

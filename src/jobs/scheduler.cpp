@@ -32,6 +32,7 @@ namespace {
 constexpr long linger_ms = 10'000; // with nothing to do, before it leaves
 constexpr long sample_ms = 200;	   // of the throttle signals, while workers run
 constexpr int most_start_failures = 8;
+constexpr int most_crashes = 5; // of the server, each within a minute of a start of one job
 constexpr int most_failed_looks = 5; // at the jobs, in a row
 
 BackgroundWorkerHandle *handles[max_live_workers];
@@ -175,6 +176,7 @@ struct Seen {
 	int wanted;
 	TimestampTz not_before;
 	int failures;
+	bool lead_seen;
 };
 
 Seen look_at_live(const JobRow &job)
@@ -188,25 +190,36 @@ Seen look_at_live(const JobRow &job)
 		live->start_failures = 0;
 		live->not_before = 0;
 	}
+	bool has_lead = find_worker(MyDatabaseId, job.id, 0) != nullptr;
 	live->step_count = job.step_count;
 	live->owner = job.owner;
-	return {find_worker(MyDatabaseId, job.id, 0) != nullptr, live->workers_wanted, live->not_before,
-			live->start_failures};
+	live->lead_seen = live->lead_seen || has_lead;
+	if (!live->lead_seen && job.starts > live->start_failures) { // the server went down under it
+		live->start_failures = job.starts;
+		live->not_before = GetCurrentTimestamp() + restart_pause_us(job.starts);
+	}
+	return {has_lead, live->workers_wanted, live->not_before, live->start_failures,
+			live->lead_seen};
 }
 
 // Not where somebody's open transaction holds the job's row: other jobs would wait with it.
-void pause_job(const JobRow &job, const char *reason, Round *round)
+template <class F> void change_row(const JobRow &job, Round *round, F &&change)
 {
 	ErrorData *error = pg::run_subtransaction([&] {
 		(void)set_config_option("lock_timeout", "100ms", PGC_USERSET, PGC_S_SESSION,
 								GUC_ACTION_LOCAL, true, ERROR, false);
-		(void)move_job(job.id, Action::pause, InvalidOid, reason);
+		change();
 	});
 	if (!error)
 		return;
-	elog(LOG, "job " INT64_FORMAT " could not be paused: %s", job.id, error->message);
+	elog(LOG, "job " INT64_FORMAT ": %s", job.id, error->message);
 	FreeErrorData(error);
 	look_again_at(round, GetCurrentTimestamp() + INT64CONST(1000000));
+}
+
+void pause_job(const JobRow &job, const char *reason, Round *round)
+{
+	change_row(job, round, [&] { (void)move_job(job.id, Action::pause, InvalidOid, reason); });
 }
 
 void care_for(const JobRow &job, Round *round)
@@ -236,6 +249,12 @@ void care_for(const JobRow &job, Round *round)
 	}
 	if (!OidIsValid(connect_as)) {
 		pause_job(job, why, round);
+		return;
+	}
+	if (seen.lead_seen && job.starts > 0) // it ended in order, whatever its reason
+		change_row(job, round, [&] { forget_starts(job.id); });
+	else if (job.starts > most_crashes) {
+		pause_job(job, "the server crashed each time that it ran; see the server log", round);
 		return;
 	}
 	if (seen.failures > most_start_failures) {

@@ -51,6 +51,7 @@ struct LiveJob {
 	char readings[400];	  // of the throttle's signals that have a limit
 	TimestampTz changed;
 	int start_failures;
+	bool lead_seen; // a leading worker was started since the server was: crashes end this memory
 	TimestampTz not_before; // the scheduler starts no worker for it before this
 };
 

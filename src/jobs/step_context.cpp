@@ -280,6 +280,16 @@ void set_up_batch(const StepContext &context, const BatchOptions &options)
 		set_local("session_replication_role", "replica", PGC_SUSET);
 }
 
+// A leading worker that has lasted so long did not begin with a row that brings down the server.
+void forget_start_after_a_while()
+{
+	constexpr int64 a_while_us = 60'000'000;
+	if (worker.noted_start <= 0 || GetCurrentTimestamp() - worker.noted_start < a_while_us)
+		return;
+	worker.noted_start = -1;
+	(void)job_transaction([] { forget_starts(worker.job_id); });
+}
+
 } // namespace
 
 Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions &options)
@@ -314,6 +324,7 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		worker.attempts = 0;
 		(void)job_transaction([&] { clear_retry(job_id); });
 	}
+	forget_start_after_a_while();
 	MemoryContextSwitchTo(old);
 	return outcome;
 }

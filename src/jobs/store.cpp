@@ -31,7 +31,8 @@ int n_step_runners = 0;
 	" j.state::text, j.state_reason, j.owner, j.session_role, j.workers,"                          \
 	" j.system_identifier, j.database, j.retry_at, j.attempts,"                                    \
 	" (SELECT count(*)::int FROM safe_migrate.step s WHERE s.job_id = j.id),"                      \
-	" j.error_sqlstate, j.error_message, j.error_detail, j.error_hint, j.error_statement"
+	" j.error_sqlstate, j.error_message, j.error_detail, j.error_hint, j.error_statement,"              \
+	" j.starts"
 
 JobState parse_state(const char *text)
 {
@@ -65,6 +66,7 @@ void read_job(JobRow *row, HeapTuple t, TupleDesc d)
 	row->error_detail = pg::column_text(t, d, 20);
 	row->error_hint = pg::column_text(t, d, 21);
 	row->error_statement = pg::column_text(t, d, 22);
+	row->starts = pg::column_int4(t, d, 23);
 }
 
 JobRow *only_job(const char *statement, const Arg *args, int nargs)
@@ -158,6 +160,7 @@ Transition move_job(JobId id, Action action, Oid role, const char *reason)
 				"   pg_catalog.clock_timestamp()) ELSE started_at END,"
 				" finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END,"
 				" retry_at = NULL, attempts = CASE WHEN $5 THEN 0 ELSE attempts END,"
+				" starts = CASE WHEN $2 = 'running' THEN starts ELSE 0 END,"
 				" error_sqlstate = CASE WHEN $5 THEN NULL ELSE error_sqlstate END,"
 				" error_message = CASE WHEN $5 THEN NULL ELSE error_message END,"
 				" error_detail = CASE WHEN $5 THEN NULL ELSE error_detail END,"
@@ -211,6 +214,21 @@ void clear_retry(JobId id)
 {
 	const Arg args[] = {pg::arg_int8(id)};
 	pg::execute("UPDATE safe_migrate.job SET attempts = 0, retry_at = NULL WHERE id = $1", args);
+}
+
+void note_start(JobId id)
+{
+	// a crash must not take the note along
+	(void)set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION,
+							GUC_ACTION_LOCAL, true, ERROR, false);
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::execute("UPDATE safe_migrate.job SET starts = starts + 1 WHERE id = $1", args);
+}
+
+void forget_starts(JobId id)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::execute("UPDATE safe_migrate.job SET starts = 0 WHERE id = $1 AND starts > 0", args);
 }
 
 StepRow *load_current_step(JobId id)

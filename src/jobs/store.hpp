@@ -29,6 +29,7 @@ struct JobRow {
 	bool at_home;		  // queued in this cluster and database
 	TimestampTz retry_at; // 0 = none
 	int attempts;
+	int starts; // noted, and not forgotten yet
 	int step_count;
 	char *error_sqlstate, *error_message, *error_detail, *error_hint, *error_statement;
 };
@@ -41,6 +42,11 @@ struct JobList {
 	JobRow *rows;
 };
 JobList load_active_jobs();
+
+// A leading worker that is about to begin is noted, and forgotten when it has worked for a while or
+// has ended in order: what is left counts crashes of the server.
+void note_start(JobId id);
+void forget_starts(JobId id);
 
 // Moves the job as the state machine allows; writes the row, the event and the NOTIFY. The row
 // is locked. Returns the transition that was made (nothing is written unless it `moves`).

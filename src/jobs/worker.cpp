@@ -156,6 +156,10 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 		if (lead && state == JobState::queued &&
 			move_job(worker.job_id, Action::start, InvalidOid, nullptr).effect != Effect::moves)
 			return;
+		if (lead && worker.noted_start == 0) {
+			note_start(worker.job_id);
+			worker.noted_start = GetCurrentTimestamp();
+		}
 		next->row = load_current_step(worker.job_id);
 		if (!next->row) {
 			if (lead)
