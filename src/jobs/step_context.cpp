@@ -336,8 +336,7 @@ bool pause_without_owner(JobId id)
 {
 	if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(worker.owner)))
 		return false;
-	(void)move_job(id, Action::pause, InvalidOid,
-				   "the role that owns it does not exist any more");
+	(void)move_job(id, Action::pause, InvalidOid, "the role that owns it does not exist any more");
 	return true;
 }
 
@@ -348,6 +347,8 @@ Batch StepContext::handle_error(ErrorData *error)
 	worker.attempts++;
 	Retry retry = retry_after(unpack_sql_state(error->sqlerrcode), worker.attempts,
 							  pg_prng_double(&pg_global_prng_state));
+	if (errors_are_final)
+		retry.again = false;
 	bool over = false;
 	ErrorData *second = pg::run_transaction([&] {
 		// somebody's pause() in an open transaction holds the row: not worth waiting for

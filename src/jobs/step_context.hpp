@@ -32,9 +32,10 @@ struct BatchOptions {
 struct StepContext {
 	JobId job_id;
 	int step_no;
-	int worker_number;	// 0 leads; helpers take slices only
-	int workers;		// wanted now (configure() may change it)
-	bool takes_helpers; // the step is where others may share its slices
+	int worker_number;	   // 0 leads; helpers take slices only
+	int workers;		   // wanted now (configure() may change it)
+	bool takes_helpers;	   // the step is where others may share its slices
+	bool errors_are_final; // even those that are otherwise tried again
 	Oid owner;
 	Oid relation;				  // the job's
 	const char *definition;		  // step.definition, jsonb text

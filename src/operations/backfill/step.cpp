@@ -177,6 +177,7 @@ bool finish_pass(Run *run, PassTotals *totals)
 bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 {
 	StepContext *context = run->context;
+	context->errors_are_final = verdict == PassVerdict::still_locked; // it was tried long enough
 	for (;;) {
 		if (context->next_batch(false) == Go::stop)
 			return false;
@@ -194,13 +195,8 @@ bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 			{1000, false, false});
 		if (batch == Batch::committed)
 			context->done = true;
-		if (batch != Batch::again || verdict == PassVerdict::still_locked) {
-			if (batch == Batch::again) { // not by itself
-				context->gave_up = true;
-				return false;
-			}
+		if (batch != Batch::again)
 			return batch == Batch::committed;
-		}
 	}
 }
 
