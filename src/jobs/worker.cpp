@@ -162,8 +162,9 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 		}
 		next->row = load_current_step(worker.job_id);
 		if (!next->row) {
-			if (lead)
-				(void)move_job(worker.job_id, Action::succeed, InvalidOid, nullptr);
+			if (lead && move_job(worker.job_id, Action::succeed, InvalidOid, nullptr).effect !=
+							Effect::moves)
+				return; // somebody paused or cancelled it just now
 			next->what = Next::finished;
 			return;
 		}
