@@ -292,10 +292,10 @@ is_complete($job, 'where unknown_signal is go, a failing query does not stop the
 
 # ---------------------------------------------------------------- waiters behind a batch
 
-# The batch that writes row 1 lasts until somebody waits for it.
+# The batch that writes row 1 lasts until somebody waits for it; others come after it.
 sql(<<'SQL');
 CREATE TABLE small (id int PRIMARY KEY, v int);
-INSERT INTO small SELECT i FROM generate_series(1, 1000) i;
+INSERT INTO small SELECT i FROM generate_series(1, 20000) i;
 CREATE FUNCTION last_until_waited_for() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP
@@ -306,7 +306,7 @@ END $$;
 CREATE TRIGGER lasts AFTER UPDATE OF v ON small FOR EACH ROW WHEN (NEW.id = 1)
 	EXECUTE FUNCTION last_until_waited_for();
 SQL
-$job = sql(q{SELECT safe_migrate.backfill('small', 'v = id')});
+$job = sql(q{SELECT safe_migrate.backfill('small', 'v = id', settings => '{"batch_time": "1ms"}')});
 wait_for($primary, "SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE backend_type = 'safe_migrate worker' AND wait_event = 'PgSleep'");
 sql('UPDATE small SET id = id WHERE id = 1'); # returns when the batch has ended
