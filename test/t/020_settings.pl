@@ -63,6 +63,39 @@ $node->safe_psql('postgres', 'GRANT SET ON PARAMETER safe_migrate.batch_time TO 
 is($node->psql('postgres', "SET ROLE app; SET safe_migrate.batch_time = '10ms'"), 0,
 	'a role that was granted SET may');
 
+# a job's own
+$node->safe_psql('postgres', 'CREATE TABLE t (a int, b int)');
+sub queue
+{
+	my ($settings) = @_;
+	return $node->psql('postgres', "SELECT safe_migrate.backfill('t', 'b = a', settings => '$settings')");
+}
+for my $case ([ '{"no_such_thing": 1}', qr/unrecognized job setting "no_such_thing".*A job's own settings are: batch_time,/s ],
+	[ '{"max_workers": 1}', qr/"max_workers" can't be set for a single job/ ],
+	[ '{"batch_time": "5 parsecs"}', qr/invalid value for job setting "batch_time": "5 parsecs".*Valid units/s ],
+	[ '{"batch_time": 0}', qr/The value lies between 1ms and 1min/ ],
+	[ '{"max_wal_rate": {"override": "1kB"}}', qr/must be a string, number or boolean/ ],
+	[ '{"unknown_signal": "maybe"}', qr/Available values: stop, go/ ],
+	[ '["batch_time"]', qr/must be a JSON object/ ],
+	[ '{"throttle_query": "SELECT 1"}', qr/must return one boolean column/ ],
+	[ '{"throttle_query": "SELECT true; SELECT false"}', qr/must be one SELECT statement/ ],
+	[ '{"throttle_query": "SELECT nope FROM t"}', qr/column "nope" does not exist.*QUERY:  SELECT nope FROM t/s ],
+	[ '{"throttle_query": "SELECT a > 1 FROM t FOR UPDATE"}', qr/must only read/ ],
+	[ '{"throttle_query": "WITH d AS (DELETE FROM t RETURNING true AS x) SELECT x FROM d"}', qr/must only read/ ])
+{
+	($code, $out, $error) = queue($case->[0]);
+	like($error, $case->[1], "settings $case->[0] are refused");
+}
+($code, $out, $error) = queue('{"max_replica_lag": "5000ms", "safe_migrate.nice_ratio": 0.5, "vacuum_after": false,
+	"max_wal_rate": "off", "throttle_query": "SELECT a > 1 AS stop FROM t"}');
+is($error, '', 'settings by name with or without prefix, in any unit');
+is($node->safe_psql('postgres', 'SELECT settings FROM safe_migrate.jobs ORDER BY id DESC LIMIT 1'),
+	'{"nice_ratio": "0.5", "max_wal_rate": "off", "vacuum_after": "off", "throttle_query": "SELECT (a > 1) AS stop\\n   FROM public.t", "max_replica_lag": "5s"}',
+	'are stored in one spelling, the query resolved');
+($code, $out, $error) = queue('{"max_replica_lag": "1h"}');
+is($node->safe_psql('postgres', q{SELECT settings FROM safe_migrate.jobs ORDER BY id DESC LIMIT 1}),
+	'{"max_replica_lag": {"override": "1h"}}', 'what is less strict by right is marked');
+
 stays_clean($node);
 $node->stop;
 done_testing();

@@ -9,7 +9,8 @@ use SafeMigrate;
 use Test::More;
 
 my $primary = new_server('primary',
-	allows_streaming => 1,
+	allows_streaming => 'logical',
+	max_prepared_transactions => '2',
 	track_commit_timestamp => 'on',
 	autovacuum => 'off',
 	archive_mode => 'on',
@@ -201,6 +202,36 @@ signal_stops('max_horizon_age', 5, 'the oldest snapshot (backend %', sub {
 	sql('SELECT pg_current_xact_id()') for 1 .. 20;
 }, sub { $session->query_safe('ROLLBACK') });
 $session->quit;
+signal_stops('max_horizon_age', 5, 'the oldest snapshot (prepared transaction %) is %', sub {
+	sql(q{BEGIN; CREATE TABLE prepared (); PREPARE TRANSACTION 'forgotten'});
+	sql('SELECT pg_current_xact_id()') for 1 .. 20;
+}, sub { sql(q{COMMIT PREPARED 'forgotten'}) });
+
+# a standby that tells of its queries, without a slot and then with one
+sub read_on_standby
+{
+	my (%settings) = @_;
+	$standby->append_conf('postgresql.conf', "$_ = '$settings{$_}'") for sort keys %settings;
+	$standby->restart;
+	catch_up(); # what it has yet to replay could cancel its query
+	$session = $standby->background_psql('postgres');
+	$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$session->query_safe('SELECT 1');
+	wait_for($primary, 'SELECT EXISTS (SELECT FROM pg_stat_replication WHERE backend_xmin IS NOT NULL)
+		OR EXISTS (SELECT FROM pg_replication_slots WHERE xmin IS NOT NULL)');
+	sql('SELECT pg_current_xact_id()') for 1 .. 20;
+	return;
+}
+signal_stops('max_horizon_age', 5, 'the oldest snapshot (standby "standby_1") is %', sub {
+	read_on_standby(hot_standby_feedback => 'on', recovery_min_apply_delay => 0, wal_receiver_status_interval => '1s')
+}, sub { $session->quit });
+sql(q{SELECT pg_create_physical_replication_slot('kept_for_it')});
+signal_stops('max_horizon_age', 5, 'the oldest snapshot (slot "kept_for_it") is %', sub {
+	read_on_standby(primary_slot_name => 'kept_for_it')
+}, sub { $session->quit });
+$standby->stop;
+sql(q{SELECT pg_drop_replication_slot('kept_for_it')});
+
 signal_stops('max_wal_rate', '1kB', 'the server writes % of WAL, limit 1 kB/s', sub {
 	sql('CREATE TABLE noise AS SELECT i FROM generate_series(1, 1000000) i'); });
 signal_stops('max_archive_backlog', 1, '% WAL segments wait to be archived, limit 1', sub {
@@ -225,6 +256,22 @@ signal_stops('pause_for_checkpoints', 'on', 'a requested checkpoint runs', sub {
 	sql('CHECKPOINT') });
 $session->quit;
 
+# a subscriber whose apply worker is held up, in another database of this server
+sql('CREATE DATABASE subscriber');
+sql('CREATE TABLE published (i int); CREATE PUBLICATION p FOR TABLE published');
+sql(q{SELECT pg_create_logical_replication_slot('sub', 'pgoutput')});
+$primary->safe_psql('subscriber', 'CREATE TABLE published (i int)');
+$primary->safe_psql('subscriber', sprintf(q{CREATE SUBSCRIPTION sub CONNECTION '%s' PUBLICATION p
+	WITH (create_slot = false, copy_data = false)}, $primary->connstr('postgres') =~ s/'/''/gr));
+wait_for($primary, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'sub'});
+$session = $primary->background_psql('subscriber');
+signal_stops('max_replica_lag', '300ms', 'subscriber "sub" is % behind, limit 300 ms', sub {
+	$session->query_safe('BEGIN; LOCK published');
+	sql('INSERT INTO published VALUES (1)');
+}, sub { $session->query_safe('COMMIT') });
+$session->quit;
+$primary->safe_psql('subscriber', 'DROP SUBSCRIPTION sub');
+
 # the throttle query itself
 sql(q{CREATE FUNCTION writes() RETURNS boolean LANGUAGE plpgsql AS $$
 	BEGIN UPDATE public.orders SET status = ''; RETURN false; END $$});
@@ -245,10 +292,10 @@ is_complete($job, 'where unknown_signal is go, a failing query does not stop the
 
 # ---------------------------------------------------------------- waiters behind a batch
 
-# The batch that writes row 1 lasts until somebody waits for it.
+# The batch that writes row 1 lasts until somebody waits for it; others come after it.
 sql(<<'SQL');
 CREATE TABLE small (id int PRIMARY KEY, v int);
-INSERT INTO small SELECT i FROM generate_series(1, 1000) i;
+INSERT INTO small SELECT i FROM generate_series(1, 20000) i;
 CREATE FUNCTION last_until_waited_for() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP
@@ -259,7 +306,7 @@ END $$;
 CREATE TRIGGER lasts AFTER UPDATE OF v ON small FOR EACH ROW WHEN (NEW.id = 1)
 	EXECUTE FUNCTION last_until_waited_for();
 SQL
-$job = sql(q{SELECT safe_migrate.backfill('small', 'v = id')});
+$job = sql(q{SELECT safe_migrate.backfill('small', 'v = id', settings => '{"batch_time": "1ms"}')});
 wait_for($primary, "SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE backend_type = 'safe_migrate worker' AND wait_event = 'PgSleep'");
 sql('UPDATE small SET id = id WHERE id = 1'); # returns when the batch has ended
@@ -281,6 +328,5 @@ is($primary->psql('postgres', "SET ROLE app; SELECT safe_migrate.configure($mine
 sql("SELECT safe_migrate.cancel($mine)");
 
 stays_clean($primary);
-$standby->stop;
 $primary->stop;
 done_testing();
