@@ -32,7 +32,7 @@ namespace {
 constexpr long linger_ms = 10'000; // with nothing to do, before it leaves
 constexpr long sample_ms = 200;	   // of the throttle signals, while workers run
 constexpr int most_start_failures = 8;
-constexpr int most_crashes = 5; // of the server, each within a minute of a start of one job
+constexpr int most_crashes = 5;		 // of the server, each within a minute of a start of one job
 constexpr int most_failed_looks = 5; // at the jobs, in a row
 
 BackgroundWorkerHandle *handles[max_live_workers];

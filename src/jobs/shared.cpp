@@ -94,7 +94,7 @@ int spare_rank(const LiveJob &job, bool at_work)
 	if (job.state == JobState::paused)
 		return 2;
 	return at_work && job.state == JobState::queued && !find_worker(job.database, job.id, 0) ? 1
-																							  : 0;
+																							 : 0;
 }
 
 LiveJob *take_entry(Oid database, JobId id, bool at_work)

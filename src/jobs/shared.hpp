@@ -97,9 +97,10 @@ public:
 
 // All of these need the lock.
 Database *find_database(Oid oid, bool create);
-LiveJob *find_live_job(Oid database, JobId id, bool create); // create takes over an ended or paused one
-LiveJob *live_job_at_work(Oid database, JobId id);			 // or else one that only waits its turn
-void forget_database(Oid database);							 // which was dropped
+LiveJob *find_live_job(Oid database, JobId id,
+					   bool create);			   // create takes over an ended or paused one
+LiveJob *live_job_at_work(Oid database, JobId id); // or else one that only waits its turn
+void forget_database(Oid database);				   // which was dropped
 LiveWorker *find_worker(Oid database, JobId id, int number);
 int count_workers(Oid database, JobId id); // InvalidOid, 0: all
 void set_text(char *to, size_t size, const char *from);

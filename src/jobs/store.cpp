@@ -31,7 +31,7 @@ int n_step_runners = 0;
 	" j.state::text, j.state_reason, j.owner, j.session_role, j.workers,"                          \
 	" j.system_identifier, j.database, j.retry_at, j.attempts,"                                    \
 	" (SELECT count(*)::int FROM safe_migrate.step s WHERE s.job_id = j.id),"                      \
-	" j.error_sqlstate, j.error_message, j.error_detail, j.error_hint, j.error_statement,"              \
+	" j.error_sqlstate, j.error_message, j.error_detail, j.error_hint, j.error_statement,"         \
 	" j.starts"
 
 JobState parse_state(const char *text)

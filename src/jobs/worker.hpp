@@ -11,10 +11,10 @@ struct Worker {
 	Oid database;
 	JobId job_id;
 	int number;
-	Oid connect_as, owner; // differ where the owner may not log in: SET ROLE
-	const char *activity;  // for pg_stat_activity
+	Oid connect_as, owner;	 // differ where the owner may not log in: SET ROLE
+	const char *activity;	 // for pg_stat_activity
 	TimestampTz noted_start; // of the leading worker, until it is forgotten
-	bool ended_well;	   // told to stop, finished, or its failure is recorded
+	bool ended_well;		 // told to stop, finished, or its failure is recorded
 	// between batches
 	uint32 control_seen;
 	bool control_known;
