@@ -132,7 +132,7 @@ sql(q{ALTER ROLE app RESET role; DROP TRIGGER look ON of_app.orders;
 			('work_mem', current_setting('work_mem'))
 			ON CONFLICT (setting, value) DO UPDATE SET times = seen.times + 1;
 		IF new.id % 50 = 0 THEN
-			PERFORM set_config('role', 'powerful', false), set_config('work_mem', '64kB', false);
+			PERFORM set_config('work_mem', '64kB', false), set_config('search_path', 'elsewhere', false);
 		END IF;
 		RETURN NULL; END $f$;
 	UPDATE of_app.orders SET status_v2 = NULL});
