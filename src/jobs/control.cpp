@@ -14,6 +14,7 @@
 extern "C" {
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 }
@@ -47,6 +48,7 @@ void say_impossible(const JobRow &job, Action action)
 void act(JobId id, Action action, const char *reason)
 {
 	require_preload();
+	PreventCommandIfReadOnly(psprintf("%s()", name_of(action)));
 	JobRow *job = job_or_error(id);
 	check_may_control(job);
 	Transition t = move_job(id, action, GetUserId(), reason);
@@ -99,6 +101,7 @@ Datum act_by_name(FunctionCallInfo fcinfo, Action action)
 void configure(JobId id, const char *setting, const char *value)
 {
 	require_preload();
+	PreventCommandIfReadOnly("configure()");
 	JobRow *job = job_or_error(id);
 	check_may_control(job);
 	job = load_job(id, true);
@@ -178,6 +181,7 @@ void require(const char *name)
 void pause_or_resume_all(bool pause, const char *reason)
 {
 	require_preload();
+	PreventCommandIfReadOnly(pause ? "pause_all()" : "resume_all()");
 	if (!superuser() && !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied to %s all jobs", pause ? "pause" : "resume"),
@@ -261,6 +265,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_reassign)
 {
 	namespace pg = safe_migrate::pg;
 	require_preload();
+	PreventCommandIfReadOnly("reassign()");
 	JobId id = id_argument(fcinfo);
 	refuse_null(fcinfo, 1, "new_owner");
 	Oid role = PG_GETARG_OID(1);

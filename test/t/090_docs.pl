@@ -79,7 +79,7 @@ sub messages
 			my $message = join '', map { $_ eq 'INT64_FORMAT' ? '%s' : substr($_, 1, -1) }
 			  $1 =~ /INT64_FORMAT|"(?:[^"\\]|\\.)*"/g;
 			$message =~ s/\\"/"/g;
-			$message =~ s/\(%u,%u\)|(?:%[a-z]+)+/…/g;
+			$message =~ s/\(%u,%u\)|(?:%z?[a-z]+)+/…/g;
 			$found{$message} = 1;
 		}
 	}

@@ -22,6 +22,7 @@ namespace safe_migrate::operations::backfill {
 namespace {
 
 constexpr int max_workers_per_job = 32;
+constexpr size_t max_name_length = 500; // bytes
 
 // The arguments that both functions take beside what they are to do.
 struct Options {
@@ -51,6 +52,9 @@ Options read_options(FunctionCallInfo fcinfo, int n, Request *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("job_name must not be empty"),
 				 errhint("Leave it out for a job without a name.")));
+	if (options.job_name != nullptr && strlen(options.job_name) > max_name_length)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("job_name must not be longer than %zu bytes", max_name_length)));
 	if (PG_ARGISNULL(n + 1))
 		is_null("workers");
 	options.workers = PG_GETARG_INT32(n + 1);

@@ -3,6 +3,7 @@
 
 #include "pg/compat_analysis.hpp"
 #include "pg/session_relations.hpp"
+#include "pg/sql.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -10,6 +11,7 @@ extern "C" {
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_am.h"
@@ -68,6 +70,8 @@ Refusal refuse_table(Relation rel)
 		return refuse_kind(form->relkind);
 	if (IsCatalogRelation(rel) || RelationGetRelid(rel) < FirstNormalObjectId)
 		return {ERRCODE_INSUFFICIENT_PRIVILEGE, "is a system catalog", nullptr};
+	if (getExtensionOfObject(RelationRelationId, RelationGetRelid(rel)) == pg::extension_oid())
+		return {ERRCODE_FEATURE_NOT_SUPPORTED, "belongs to safe_migrate itself", nullptr};
 	if (form->relpersistence == RELPERSISTENCE_TEMP)
 		return {ERRCODE_FEATURE_NOT_SUPPORTED, "is a temporary table",
 				"Only the session that created it can change it: use a plain statement there."};

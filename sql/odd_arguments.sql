@@ -2,49 +2,44 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS safe_migrate;
 RESET client_min_messages;
+
 SELECT safe_migrate.pause(NULL::bigint);
-ERROR:  argument "job" must not be NULL
 SELECT safe_migrate.pause(NULL::text);
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.resume(NULL::bigint);
-ERROR:  argument "job" must not be NULL
 SELECT safe_migrate.resume(NULL::text);
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.cancel(NULL::bigint);
-ERROR:  argument "job" must not be NULL
 SELECT safe_migrate.cancel(NULL::text, 'reason');
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.retry(NULL::bigint);
-ERROR:  argument "job" must not be NULL
 SELECT safe_migrate.retry(NULL::text);
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.configure(NULL::bigint, 'workers', '1');
-ERROR:  argument "job" must not be NULL
 SELECT safe_migrate.configure(NULL::text, 'workers', '1');
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.configure(1, NULL, '1');
-ERROR:  argument "setting" must not be NULL
 SELECT safe_migrate.require(NULL);
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.pause_all(NULL);
-ERROR:  argument "reason" must not be NULL
 SELECT safe_migrate.reassign(NULL, 'pg_read_all_data');
-ERROR:  argument "job" must not be NULL
 SELECT safe_migrate.reassign(1, NULL);
-ERROR:  argument "new_owner" must not be NULL
 CALL safe_migrate.wait(NULL::bigint);
-ERROR:  argument "job" must not be NULL
 CALL safe_migrate.wait(NULL::text);
-ERROR:  argument "job_name" must not be NULL
 SELECT safe_migrate.backfill(NULL, 'a = 1');
-ERROR:  argument "relation" must not be NULL
 SELECT safe_migrate.backfill('pg_class', NULL);
-ERROR:  argument "assignments" must not be NULL
 SELECT safe_migrate.delete_safely(NULL, 'true');
-ERROR:  argument "relation" must not be NULL
 SELECT safe_migrate.delete_safely('pg_class', NULL);
-ERROR:  argument "predicate" must not be NULL
 SELECT safe_migrate.estimate_backfill(NULL, 'a = 1');
-ERROR:  argument "relation" must not be NULL
 SELECT safe_migrate.estimate_backfill('pg_class', NULL);
-ERROR:  argument "assignments" must not be NULL
+
+-- other arguments that can't be meant
+SET safe_migrate.inline = never;
+CREATE TABLE odd (a int);
+SELECT safe_migrate.backfill('odd', 'a = 1', job_name => repeat('x', 501));
+SELECT safe_migrate.backfill('odd', 'a = 1', job_name => '');
+SELECT safe_migrate.backfill('safe_migrate.event', 'detail = ''x''');
+BEGIN READ ONLY;
+SELECT safe_migrate.pause(1);
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT safe_migrate.configure(1, 'workers', '2');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT safe_migrate.pause_all('x');
+ROLLBACK;
+DROP TABLE odd;
