@@ -312,7 +312,7 @@ COMMENT ON COLUMN jobs.error_sqlstate IS 'SQLSTATE of the error that it failed w
 COMMENT ON COLUMN jobs.error_message IS 'primary message of that error';
 COMMENT ON COLUMN jobs.error_detail IS 'DETAIL of that error';
 COMMENT ON COLUMN jobs.error_hint IS 'HINT of that error';
-COMMENT ON COLUMN jobs.error_statement IS 'the internal query that raised it, where the error names one';
+COMMENT ON COLUMN jobs.error_statement IS 'the internal query that raised it, where the error names one, else the job''s statement';
 
 COMMENT ON VIEW job_steps IS 'the steps of the jobs that the current user may see';
 COMMENT ON COLUMN job_steps.job_id IS 'the job';

@@ -138,6 +138,8 @@ like($stderr, qr/ERROR:  23514: .*violates check constraint "short"/, 'wait() ra
 like($stderr, qr/DETAIL:  Failing row contains/, 'with its detail');
 is($node->safe_psql('postgres', "SELECT state, error_sqlstate, error_detail LIKE 'Failing row%' FROM safe_migrate.jobs WHERE id = $job"),
 	'failed|23514|t', 'and the tables keep it');
+like($node->safe_psql('postgres', "SELECT error_statement FROM safe_migrate.jobs WHERE id = $job"),
+	qr/^UPDATE public.orders AS target SET status_v2 = repeat/, 'with the statement');
 $node->safe_psql('postgres', "ALTER TABLE orders DROP CONSTRAINT short; SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 is($node->safe_psql('postgres', "SELECT count(*) FROM orders WHERE status_v2 IS NULL"), '0', 'retry() completes it');
