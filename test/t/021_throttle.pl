@@ -18,7 +18,7 @@ my $primary = new_server('primary',
 	checkpoint_timeout => '1h',
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '5ms',
-	'safe_migrate.nice_ratio' => '3',
+	'safe_migrate.nice_ratio' => '15',
 	'safe_migrate.max_replica_lag' => '1s');
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby_1');
