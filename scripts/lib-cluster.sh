@@ -44,7 +44,7 @@ run_beside_cluster() {
 	local program=$1 status=0
 	shift
 	# shellcheck disable=SC2016
-	as_server sh -c 'echo $$ >"$0" && exec "$@"' "$cluster/program.pid" \
+	as_server sh -c 'cd "${0%/*}" && echo $$ >"$0" && exec "$@"' "$cluster/program.pid" \
 		python3 "$source/$program" --bindir "$bindir" --socket-dir "$cluster" --data-dir "$cluster/data" \
 		--server-log "$cluster/server.log" --work-dir "$cluster" "$@" &
 	wait $! || status=$?
