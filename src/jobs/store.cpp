@@ -191,7 +191,8 @@ void fail_job(JobId id, const ErrorData *error, const char *statement)
 						pg::arg_text(error->hint),
 						pg::arg_text(statement ? statement : error->internalquery)};
 	pg::execute("UPDATE safe_migrate.job SET error_sqlstate = $2, error_message = $3,"
-				" error_detail = $4, error_hint = $5, error_statement = coalesce($6, definition_text) WHERE id = $1",
+				" error_detail = $4, error_hint = $5, error_statement = coalesce($6, "
+				"definition_text) WHERE id = $1",
 				args);
 	const Arg step_args[] = {pg::arg_int8(id)};
 	pg::execute(
