@@ -1,0 +1,53 @@
+// What the families ask of the catalog about relations: which one is meant, its leaves, its size,
+// whether anybody can be harmed.
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "statement/analysis.hpp"
+
+extern "C" {
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::statement {
+
+// The relation that a statement names.  `relation` is InvalidOid where there is none (with
+// missing_ok), and where only an earlier statement of the script would create it: then created_by
+// is that statement's number.
+struct Target {
+	Oid relation;
+	int created_by;
+	const char *schema;
+	const char *name;
+};
+Target find_target(Analysis *analysis, const RangeVar *name, bool missing_ok);
+
+// Opens the relation under AccessShare, which close_judged() gives back: keeping it would make the
+// statement's own lock an upgrade.  nullptr where it was dropped meanwhile.  Waits only for who
+// holds AccessExclusive: the statement itself would have to wait for him.
+Relation open_judged(Oid relation);
+void close_judged(Relation relation);
+
+// The relation itself and what inherits from it or is its partition, at all levels, as the server
+// would lock them for a recursing command (find_all_inheritors), without locking them.
+List *with_descendants(Oid relation);
+// Of these, the ones with storage.
+List *leaves(Oid relation);
+
+// Bytes on disk.  From the number of blocks, never from statistics; over all leaves; read without
+// opening them in the relation cache; -1 where it can't be known (foreign tables, no lock and the
+// file went away).
+int64 heap_bytes(Oid relation); // with TOAST
+int64 heap_and_index_bytes(Oid relation);
+int64 indexes_bytes(Oid relation);
+int count_indexes(Oid relation); // over all leaves
+
+Exempt exemption(Oid relation); // everything but `empty`, which add_finding() looks at too
+
+// Sizes from elsewhere (export_sizes() of production, by qualified name) while explain() runs
+// with them; nullptr: those of this database.
+using SizeSource = bool (*)(void *state, Oid relation, int64 *heap, int64 *indexes);
+void use_sizes(SizeSource source, void *state);
+
+} // namespace safe_migrate::statement
