@@ -7,6 +7,7 @@ extern "C" {
 #include "access/amapi.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "common/relpath.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_node.h"
@@ -137,6 +138,20 @@ inline bool index_blocks_hot(Relation index)
 	return !index->rd_indam->amsummarizing;
 #else
 	return true;
+#endif
+}
+
+// Of a permanent relation's main fork, below the data directory.
+inline const char *main_fork_path(Oid tablespace, bool shared, Oid filenumber)
+{
+	Oid database = shared ? InvalidOid : MyDatabaseId;
+#if PG_VERSION_NUM >= 180000
+	return pstrdup(
+		GetRelationPath(database, tablespace, filenumber, INVALID_PROC_NUMBER, MAIN_FORKNUM).str);
+#elif PG_VERSION_NUM >= 170000
+	return GetRelationPath(database, tablespace, filenumber, INVALID_PROC_NUMBER, MAIN_FORKNUM);
+#else
+	return GetRelationPath(database, tablespace, filenumber, InvalidBackendId, MAIN_FORKNUM);
 #endif
 }
 } // namespace safe_migrate::pg

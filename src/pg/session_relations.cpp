@@ -94,16 +94,18 @@ void remember_session_relations()
 	object_access_hook = on_object_access;
 }
 
+bool is_remembered_relation(Oid relation)
+{
+	if (remembered == nullptr)
+		return false;
+	auto *entry = static_cast<Remembered *>(hash_search(remembered, &relation, HASH_FIND, nullptr));
+	return entry != nullptr &&
+		   !TimestampDifferenceExceeds(entry->created, GetCurrentTimestamp(), remembered_for_ms);
+}
+
 bool is_session_relation(Oid relation)
 {
-	if (remembered != nullptr) {
-		auto *entry =
-			static_cast<Remembered *>(hash_search(remembered, &relation, HASH_FIND, nullptr));
-		if (entry != nullptr &&
-			!TimestampDifferenceExceeds(entry->created, GetCurrentTimestamp(), remembered_for_ms))
-			return true;
-	}
-	return created_in_this_transaction(relation);
+	return is_remembered_relation(relation) || created_in_this_transaction(relation);
 }
 
 } // namespace safe_migrate::pg

@@ -12,4 +12,8 @@ void remember_session_relations();
 // the application), or by the transaction that is running?  Takes no lock; the caller holds one.
 bool is_session_relation(Oid relation);
 
+// The same without a look into the relation cache: misses what this transaction created only where
+// the session created more than it remembers, or if the transaction runs for more than an hour.
+bool is_remembered_relation(Oid relation);
+
 } // namespace safe_migrate::pg

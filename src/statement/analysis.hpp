@@ -44,6 +44,10 @@ Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relatio
 
 // The families; each adds findings.  Sub-commands of an ALTER TABLE are handed to them one by one.
 void analyse_alter_table(Analysis *analysis, const AlterTableStmt *statement);
+void analyse_move_all(Analysis *analysis, const AlterTableMoveAllStmt *statement);
+// Sub-commands ATTACH PARTITION (of a table or of an index) and DETACH PARTITION [CONCURRENTLY].
+void analyse_attach_partition(Analysis *analysis, Oid parent, const AlterTableCmd *command);
+void analyse_detach_partition(Analysis *analysis, Oid parent, const AlterTableCmd *command);
 void analyse_create_table(Analysis *analysis, const CreateStmt *statement); // REFERENCES, OF
 void analyse_create_index(Analysis *analysis, const IndexStmt *statement);
 void analyse_reindex(Analysis *analysis, const ReindexStmt *statement);
@@ -52,7 +56,8 @@ void analyse_rename(Analysis *analysis, const RenameStmt *statement);
 void analyse_domain(Analysis *analysis, const AlterDomainStmt *statement);
 void analyse_enum(Analysis *analysis, const AlterEnumStmt *statement);
 void analyse_truncate(Analysis *analysis, const TruncateStmt *statement);
-// VACUUM FULL, CLUSTER, REFRESH, triggers, rules, policies, LOCK, SET SCHEMA, OWNER, …
+// VACUUM FULL, CLUSTER, REFRESH, triggers, rules, policies, LOCK, SET SCHEMA, OWNER, DROP OWNED,
+// views replaced, sequences altered, …
 void analyse_maintenance(Analysis *analysis, const Node *statement);
 
 } // namespace safe_migrate::statement

@@ -35,13 +35,20 @@ List *with_descendants(Oid relation);
 // Of these, the ones with storage.
 List *leaves(Oid relation);
 
-// Bytes on disk.  From the number of blocks, never from statistics; over all leaves; read without
-// opening them in the relation cache; -1 where it can't be known (foreign tables, no lock and the
-// file went away).
+// Bytes on disk.  From the files, never from statistics; over all leaves; read without opening them
+// in the relation cache; -1 where it can't be known (foreign tables, no lock and the file went
+// away).  Of an index: its own file.
 int64 heap_bytes(Oid relation); // with TOAST
 int64 heap_and_index_bytes(Oid relation);
 int64 indexes_bytes(Oid relation);
 int count_indexes(Oid relation); // over all leaves
+// Of the relation alone, without what inherits from it.
+int64 own_heap_bytes(Oid relation);
+int64 own_index_bytes(Oid relation);
+int count_own_indexes(Oid relation);
+List *own_indexes(Oid relation); // oids
+// A table without one block in all its leaves.
+bool is_empty(Oid relation);
 
 Exempt exemption(Oid relation); // everything but `empty`, which add_finding() looks at too
 

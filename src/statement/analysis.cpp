@@ -1,0 +1,247 @@
+// Dispatch: which family a statement belongs to.  See analysis.hpp.
+#include "statement/analysis.hpp"
+
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "parser/scansup.h"
+#include "tcop/cmdtag.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+template <class T> const T *as(const Node *statement)
+{
+	return reinterpret_cast<const T *>(statement);
+}
+
+// The statement's own part of the source, without the space and semicolons around it.
+const char *own_text(const char *source, int location, int length)
+{
+	if (source == nullptr)
+		return nullptr;
+	const char *begin = source + std::max(location, 0);
+	const char *end = begin + (length > 0 ? length : static_cast<int>(strlen(begin)));
+	while (begin < end && (scanner_isspace(*begin) || *begin == ';'))
+		begin++;
+	while (end > begin && (scanner_isspace(end[-1]) || end[-1] == ';'))
+		end--;
+	return pnstrdup(begin, end - begin);
+}
+
+bool has_subcommand(const AlterTableStmt *statement, bool (*wanted)(const AlterTableCmd *))
+{
+	ListCell *cell;
+	foreach (cell, statement->cmds) {
+		if (wanted(lfirst_node(AlterTableCmd, cell)))
+			return true;
+	}
+	return false;
+}
+
+bool is_detach_concurrently(const AlterTableCmd *command)
+{
+	return command->subtype == AT_DetachPartition &&
+		   castNode(PartitionCmd, command->def)->concurrent;
+}
+
+// The option as REINDEX and CLUSTER read it: the last one wins.
+bool has_option(const List *options, const char *name)
+{
+	bool given = false;
+	ListCell *cell;
+	foreach (cell, options) {
+		auto *option = lfirst_node(DefElem, cell);
+		if (strcmp(option->defname, name) == 0)
+			given = defGetBoolean(option);
+	}
+	return given;
+}
+
+bool is_partitioned(const RangeVar *name)
+{
+	Oid relation = RangeVarGetRelid(name, NoLock, true);
+	char kind = OidIsValid(relation) ? get_rel_relkind(relation) : '\0';
+	return kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_PARTITIONED_INDEX;
+}
+
+// Does the statement have transactions of its own?  What calls PreventInTransactionBlock() and
+// commits before it is done.
+bool commits_inside(const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_VacuumStmt:
+		case T_CallStmt:
+		case T_DoStmt:
+			return true;
+		case T_IndexStmt:
+			return as<IndexStmt>(statement)->concurrent;
+		case T_DropStmt:
+			return as<DropStmt>(statement)->concurrent;
+		case T_AlterTableStmt:
+			return has_subcommand(as<AlterTableStmt>(statement), is_detach_concurrently);
+		case T_ReindexStmt: {
+			auto *reindex = as<ReindexStmt>(statement);
+			return reindex->relation == nullptr || has_option(reindex->params, "concurrently") ||
+				   is_partitioned(reindex->relation);
+		}
+		case T_ClusterStmt: {
+			auto *cluster = as<ClusterStmt>(statement);
+			return cluster->relation == nullptr || is_partitioned(cluster->relation);
+		}
+		default:
+			return false;
+	}
+}
+
+void dispatch(Analysis *analysis, const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_AlterTableStmt:
+			return analyse_alter_table(analysis, as<AlterTableStmt>(statement));
+		case T_AlterTableMoveAllStmt:
+			return analyse_move_all(analysis, as<AlterTableMoveAllStmt>(statement));
+		case T_CreateStmt:
+			return analyse_create_table(analysis, as<CreateStmt>(statement));
+		case T_CreateForeignTableStmt:
+			return analyse_create_table(analysis, &as<CreateForeignTableStmt>(statement)->base);
+		case T_IndexStmt:
+			return analyse_create_index(analysis, as<IndexStmt>(statement));
+		case T_ReindexStmt:
+			return analyse_reindex(analysis, as<ReindexStmt>(statement));
+		case T_DropStmt:
+			return analyse_drop(analysis, as<DropStmt>(statement));
+		case T_RenameStmt:
+			return analyse_rename(analysis, as<RenameStmt>(statement));
+		case T_AlterDomainStmt:
+			return analyse_domain(analysis, as<AlterDomainStmt>(statement));
+		case T_AlterEnumStmt:
+			return analyse_enum(analysis, as<AlterEnumStmt>(statement));
+		case T_TruncateStmt:
+			return analyse_truncate(analysis, as<TruncateStmt>(statement));
+		case T_CreateSchemaStmt: {
+			// Of its elements only a table reaches beyond the schema, which is new.
+			ListCell *cell;
+			foreach (cell, as<CreateSchemaStmt>(statement)->schemaElts) {
+				auto *element = static_cast<const Node *>(lfirst(cell));
+				if (IsA(element, CreateStmt))
+					dispatch(analysis, element);
+			}
+			return;
+		}
+		default:
+			return analyse_maintenance(analysis, statement);
+	}
+}
+
+Finding *append(Effects *effects)
+{
+	if (effects->n == effects->capacity) {
+		effects->capacity = std::max(8, effects->capacity * 2);
+		Size size = sizeof(Finding) * effects->capacity;
+		effects->findings = static_cast<Finding *>(
+			effects->findings == nullptr ? palloc(size) : repalloc(effects->findings, size));
+	}
+	Finding *finding = &effects->findings[effects->n++];
+	memset(finding, 0, sizeof(*finding));
+	return finding;
+}
+
+// Of an earlier finding on the same relation, so that the sizes are looked up once.
+const Finding *find_same(const Effects *effects, Oid relation)
+{
+	for (int i = 0; i < effects->n; i++) {
+		if (effects->findings[i].relation == relation)
+			return &effects->findings[i];
+	}
+	return nullptr;
+}
+
+} // namespace
+
+bool may_have_effects(const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_AlterTableStmt:
+		case T_AlterTableMoveAllStmt:
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+		case T_CreateSchemaStmt:
+		case T_IndexStmt:
+		case T_ReindexStmt:
+		case T_DropStmt:
+		case T_DropOwnedStmt:
+		case T_ReassignOwnedStmt:
+		case T_RenameStmt:
+		case T_AlterDomainStmt:
+		case T_AlterEnumStmt:
+		case T_TruncateStmt:
+		case T_VacuumStmt:
+		case T_ClusterStmt:
+		case T_RefreshMatViewStmt:
+		case T_CreateTrigStmt:
+		case T_RuleStmt:
+		case T_CreatePolicyStmt:
+		case T_AlterPolicyStmt:
+		case T_AlterObjectSchemaStmt:
+		case T_AlterObjectDependsStmt:
+		case T_AlterOwnerStmt:
+		case T_AlterSeqStmt:
+		case T_ViewStmt:
+		case T_LockStmt:
+		case T_DoStmt:
+		case T_CallStmt:
+			return true;
+		default:
+			return false; // EXPLAIN ANALYZE, EXECUTE, DECLARE: what they run comes by itself
+	}
+}
+
+void analyse_utility(Analysis *analysis, const Node *statement, int location, int length)
+{
+	Effects *effects = analysis->effects;
+	effects->command = GetCommandTagName(CreateCommandTag(const_cast<Node *>(statement)));
+	effects->text = own_text(analysis->source, location, length);
+	effects->runs_code = IsA(statement, DoStmt) || IsA(statement, CallStmt);
+	if (!may_have_effects(statement))
+		return;
+	effects->commits_inside = commits_inside(statement);
+	if (!effects->runs_code)
+		dispatch(analysis, statement);
+}
+
+Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)
+{
+	const Finding *same = find_same(analysis->effects, relation);
+	Exempt exempt;
+	const char *schema;
+	const char *name;
+	if (same != nullptr) {
+		exempt = same->exempt;
+		schema = same->schema;
+		name = same->name;
+	} else {
+		exempt = exemption(relation);
+		if (exempt == Exempt::no && is_empty(relation))
+			exempt = Exempt::empty;
+		schema = get_namespace_name(get_rel_namespace(relation));
+		name = get_rel_name(relation);
+	}
+	Finding *finding = append(analysis->effects);
+	finding->cause = cause;
+	finding->effect = effect;
+	finding->lock = lock;
+	finding->exempt = exempt;
+	finding->relation = relation;
+	finding->schema = schema;
+	finding->name = name;
+	return finding;
+}
+
+} // namespace safe_migrate::statement
