@@ -220,6 +220,14 @@ void StepContext::wait_ms(int64 ms)
 	CHECK_FOR_INTERRUPTS();
 }
 
+bool StepContext::is_called() const
+{
+	Guard guard(LW_SHARED);
+	const LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	return ConfigReloadPending ||
+		   (live && worker.control_known && live->control != worker.control_seen);
+}
+
 Go StepContext::next_batch(bool writes)
 {
 	MemoryContext old = MemoryContextSwitchTo(memory);

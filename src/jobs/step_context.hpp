@@ -68,6 +68,9 @@ struct StepContext {
 	// An error found outside run_batch (a top-level statement of the step's): as run_batch has it.
 	Batch handle_error(ErrorData *error);
 
+	// In the middle of a long batch: does control or a new configuration want next_batch()?
+	bool is_called() const;
+
 	// Sleeps at most this long, woken by control; the caller looks again by next_batch().
 	void wait_ms(int64 ms);
 

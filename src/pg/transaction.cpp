@@ -75,7 +75,9 @@ ErrorData *run_transaction(Body body, void *arg, int log_level)
 	return error;
 }
 
-ErrorData *run_subtransaction(Body body, void *arg)
+namespace {
+
+ErrorData *in_subtransaction(Body body, void *arg, bool keep)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -86,7 +88,10 @@ ErrorData *run_subtransaction(Body body, void *arg)
 	PG_TRY();
 	{
 		body(arg);
-		ReleaseCurrentSubTransaction();
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -99,6 +104,17 @@ ErrorData *run_subtransaction(Body body, void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+} // namespace
+
+ErrorData *run_subtransaction(Body body, void *arg) { return in_subtransaction(body, arg, true); }
+
+void run_undone(Body body, void *arg)
+{
+	ErrorData *error = in_subtransaction(body, arg, false);
+	if (error)
+		ReThrowError(error);
 }
 
 namespace {

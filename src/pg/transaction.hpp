@@ -36,6 +36,17 @@ template <class F> ErrorData *run_subtransaction(F &&body)
 							  const_cast<void *>(static_cast<const void *>(&body)));
 }
 
+// The same, but it is rolled back whatever happens: what it locked is released.  Errors are
+// raised again.
+void run_undone(Body body, void *arg);
+
+template <class F> void run_undone(F &&body)
+{
+	using Fn = std::remove_reference_t<F>;
+	run_undone([](void *arg) { (*static_cast<Fn *>(arg))(); },
+			   const_cast<void *>(static_cast<const void *>(&body)));
+}
+
 // Runs exactly one top-level statement as PortalRun(isTopLevel = true) does, in
 // its own transaction(s): the way to VACUUM and to CREATE INDEX CONCURRENTLY
 // from a worker.  Returns as run_transaction does.

@@ -69,6 +69,18 @@ TEST(Passes, RowsThatKeepComingDoNotKeepTheJobAlive)
 	EXPECT_EQ(verdict, PassVerdict::keeps_coming);
 }
 
+TEST(Passes, ARowThatWasMissedIsFollowedByAnotherPassButNotForEver)
+{
+	PassResult result = pass(3, 0);
+	EXPECT_EQ(after_pass(result), PassVerdict::complete);
+	result.rows_missed = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+	result.pass = 20;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+	result.rows_written_before = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::keeps_coming);
+}
+
 TEST(Passes, RowsThatWereLockedForManyPassesAreLookedAtOnceMoreWhenTheyAreWritten)
 {
 	PassResult result = pass(20, 5);

@@ -11,18 +11,20 @@ namespace {
 // rows that the application goes on to write.
 constexpr int most_passes = 8;
 
+int64_t rows_found(const PassResult &result) { return result.rows_written + result.rows_missed; }
+
 // Late, and two passes on end found about as many rows: no end is in sight.
 bool rows_keep_coming(const PassResult &result)
 {
 	return result.pass >= most_passes && result.rows_locked == 0 &&
-		   result.rows_written_before > 0 && result.rows_written * 2 > result.rows_written_before;
+		   result.rows_written_before > 0 && rows_found(result) * 2 > result.rows_written_before;
 }
 
 } // namespace
 
 PassVerdict after_pass(const PassResult &result)
 {
-	if (result.rows_written > 0 && !rows_keep_coming(result))
+	if (rows_found(result) > 0 && !rows_keep_coming(result))
 		return PassVerdict::again;
 	if (result.rows_locked > 0)
 		return result.locked_for_ms > result.locked_patience_ms ? PassVerdict::still_locked
@@ -31,7 +33,7 @@ PassVerdict after_pass(const PassResult &result)
 		return PassVerdict::unmatched;
 	if (result.rows_kept > 0)
 		return PassVerdict::kept;
-	return result.rows_written > 0 ? PassVerdict::keeps_coming : PassVerdict::complete;
+	return rows_found(result) > 0 ? PassVerdict::keeps_coming : PassVerdict::complete;
 }
 
 } // namespace safe_migrate::operations::backfill

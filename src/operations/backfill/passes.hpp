@@ -7,7 +7,8 @@ namespace safe_migrate::operations::backfill {
 struct PassResult {
 	int pass;
 	int64_t rows_written;		 // in this pass
-	int64_t rows_written_before; // in the pass before it
+	int64_t rows_written_before; // in the pass before it, and what it missed
+	int64_t rows_missed;		 // that the closing check found: as good as written in this pass
 	int64_t rows_locked;		 // left alone since others held them
 	int64_t rows_unmatched;		 // left alone since the new row would still match
 	int64_t rows_kept;			 // left alone by a BEFORE trigger

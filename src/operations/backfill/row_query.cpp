@@ -10,8 +10,10 @@ extern "C" {
 #include "common/hashfn.h"
 #include "catalog/pg_type_d.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
@@ -178,6 +180,15 @@ bool constraints_may_read(Relation leaf)
 	return false;
 }
 
+// The scan's condition; in an UPDATE its query is a level below the new row's.
+bool is_of_row_only(const Query *row_query, RowAction action)
+{
+	if (action == RowAction::update)
+		row_query = linitial_node(RangeTblEntry, row_query->rtable)->subquery;
+	return !checkExprHasSubLink(row_query->jointree->quals) &&
+		   !contain_mutable_functions(row_query->jointree->quals);
+}
+
 void plan(RowQuery &query, const Definition &definition, Relation leaf)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -190,8 +201,11 @@ void plan(RowQuery &query, const Definition &definition, Relation leaf)
 	query.columns = map_columns(definition, leaf);
 	MemoryContextSwitchTo(caller);
 	query.planned_at = catalog_changes();
-	query.plan = plan_in(query.context, &query.reads_own_changes,
-						 [&] { return analyse_row_query(definition, query.columns, leaf); });
+	query.plan = plan_in(query.context, &query.reads_own_changes, [&] {
+		Query *analysed = analyse_row_query(definition, query.columns, leaf);
+		query.depends_on_row_only = is_of_row_only(analysed, definition.action);
+		return analysed;
+	});
 	query.reads_own_changes = query.reads_own_changes || constraints_may_read(leaf);
 }
 

@@ -21,8 +21,10 @@ struct RowQuery {
 	PlannedStmt *plan;		 // nullptr: not planned yet
 	PlannedStmt *write_plan; // of the statement that writes by row id; planned when first needed
 	LeafColumns columns;
-	bool reads_own_changes; // its functions, or those of constraints, may read rows just written
-	uint64 planned_at;		// catalog_changes() when planned
+	bool reads_own_changes;	  // its functions, or those of constraints, may read rows just written
+	bool depends_on_row_only; // whether a row matches: no sub-select, no function that is not
+							  // immutable
+	uint64 planned_at;		  // catalog_changes() when planned
 
 	// During a batch.
 	ParamListInfo bounds;

@@ -90,13 +90,15 @@ Leaves find_leaves(Oid relation)
 						errmsg("the job's table does not exist any more")));
 	relation_close(root, NoLock);
 	List *all = find_all_inheritors(relation, AccessShareLock, nullptr);
-	Leaves leaves = {0, static_cast<Oid *>(palloc(sizeof(Oid) * Max(list_length(all), 1)))};
+	Size size = sizeof(Oid) * Max(list_length(all), 1);
+	Leaves leaves = {0, static_cast<Oid *>(palloc(size)), static_cast<Oid *>(palloc(size))};
 	ListCell *cell;
 	foreach (cell, all) {
 		char kind = get_rel_relkind(lfirst_oid(cell));
-		if (kind == RELKIND_RELATION)
-			leaves.oids[leaves.n++] = lfirst_oid(cell);
-		else if (kind != RELKIND_PARTITIONED_TABLE)
+		if (kind == RELKIND_RELATION) {
+			leaves.oids[leaves.n] = lfirst_oid(cell);
+			leaves.relfilenumbers[leaves.n++] = look_at_leaf(lfirst_oid(cell)).relfilenumber;
+		} else if (kind != RELKIND_PARTITIONED_TABLE)
 			ereport(ERROR,
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 					 errmsg("\"%s\" is not a table", get_rel_name(lfirst_oid(cell))),

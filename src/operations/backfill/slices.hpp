@@ -36,6 +36,7 @@ struct PassTotals {
 struct Leaves {
 	int n;
 	Oid *oids;
+	Oid *relfilenumbers; // as of now
 };
 Leaves find_leaves(Oid relation);
 

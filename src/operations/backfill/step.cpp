@@ -6,6 +6,7 @@
 #include "jobs/claim.hpp"
 #include "jobs/operation.hpp"
 #include "jobs/store.hpp"
+#include "operations/backfill/closing_check.hpp"
 #include "operations/backfill/definition.hpp"
 #include "operations/backfill/passes.hpp"
 #include "operations/backfill/slice_work.hpp"
@@ -25,7 +26,8 @@ struct Run {
 	StepContext *context;
 	Definition *definition;
 	int pass;
-	int64 written_before;		   // by the pass before this one
+	PassStart start;
+	int64 found_before;			   // by the pass before this one
 	TimestampTz only_locked_since; // 0 = no
 	MemoryContext list_memory;	   // of the slices to be taken
 };
@@ -46,11 +48,20 @@ int pass_to_begin(const StepContext &context)
 	return pass_totals(context.job_id, context.step_no).slices_open > 0 ? stored : stored + 1;
 }
 
+void set_phase(const Run *run, const char *more = "")
+{
+	char phase[48];
+	snprintf(phase, sizeof phase, "%s, pass %d%s",
+			 run->definition->action == RowAction::update ? "backfill" : "delete", run->pass, more);
+	run->context->set_phase(phase);
+}
+
 // Cuts the slices of the pass, or finds those of an earlier run of this step.
 bool begin_pass(Run *run, int pass)
 {
 	StepContext *context = run->context;
-	Leaves leaves = {};
+	PassStart start = {};
+	const Leaves &leaves = start.leaves;
 	PassTotals totals = {};
 	MemoryContext memory = context->memory;
 	for (;;) {
@@ -59,10 +70,13 @@ bool begin_pass(Run *run, int pass)
 		Batch batch = context->run_batch(
 			[&] {
 				MemoryContext old = MemoryContextSwitchTo(memory);
-				leaves = find_leaves(run->definition->relation);
+				start.leaves = find_leaves(run->definition->relation);
+				start.seen_before = InvalidFullTransactionId;
 				MemoryContextSwitchTo(old);
-				if (stored_pass(*context) < pass)
+				if (stored_pass(*context) < pass) {
+					start.seen_before = oldest_running();
 					cut_slices(context->job_id, context->step_no, pass, leaves, context->workers);
+				}
 				totals = pass_totals(context->job_id, context->step_no);
 			},
 			{1000, false, false});
@@ -72,14 +86,12 @@ bool begin_pass(Run *run, int pass)
 			break;
 	}
 	run->pass = pass;
+	run->start = start;
 	context->leaves = leaves.oids;
 	context->n_leaves = leaves.n;
 	context->start_units(totals.blocks_total, pass);
 	context->report({0, 0, totals.blocks_done});
-	char phase[48];
-	snprintf(phase, sizeof phase, "%s, pass %d",
-			 run->definition->action == RowAction::update ? "backfill" : "delete", pass);
-	context->set_phase(phase);
+	set_phase(run);
 	context->want_workers(Min(context->workers, Max(totals.slices_open, 1)));
 	context->takes_helpers = true;
 	return true;
@@ -200,6 +212,24 @@ bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 	}
 }
 
+// What seems complete is looked at under one snapshot. False = told to stop.
+bool look_closer(Run *run, PassResult *result, PassVerdict *verdict)
+{
+	StepContext *context = run->context;
+	set_phase(run, ", closing check");
+	switch (closing_check(context, *run->definition, run->start, run->pass)) {
+		case Closing::stop:
+			return false;
+		case Closing::missed:
+			result->rows_missed = 1;
+			*verdict = after_pass(*result);
+			break;
+		case Closing::complete:
+			break;
+	}
+	return true;
+}
+
 void lead(Run *run)
 {
 	StepContext *context = run->context;
@@ -223,11 +253,22 @@ void lead(Run *run)
 			run->only_locked_since = 0;
 		else if (run->only_locked_since == 0)
 			run->only_locked_since = now;
-		PassVerdict verdict =
-			after_pass({pass, totals.rows_written, run->written_before, totals.rows_locked,
-						totals.rows_unmatched, totals.rows_kept,
-						only_locked ? (now - run->only_locked_since) / 1000 : 0,
-						context->settings.locked_row_patience});
+		PassResult result = {pass,
+							 totals.rows_written,
+							 run->found_before,
+							 0,
+							 totals.rows_locked,
+							 totals.rows_unmatched,
+							 totals.rows_kept,
+							 only_locked ? (now - run->only_locked_since) / 1000 : 0,
+							 context->settings.locked_row_patience};
+		PassVerdict verdict = after_pass(result);
+		if (verdict == PassVerdict::complete) {
+			context->start_units(totals.blocks_total, pass);
+			if (!look_closer(run, &result, &verdict))
+				return;
+			totals.rows_written += result.rows_missed;
+		}
 		if (verdict != PassVerdict::again && verdict != PassVerdict::again_later) {
 			(void)end_step(run, verdict, totals);
 			return;
@@ -237,7 +278,7 @@ void lead(Run *run)
 			int64 pause = Min(INT64CONST(5000), 100 + (now - run->only_locked_since) / 4000);
 			context->wait_ms(pause);
 		}
-		run->written_before = totals.rows_written;
+		run->found_before = result.rows_written + result.rows_missed;
 		pass++;
 	}
 }
