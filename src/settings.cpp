@@ -36,6 +36,12 @@ int max_active_backends;
 int max_table_write_rate;
 int throttle_query_timeout;
 int unknown_signal = UNKNOWN_STOP;
+int guard = GUARD_WARN;
+char *rule_levels;
+char *override_reason;
+int ddl_lock_timeout;
+int max_lock_hold;
+int max_rows_per_statement;
 } // namespace settings
 
 namespace {
@@ -46,6 +52,10 @@ constexpr config_enum_entry inline_options[] = {{"never", INLINE_NEVER, false},
 												{nullptr, 0, false}};
 constexpr config_enum_entry unknown_options[] = {
 	{"stop", UNKNOWN_STOP, false}, {"go", UNKNOWN_GO, false}, {nullptr, 0, false}};
+constexpr config_enum_entry guard_options[] = {{"off", GUARD_OFF, false},
+											   {"warn", GUARD_WARN, false},
+											   {"enforce", GUARD_ENFORCE, false},
+											   {nullptr, 0, false}};
 
 constexpr int not_in_job = -1;
 #define IN_JOB(field) static_cast<int>(offsetof(JobSettings, field))
@@ -74,11 +84,12 @@ constexpr SettingInfo flag(const char *name, bool *variable, bool boot, Scope sc
 
 constexpr SettingInfo choice(const char *name, int *variable, int boot,
 							 const config_enum_entry *options, Scope scope, Stricter per_job,
-							 int offset, const char *desc)
+							 int offset, const char *desc, const char *more = nullptr)
 {
 	SettingInfo info =
 		row(name, SettingInfo::enumeration, variable, boot, scope, per_job, offset, desc);
 	info.options = options;
+	info.long_desc = more;
 	return info;
 }
 
@@ -104,13 +115,34 @@ constexpr SettingInfo ratio(const char *name, double *variable, double boot, dou
 	return info;
 }
 
+// A list of names as in synchronous_standby_names, without its numbers.
+bool check_names(char **value, void **, GucSource)
+{
+	char *copy = pstrdup(*value);
+	List *names = NIL;
+	bool ok = SplitGUCList(copy, ',', &names);
+	if (!ok)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(names);
+	pfree(copy);
+	return ok;
+}
+
+constexpr SettingInfo words(const char *name, char **variable, int flags, Scope scope,
+							const char *desc, const char *more)
+{
+	SettingInfo info =
+		row(name, SettingInfo::text, variable, 0, scope, Stricter::not_per_job, not_in_job, desc);
+	info.boot_text = "";
+	info.flags = flags;
+	info.long_desc = more;
+	return info;
+}
+
 constexpr SettingInfo names(const char *name, char **variable, const char *desc, const char *more)
 {
-	SettingInfo info = row(name, SettingInfo::text, variable, 0, Scope::server,
-						   Stricter::not_per_job, not_in_job, desc);
-	info.boot_text = "";
-	info.flags = GUC_LIST_INPUT;
-	info.long_desc = more;
+	SettingInfo info = words(name, variable, GUC_LIST_INPUT, Scope::server, desc, more);
+	info.check = check_names;
 	return info;
 }
 
@@ -252,6 +284,42 @@ constexpr SettingInfo table[] = {
 	choice("safe_migrate.unknown_signal", &settings::unknown_signal, UNKNOWN_STOP, unknown_options,
 		   Scope::superuser, Stricter::smaller, IN_JOB(unknown_signal),
 		   "What a limit does while its reading is unknown: stop or go."),
+
+	// First warn, until the log of some weeks holds nothing that was meant; then enforce.  Off
+	// where another process (pg_restore -j) brings in what nobody uses yet.
+	choice("safe_migrate.guard", &settings::guard, GUARD_WARN, guard_options, Scope::superuser,
+		   Stricter::not_per_job, not_in_job,
+		   "What becomes of statements that would block or break the application.",
+		   "warn lets them pass with a WARNING, enforce rejects what the rules reject."),
+
+	// Set it where a rule is too strict, or not strict enough, for all tables; set_policy() is for
+	// one.
+	words("safe_migrate.rule_levels", &settings::rule_levels, GUC_LIST_INPUT, Scope::superuser,
+		  "Levels of the guard's rules that differ from the defaults.",
+		  "A list of rule=level; a level is allow, warn or reject."),
+
+	// By SET LOCAL, before the statement that is to pass all the same.
+	words("safe_migrate.override", &settings::override_reason, GUC_NOT_IN_SAMPLE, Scope::superuser,
+		  "Why statements of this transaction pass that the guard would reject.",
+		  "Counts in the transaction that sets it, outside a block for the next statement."),
+
+	// Lower where nobody may wait this long; it is for transactions that can't let go of what
+	// they hold and try again.
+	number("safe_migrate.ddl_lock_timeout", &settings::ddl_lock_timeout, 2000, 1, INT_MAX,
+		   GUC_UNIT_MS, Scope::superuser, Stricter::not_per_job, not_in_job,
+		   "The stay in the queue for a strong table lock where retrying is impossible."),
+
+	// Higher, or 0, where a migration's transaction is worth more than those who wait for it.
+	number("safe_migrate.max_lock_hold", &settings::max_lock_hold, 2000, 0, INT_MAX, GUC_UNIT_MS,
+		   Scope::superuser, Stricter::not_per_job, not_in_job,
+		   "Time that anybody waits behind the strong locks of a judged statement's transaction.",
+		   "0 turns this limit off."),
+
+	// Set it to what one statement may hold locked at a time.
+	number("safe_migrate.max_rows_per_statement", &settings::max_rows_per_statement, 0, 0, INT_MAX,
+		   0, Scope::superuser, Stricter::not_per_job, not_in_job,
+		   "Estimated rows over which an UPDATE, DELETE or MERGE is rejected.",
+		   "0 turns this limit off."),
 };
 #undef IN_JOB
 
@@ -265,17 +333,20 @@ constexpr bool all_prefixed()
 }
 static_assert(all_prefixed());
 
-// A list of names as in synchronous_standby_names, without its numbers.
-bool check_names(char **value, void **, GucSource)
+struct TextHooks {
+	const char *name;
+	GucStringCheckHook check;
+	GucStringAssignHook assign;
+};
+TextHooks text_hooks[4];
+int n_text_hooks = 0;
+
+TextHooks hooks_of(const SettingInfo &info)
 {
-	char *copy = pstrdup(*value);
-	List *names = NIL;
-	bool ok = SplitGUCList(copy, ',', &names);
-	if (!ok)
-		GUC_check_errdetail("List syntax is invalid.");
-	list_free(names);
-	pfree(copy);
-	return ok;
+	for (int i = 0; i < n_text_hooks; i++)
+		if (strcmp(text_hooks[i].name, info.name) == 0)
+			return text_hooks[i];
+	return {info.name, info.check, nullptr};
 }
 
 GucContext context_of(Scope scope)
@@ -311,11 +382,13 @@ void define(const SettingInfo &info)
 									 static_cast<double *>(info.variable), info.boot, info.min,
 									 info.max, context, info.flags, nullptr, nullptr, nullptr);
 			return;
-		case SettingInfo::text:
+		case SettingInfo::text: {
+			TextHooks hooks = hooks_of(info);
 			DefineCustomStringVariable(info.name, info.short_desc, info.long_desc,
 									   static_cast<char **>(info.variable), info.boot_text, context,
-									   info.flags, check_names, nullptr, nullptr);
+									   info.flags, hooks.check, hooks.assign, nullptr);
 			return;
+		}
 		case SettingInfo::enumeration:
 			DefineCustomEnumVariable(info.name, info.short_desc, info.long_desc,
 									 static_cast<int *>(info.variable), static_cast<int>(info.boot),
@@ -340,6 +413,12 @@ const SettingInfo *find_setting(const char *name)
 		if (pg_strcasecmp(info.name + prefix.size(), name) == 0)
 			return &info;
 	return nullptr;
+}
+
+void use_text_hooks(const char *name, GucStringCheckHook check, GucStringAssignHook assign)
+{
+	Assert(n_text_hooks < static_cast<int>(lengthof(text_hooks)));
+	text_hooks[n_text_hooks++] = {name, check, assign};
 }
 
 // In a session that loads the library by itself the settings are defined as well, so that

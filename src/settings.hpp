@@ -15,6 +15,7 @@ struct Limits;
 
 enum Inline : int { INLINE_NEVER, INLINE_SMALL, INLINE_ALWAYS };
 enum UnknownSignal : int { UNKNOWN_STOP, UNKNOWN_GO };
+enum GuardMode : int { GUARD_OFF, GUARD_WARN, GUARD_ENFORCE };
 
 namespace settings {
 // jobs
@@ -43,6 +44,13 @@ extern int max_active_backends;	   // client backends in state active
 extern int max_table_write_rate;   // rows/s written by others to the relation
 extern int throttle_query_timeout; // ms
 extern int unknown_signal;		   // UnknownSignal
+// guard
+extern int guard;				   // GuardMode
+extern char *rule_levels;		   // as checked and parsed by guard/rule_settings.cpp
+extern char *override_reason;	   // counts only where guard/override.cpp says so
+extern int ddl_lock_timeout;	   // ms, one stay in a lock queue while holding strong locks
+extern int max_lock_hold;		   // ms, that somebody waits behind a judged statement; 0 = off
+extern int max_rows_per_statement; // 0 = off
 } // namespace settings
 
 // Which way a job's own value is stricter than the server's.  A job's owner may only go that
@@ -67,7 +75,8 @@ struct SettingInfo {
 	double off;
 	int job_offset; // of its field in JobSettings, -1 when not per job
 	const char *short_desc;
-	const char *long_desc; // or nullptr
+	const char *long_desc;	  // or nullptr
+	GucStringCheckHook check; // of text
 };
 
 const SettingInfo *all_settings(int *n);
@@ -75,6 +84,9 @@ const SettingInfo *all_settings(int *n);
 const SettingInfo *find_setting(const char *name);
 
 void define_settings(); // from _PG_init
+
+// What checks and takes over the values of a text setting; from _PG_init, before define_settings().
+void use_text_hooks(const char *name, GucStringCheckHook check, GucStringAssignHook assign);
 
 // ---------------------------------------------------------------- a job's own settings
 
