@@ -1,5 +1,5 @@
 // Strong locks, taken politely and held briefly: a judged statement queues in short tries, and
-// nobody waits longer than the budget behind the transaction that holds them.
+// nobody waits longer than the budget behind the transaction that holds them.  Only under enforce.
 #pragma once
 #include "pg/postgres.hpp"
 
@@ -12,18 +12,36 @@ struct LockBudget {
 	int lock_try;	  // one stay in the queue
 	int lock_retry;	  // patience over all tries
 	int lock_timeout; // where the transaction holds strong locks already: one stay
-	int max_hold;	  // 0 = no limit
+	int max_hold;	  // 0 = no limit: so for an overridden statement without one of its own
 };
 
-// Takes the strong locks that the effects predict, in the order of the statement, and starts the
-// clock on how long they may be held while somebody waits.  Gives up with 55P03 that names the
-// blockers.  Only for statements that have no transactions of their own; the caller's analysis
-// holds no lock any more.
-void take_locks(const statement::Effects *effects, const LockBudget &budget);
+// What the catalog is known to be: taken before a statement is analysed, it tells take_locks()
+// whether somebody changed a relation between the analysis and the locks.
+uint64 catalog_moment();
 
-// Does this transaction hold a strong lock that a judged statement took?
+// Takes the strong locks that the effects predict, in the order of the findings, and starts the
+// clock on how long they may be held while somebody waits.  Returns true when the catalog may have
+// changed since judged_at: the caller analyses and judges again, under the locks, and calls it again
+// with again = true, which gives back what is not wanted any more; so until it returns false.
+//
+//	 bool again = false;
+//	 do {
+//		 uint64 moment = catalog_moment();
+//		 … analyse, judge, reject …
+//		 again = take_locks(effects, budget, moment, again);
+//	 } while (again);
+//
+// Gives up with 55P03, which names the blockers.  Takes nothing where the caller has not the rights
+// for the statement (its own error follows), nor for statements with transactions of their own.
+// The caller's analysis holds no lock any more.
+bool take_locks(const statement::Effects *effects, const LockBudget &budget, uint64 judged_at,
+				bool again = false);
+
+// Does this transaction hold a strong lock on a relation that others may use?
 bool holds_strong_lock();
 
-void install_lock_budget(); // from _PG_init
+// From _PG_init, after the guard's own hook: an error that the budget caused gets its own text in
+// hooks around that one.
+void install_lock_budget();
 
 } // namespace safe_migrate::guard
