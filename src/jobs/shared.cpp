@@ -10,6 +10,8 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include <csignal>
+
 namespace safe_migrate::jobs {
 
 Shared *shared = nullptr;
@@ -193,6 +195,19 @@ void wake_job(Oid database, JobId id)
 	wake_scheduler(database);
 }
 
+namespace {
+
+// A long statement does not look at what the job is told.
+void interrupt_statements(Oid database, JobId id)
+{
+	for (const LiveWorker &worker : shared->workers)
+		if (worker.used && worker.database == database && worker.job == id && worker.pid != 0 &&
+			worker.in_statement)
+			kill(worker.pid, SIGINT);
+}
+
+} // namespace
+
 void publish_state(Oid database, JobId id, JobState state)
 {
 	{
@@ -200,6 +215,8 @@ void publish_state(Oid database, JobId id, JobState state)
 		LiveJob *job = state == JobState::running ? live_job_at_work(database, id)
 												  : find_live_job(database, id, true);
 		if (job) {
+			if (state == JobState::cancelled && job->state != state)
+				interrupt_statements(database, id);
 			job->state = state;
 			job->changed = GetCurrentTimestamp();
 			if (state != JobState::running) {

@@ -62,9 +62,10 @@ struct LiveWorker {
 	int number; // 0 leads
 	pid_t pid;	// 0 until it has started
 	Latch *latch;
-	bool ended_well; // it had nothing more to do: no pause before the next one
-	Oid connect_as;	 // role of the connection
-	Oid owner;		 // role it works as
+	bool ended_well;   // it had nothing more to do: no pause before the next one
+	bool in_statement; // a long one, which cancel() has to interrupt
+	Oid connect_as;	   // role of the connection
+	Oid owner;		   // role it works as
 };
 
 struct Shared {

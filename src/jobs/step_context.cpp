@@ -212,6 +212,24 @@ void begin_step(StepContext *context, const JobRow &job)
 	reload_settings(context);
 }
 
+namespace {
+
+void set_in_statement(bool in_statement)
+{
+	Guard guard;
+	shared->workers[worker.slot].in_statement = in_statement;
+}
+
+} // namespace
+
+void StepContext::begin_statement() { set_in_statement(true); }
+
+void StepContext::end_statement()
+{
+	set_in_statement(false);
+	QueryCancelPending = false; // it came too late
+}
+
 void StepContext::wait_ms(int64 ms)
 {
 	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -298,6 +316,42 @@ void forget_start_after_a_while()
 	(void)job_transaction([] { forget_starts(worker.job_id); });
 }
 
+// A try for a strong lock has failed: out of the queue for a while, so that those who waited behind
+// it get on, as long as there is patience.
+Batch stay_away(StepContext *context, ErrorData *error, int mode)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool first = context->locked_since == 0;
+	if (first)
+		context->locked_since = now;
+	int64 patience_us = static_cast<int64>(context->settings.ddl_lock_retry) * 1000;
+	int blocker = 0;
+	(void)job_transaction(
+		[&] { blocker = pg::find_lock_holder(context->leaves, context->n_leaves, mode); });
+	char detail[128];
+	if (blocker != 0)
+		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
+	else
+		strlcpy(detail, "sessions that hold a lock on the table", sizeof detail);
+	if (now - context->locked_since >= patience_us) {
+		error->message = psprintf(
+			"could not get a lock within %s",
+			format_setting(*find_setting("ddl_lock_retry"), context->settings.ddl_lock_retry));
+		error->detail = blocker != 0 ? psprintf("In the way: %s.", detail) : nullptr;
+		error->hint = pstrdup("See the view safe_migrate.blockers; safe_migrate.retry() goes on "
+							  "where the job stopped.");
+		context->gave_up = true;
+		context->failure = error;
+		return Batch::stop;
+	}
+	double jitter = 0.5 + pg_prng_double(&pg_global_prng_state);
+	worker.not_before = now + static_cast<int64>(jitter * 2000.0 * context->settings.ddl_lock_try);
+	(void)context->set_condition(Condition::locked, detail, blocker);
+	if (first)
+		context->note_event("waiting for a lock", detail);
+	return Batch::again;
+}
+
 } // namespace
 
 Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions &options)
@@ -324,7 +378,9 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 	});
 	worker.last_batch_us = GetCurrentTimestamp() - started;
 	Batch outcome = Batch::committed;
-	if (error)
+	if (error && options.lock_mode != 0 && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		outcome = stay_away(this, error, options.lock_mode);
+	else if (error)
 		outcome = handle_error(error);
 	else if (!mine)
 		outcome = Batch::stop;
@@ -332,6 +388,8 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		worker.attempts = 0;
 		(void)job_transaction([&] { clear_retry(job_id); });
 	}
+	if (!error)
+		locked_since = 0;
 	forget_start_after_a_while();
 	MemoryContextSwitchTo(old);
 	return outcome;
@@ -379,7 +437,8 @@ Batch StepContext::handle_error(ErrorData *error)
 	worker.not_before = GetCurrentTimestamp() + retry.wait_us;
 	int blocker = 0;
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		(void)job_transaction([&] { blocker = pg::find_lock_holder(leaves, n_leaves); });
+		(void)job_transaction(
+			[&] { blocker = pg::find_lock_holder(leaves, n_leaves, RowExclusiveLock); });
 	(void)set_condition(error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? Condition::locked
 																		: Condition::retrying,
 						error->message, blocker);

@@ -4,6 +4,10 @@
 #include "pg/postgres.hpp"
 #include "settings.hpp"
 
+extern "C" {
+#include "datatype/timestamp.h"
+}
+
 namespace safe_migrate::jobs {
 
 struct BatchLog { // what a batch adds to the job's progress
@@ -27,6 +31,8 @@ struct BatchOptions {
 	int lock_timeout_ms;   // 0 = none
 	bool asynchronous;	   // commit without waiting for the disk: work that can be redone
 	bool without_triggers; // as under session_replication_role = replica
+	int lock_mode;		   // strongest lock it asks for on the context's leaves, where it has one
+						   // patiently: a lock timeout is no error until ddl_lock_retry is over
 };
 
 struct StepContext {
@@ -42,12 +48,13 @@ struct StepContext {
 	const char *session_settings; // of who queued it
 	Oid *leaves;				  // the tables the step writes, where it has said so
 	int n_leaves;
-	MemoryContext memory; // lives as long as the step runs in this worker
-	JobSettings settings; // of this job, now
-	bool done;			  // set by the step when it has finished itself (finish_step)
-	bool gave_up;		  // batch errors used up their tries, or an error that won't pass:
-	ErrorData *failure;	  // this one
-	bool trouble;		  // its bookkeeping failed: the job goes on in another process
+	MemoryContext memory;	  // lives as long as the step runs in this worker
+	JobSettings settings;	  // of this job, now
+	bool done;				  // set by the step when it has finished itself (finish_step)
+	bool gave_up;			  // batch errors used up their tries, or an error that won't pass:
+	ErrorData *failure;		  // this one
+	TimestampTz locked_since; // of tries for a lock that failed, 0 = none
+	bool trouble;			  // its bookkeeping failed: the job goes on in another process
 
 	// Between batches, outside a transaction: reloads settings, obeys pause, cancel and
 	// safe_migrate.enabled, waits out a retry, sleeps nice_ratio × the last batch, and, where the
@@ -70,6 +77,10 @@ struct StepContext {
 
 	// In the middle of a long batch: does control or a new configuration want next_batch()?
 	bool is_called() const;
+
+	// Around a statement that may take long: cancel() interrupts it.
+	void begin_statement();
+	void end_statement();
 
 	// Sleeps at most this long, woken by control; the caller looks again by next_batch().
 	void wait_ms(int64 ms);

@@ -3,6 +3,7 @@
 
 #include "jobs/operation.hpp"
 #include "operations/backfill/step.hpp"
+#include "operations/ddl/step.hpp"
 #include "operations/vacuum.hpp"
 
 namespace safe_migrate::operations {
@@ -13,6 +14,8 @@ constexpr jobs::StepRunner step_runners[] = {
 	{"backfill", backfill::run_step},
 	{"delete", backfill::run_step},
 	{"vacuum", run_vacuum},
+	{"statement", ddl::run_statement_step},
+	{"top level", ddl::run_top_level_step},
 };
 
 } // namespace

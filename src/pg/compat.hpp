@@ -83,6 +83,16 @@ inline int pid_of(const VirtualTransactionId &transaction)
 	return proc ? proc->pid : 0;
 }
 
+// The process that uses the slot, 0 = none.
+inline int slot_user(const ReplicationSlot *slot)
+{
+#if PG_VERSION_NUM >= 190000
+	return slot->active_proc != INVALID_PROC_NUMBER ? GetPGProcByNumber(slot->active_proc)->pid : 0;
+#else
+	return slot->active_pid;
+#endif
+}
+
 // To the end, as a top-level statement of its own.
 inline void portal_run(Portal portal, DestReceiver *dest, QueryCompletion *completion)
 {

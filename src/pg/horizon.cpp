@@ -31,13 +31,13 @@ char *describe_lock_holder(const ItemPointerData *tid, TransactionId xid)
 	return psprintf("ctid %s, by pid %d (transaction %u)", where, pid, xid);
 }
 
-int find_lock_holder(const Oid *relations, int n)
+int find_lock_holder(const Oid *relations, int n, int mode)
 {
 	for (int i = 0; i < n; i++) {
 		LOCKTAG tag;
 		SET_LOCKTAG_RELATION(tag, MyDatabaseId, relations[i]);
 		int found = 0;
-		VirtualTransactionId *holders = GetLockConflicts(&tag, RowExclusiveLock, &found);
+		VirtualTransactionId *holders = GetLockConflicts(&tag, mode, &found);
 		for (int k = 0; k < found; k++) {
 			int pid = pid_of(holders[k]);
 			if (pid != 0 && pid != MyProcPid)

@@ -16,8 +16,7 @@ bool is_past_horizon(TransactionId xid);
 // "(12,3), locked by transaction 4711 of pid 42" for whoever reads the job's error; palloc'd.
 char *describe_lock_holder(const ItemPointerData *tid, TransactionId xid);
 
-// The pid of a session whose lock on one of the relations conflicts with writing to it, 0 = none.
-// The strongest lock of DDL is what stops a batch.
-int find_lock_holder(const Oid *relations, int n);
+// The pid of a session whose lock on one of the relations conflicts with that mode, 0 = none.
+int find_lock_holder(const Oid *relations, int n, int mode);
 
 } // namespace safe_migrate::pg

@@ -104,7 +104,7 @@ void add_slots(Sources *sources)
 		if (!slot->in_use)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		int pid = slot->active_pid;
+		int pid = pg::slot_user(slot);
 		XLogRecPtr restart = slot->data.restart_lsn;
 		bool invalidated = pg::slot_is_invalidated(slot);
 		SpinLockRelease(&slot->mutex);

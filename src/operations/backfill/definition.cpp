@@ -2,6 +2,8 @@
 // after an unrelated ALTER TABLE still is the same definition.
 #include "operations/backfill/definition.hpp"
 
+#include "pg/json.hpp"
+
 extern "C" {
 #include "lib/stringinfo.h"
 #include "utils/fmgrprotos.h"
@@ -24,30 +26,13 @@ constexpr const char *action_names[] = {"update", "delete"};
 
 // Writing -----------------------------------------------------------------------------
 
-void append_key(StringInfo json, const char *key)
-{
-	char last = json->data[json->len - 1];
-	if (last != '{' && last != '[')
-		appendStringInfoChar(json, ',');
-	escape_json(json, key);
-	appendStringInfoChar(json, ':');
-}
-
-void append_text(StringInfo json, const char *key, const char *value)
-{
-	append_key(json, key);
-	escape_json(json, value);
-}
-
 void append_assignment(StringInfo json, const Assignment &assignment)
 {
-	if (json->data[json->len - 1] != '[')
-		appendStringInfoChar(json, ',');
+	pg::json_comma(json);
 	appendStringInfoChar(json, '{');
-	append_key(json, "attnum");
-	appendStringInfo(json, "%d", assignment.attnum);
-	append_text(json, "column", assignment.column);
-	append_text(json, "expression", assignment.expression);
+	pg::json_number(json, "attnum", assignment.attnum);
+	pg::json_text(json, "column", assignment.column);
+	pg::json_text(json, "expression", assignment.expression);
 	appendStringInfoChar(json, '}');
 }
 
@@ -146,23 +131,21 @@ char *to_json(const Definition &definition)
 	StringInfoData json;
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	append_text(&json, "action", action_names[static_cast<int>(definition.action)]);
-	append_key(&json, "relation");
-	appendStringInfo(&json, "%u", definition.relation);
-	append_key(&json, "assignments");
+	pg::json_text(&json, "action", action_names[static_cast<int>(definition.action)]);
+	pg::json_number(&json, "relation", definition.relation);
+	pg::json_key(&json, "assignments");
 	appendStringInfoChar(&json, '[');
 	for (int i = 0; i < definition.n_assignments; i++)
 		append_assignment(&json, definition.assignments[i]);
 	appendStringInfoChar(&json, ']');
-	append_text(&json, "predicate", definition.predicate);
-	append_key(&json, "columns");
+	pg::json_text(&json, "predicate", definition.predicate);
+	pg::json_key(&json, "columns");
 	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < definition.n_columns; i++)
 		if (definition.columns[i] != nullptr)
-			append_text(&json, psprintf("%d", i + 1), definition.columns[i]);
+			pg::json_text(&json, psprintf("%d", i + 1), definition.columns[i]);
 	appendStringInfoChar(&json, '}');
-	append_key(&json, "fire_triggers");
-	appendStringInfoString(&json, definition.fire_triggers ? "true" : "false");
+	pg::json_bool(&json, "fire_triggers", definition.fire_triggers);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }

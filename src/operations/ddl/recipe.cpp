@@ -1,0 +1,155 @@
+// From a recipe to a stored job, or to work done at once: see recipe.hpp.
+#include "operations/ddl/recipe.hpp"
+
+#include "jobs/operation.hpp"
+#include "jobs/shared.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/step.hpp"
+#include "pg/json.hpp"
+#include "pg/session_relations.hpp"
+#include "settings.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+namespace {
+
+constexpr size_t max_name_length = 512;
+
+char *job_definition(const Recipe &recipe)
+{
+	StringInfoData json;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	pg::json_text(&json, "call", recipe.definition_text);
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+jobs::NewJob new_job(const Recipe &recipe, const Options &options)
+{
+	jobs::NewJob job = {};
+	job.name = options.job_name;
+	job.kind = recipe.kind;
+	job.relation = recipe.relation;
+	job.relation_name = recipe.relation_name;
+	job.definition = job_definition(recipe);
+	job.definition_text = recipe.definition_text;
+	job.settings = options.settings;
+	job.workers = 1;
+	return job;
+}
+
+jobs::NewStep new_step(const RecipeStep &step)
+{
+	return {step.kind, step.definition ? step.definition : step_definition(step),
+			step.description ? step.description : step.sql};
+}
+
+bool is_done_inline(const Recipe &recipe)
+{
+	if (settings::inline_mode == INLINE_NEVER || recipe.plain == NIL)
+		return false;
+	if (settings::inline_mode == INLINE_ALWAYS)
+		return true;
+	int64 bytes = 0;
+	ListCell *cell;
+	foreach (cell, recipe.relations) {
+		int64 heap =
+			pg::is_session_relation(lfirst_oid(cell)) ? 0 : statement::heap_bytes(lfirst_oid(cell));
+		if (heap < 0)
+			return false;
+		bytes += heap;
+	}
+	return bytes <= static_cast<int64>(settings::small_table_size) * 1024;
+}
+
+jobs::JobId work_inline(jobs::NewJob *job, const Recipe &recipe)
+{
+	instr_time start, elapsed;
+	INSTR_TIME_SET_CURRENT(start);
+	int n = 0;
+	auto *done =
+		static_cast<jobs::NewStep *>(palloc0_array(jobs::NewStep, list_length(recipe.plain)));
+	ListCell *cell;
+	foreach (cell, recipe.plain) {
+		const char *sql = static_cast<const char *>(lfirst(cell));
+		run_sql(sql);
+		done[n++] = {"statement", "{}", sql};
+	}
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, start);
+	job->steps = done;
+	job->n_steps = n;
+	return jobs::record_inline_job(*job, 0, static_cast<int64>(INSTR_TIME_GET_MICROSEC(elapsed)));
+}
+
+} // namespace
+
+RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql)
+{
+	auto *step = static_cast<RecipeStep *>(palloc0(sizeof(RecipeStep)));
+	step->kind = kind;
+	step->sql = sql;
+	recipe->steps = lappend(recipe->steps, step);
+	return step;
+}
+
+void add_lock(RecipeStep *step, Oid relation, statement::Lock mode)
+{
+	if (step->n_locks >= static_cast<int>(lengthof(step->locks)))
+		elog(ERROR, "a step takes at most %zu locks", lengthof(step->locks));
+	step->locks[step->n_locks++] = {relation, mode};
+}
+
+Options read_options(FunctionCallInfo fcinfo, int n)
+{
+	Options options = {};
+	if (!PG_ARGISNULL(n))
+		options.job_name = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (options.job_name != nullptr && options.job_name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("job_name must not be empty"),
+				 errhint("Leave it out for a job without a name.")));
+	if (options.job_name != nullptr && strlen(options.job_name) > max_name_length)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("job_name must not be longer than %zu bytes", max_name_length)));
+	char *settings = nullptr;
+	if (!PG_ARGISNULL(n + 1)) {
+		Jsonb *given = PG_GETARG_JSONB_P(n + 1);
+		settings = JsonbToCString(nullptr, &given->root, VARSIZE(given));
+	}
+	options.settings = validate_job_settings(settings, GetUserId());
+	return options;
+}
+
+jobs::JobId find_earlier(const Recipe &recipe, const Options &options)
+{
+	return jobs::find_finished_job(new_job(recipe, options));
+}
+
+jobs::JobId carry_out(const Recipe &recipe, const Options &options)
+{
+	jobs::NewJob job = new_job(recipe, options);
+	if (is_done_inline(recipe))
+		return work_inline(&job, recipe);
+	auto *steps =
+		static_cast<jobs::NewStep *>(palloc0_array(jobs::NewStep, list_length(recipe.steps)));
+	int n = 0;
+	ListCell *cell;
+	foreach (cell, recipe.steps)
+		steps[n++] = new_step(*static_cast<const RecipeStep *>(lfirst(cell)));
+	job.steps = steps;
+	job.n_steps = n;
+	bool existed;
+	return jobs::queue_job(job, &existed);
+}
+
+} // namespace safe_migrate::operations::ddl

@@ -1,0 +1,76 @@
+// How a change of a schema is carried out without stopping anybody: an ordered list of steps, made
+// when the job is queued.  plan() shows it, a worker runs it step by step, and inline work does the
+// plain statements instead.
+#pragma once
+#include "jobs/job.hpp"
+#include "pg/postgres.hpp"
+#include "statement/effects.hpp"
+
+extern "C" {
+#include "nodes/pg_list.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+// A lock that a step takes before it runs its statement, in this order.
+struct StepLock {
+	Oid relation;
+	statement::Lock mode;
+};
+
+// One step.  Texts are palloc'd; all names in them are quoted, and qualified where they can be.
+struct RecipeStep {
+	const char *kind;		 // its runner, operations/registry.cpp: "statement", "top level", …
+	const char *sql;		 // what is run
+	const char *description; // what a person reads; nullptr: the SQL itself
+	const char *done; // a query on the catalog that returns true once the step's work is done
+	StepLock locks[4];
+	int n_locks;
+	bool caller_path; // names in the SQL are found by the caller's search_path, else in pg_catalog
+					  // alone (expressions that were resolved and deparsed)
+	// where rows can stand in the way: their number and some keys, for the error
+	const char *count_query;
+	const char *sample_query;
+	const char *cleanup; // what takes away what a failed try leaves, of the step's own kind: a
+						 // statement that is run before each try and when the step has failed
+	const char *cleanup_when; // where this query holds; nullptr: always
+	const char *left; // what stays when the step fails, and what to do: a sentence for the HINT
+	const char
+		*definition; // of a kind with a definition of its own (backfill): instead of the above
+	// what plan() shows besides
+	statement::Effect effect;
+	int64 bytes;
+	const char *undo; // SQL, or nullptr: can't be undone
+};
+
+struct Recipe {
+	const char *kind;			 // the function that was called: "create_index", …
+	Oid relation;				 // the job's
+	const char *relation_name;	 // qualified, quoted
+	const char *definition_text; // the call, normalised: what a second call is compared by
+	List *steps;				 // of RecipeStep *
+	List *plain;				 // of char *: the ordinary statements, for inline work
+	List *relations; // oids of tables with storage that decide whether it is done inline
+};
+
+// Adds a zeroed step to the recipe.
+RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
+void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
+
+// What the calls have in common.
+struct Options {
+	const char *job_name; // nullptr = unnamed
+	const char *settings; // validated jsonb text
+};
+// job_name, then settings, at the n-th argument (from 0) of a *_safely function.
+Options read_options(FunctionCallInfo fcinfo, int n);
+
+// A migration that is run again finds its job before it finds that there is nothing left to do: the
+// id of the job of this owner, name and definition_text, 0 where the work is to be done.  To be
+// asked before the steps are made: kind, relation and definition_text are enough.
+jobs::JobId find_earlier(const Recipe &recipe, const Options &options);
+
+// Stores the job, or does the plain statements at once where safe_migrate.inline lets it.
+jobs::JobId carry_out(const Recipe &recipe, const Options &options);
+
+} // namespace safe_migrate::operations::ddl

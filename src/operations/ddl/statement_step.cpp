@@ -1,0 +1,54 @@
+// A statement in one short transaction: locks in short tries, then the statement, then the note
+// that it was done.  It pauses after the statement; a crash leaves either all of it or nothing.
+#include "operations/ddl/step.hpp"
+
+#include "jobs/operation.hpp"
+#include "jobs/store.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/step_run.hpp"
+
+extern "C" {
+#include "storage/lockdefs.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+using namespace jobs;
+
+void run_statement_step(StepContext *context)
+{
+	if (context->worker_number != 0)
+		return;
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	StepRun run = begin_run(context);
+	context->set_phase("schema change");
+	BatchOptions options = {};
+	for (;;) {
+		if (context->next_batch(true) == Go::stop || wait_for_standbys(&run) == Go::stop)
+			break;
+		options.lock_timeout_ms = context->settings.ddl_lock_try;
+		options.lock_mode = Max(run.strongest, static_cast<int>(AccessShareLock));
+		context->begin_statement();
+		Batch batch = context->run_batch(
+			[&] {
+				if (!is_done(run)) {
+					take_locks(run);
+					run_own_statement(run.step->sql, !run.step->caller_path);
+				}
+				finish_step(context->job_id, context->step_no);
+			},
+			options);
+		context->end_statement();
+		if (batch == Batch::committed)
+			context->done = true;
+		if (batch != Batch::again)
+			break;
+	}
+	if (context->gave_up) {
+		explain_failure(run);
+		clean_up_after_failure(&run, false);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+} // namespace safe_migrate::operations::ddl

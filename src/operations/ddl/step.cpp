@@ -1,0 +1,235 @@
+// A step as jsonb, and what its runners share: see step.hpp.
+#include "operations/ddl/step.hpp"
+
+#include "jobs/worker.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/step_run.hpp"
+#include "pg/json.hpp"
+#include "pg/own_statement.hpp"
+#include "pg/standby.hpp"
+
+extern "C" {
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+using namespace jobs;
+
+char *step_definition(const RecipeStep &step)
+{
+	StringInfoData json;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	pg::json_text(&json, "sql", step.sql);
+	pg::json_text(&json, "done", step.done);
+	pg::json_bool(&json, "caller_path", step.caller_path);
+	pg::json_text(&json, "count", step.count_query);
+	pg::json_text(&json, "sample", step.sample_query);
+	pg::json_text(&json, "cleanup", step.cleanup);
+	pg::json_text(&json, "cleanup_when", step.cleanup_when);
+	pg::json_text(&json, "left", step.left);
+	pg::json_key(&json, "locks");
+	appendStringInfoChar(&json, '[');
+	for (int i = 0; i < step.n_locks; i++) {
+		pg::json_comma(&json);
+		appendStringInfo(&json, "[%u,%d]", step.locks[i].relation,
+						 static_cast<int>(step.locks[i].mode));
+	}
+	appendStringInfoString(&json, "]}");
+	return json.data;
+}
+
+RecipeStep *read_step(const char *definition)
+{
+	JsonbContainer *object = pg::json_parse(definition);
+	auto *step = static_cast<RecipeStep *>(palloc0(sizeof(RecipeStep)));
+	step->sql = pg::json_get_text(object, "sql");
+	step->done = pg::json_get_text(object, "done");
+	step->caller_path = pg::json_get_bool(object, "caller_path", false);
+	step->count_query = pg::json_get_text(object, "count");
+	step->sample_query = pg::json_get_text(object, "sample");
+	step->cleanup = pg::json_get_text(object, "cleanup");
+	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
+	step->left = pg::json_get_text(object, "left");
+	JsonbContainer *locks = pg::json_get_container(object, "locks");
+	for (int i = 0; i < pg::json_size(locks); i++) {
+		JsonbContainer *lock = pg::json_element_container(locks, i);
+		add_lock(step, static_cast<Oid>(pg::json_element_number(lock, 0, InvalidOid)),
+				 static_cast<statement::Lock>(pg::json_element_number(lock, 1, 0)));
+	}
+	return step;
+}
+
+// ---------------------------------------------------------------- running
+
+StepRun begin_run(StepContext *context)
+{
+	StepRun run = {};
+	run.context = context;
+	run.step = read_step(context->definition);
+	context->leaves = static_cast<Oid *>(palloc0(sizeof(Oid) * lengthof(run.step->locks)));
+	context->n_leaves = run.step->n_locks;
+	for (int i = 0; i < run.step->n_locks; i++) {
+		context->leaves[i] = run.step->locks[i].relation;
+		run.strongest = Max(run.strongest, static_cast<int>(run.step->locks[i].mode));
+	}
+	return run;
+}
+
+void take_locks(const StepRun &run)
+{
+	for (int i = 0; i < run.step->n_locks; i++)
+		LockRelationOid(run.step->locks[i].relation,
+						static_cast<LOCKMODE>(run.step->locks[i].mode));
+}
+
+bool is_done(const StepRun &run) { return run.step->done && holds(run.step->done); }
+
+// Replay of an AccessExclusiveLock stops the readers of a standby, and waits for those that are
+// there: so the old ones are let go first, with the patience there is for locks.
+Go wait_for_standbys(StepRun *run)
+{
+	StepContext *context = run->context;
+	if (run->strongest < AccessExclusiveLock)
+		return Go::on;
+	FullTransactionId now = pg::next_transaction_id();
+	TimestampTz until =
+		GetCurrentTimestamp() + static_cast<int64>(context->settings.ddl_lock_retry) * 1000;
+	bool told = false;
+	while (pg::standby_holds_snapshot_before(now)) {
+		if (GetCurrentTimestamp() >= until) {
+			context->note_event("notice", "a standby still holds an old snapshot: its readers may "
+										  "have to wait");
+			break;
+		}
+		if (!told)
+			(void)context->set_condition(Condition::horizon, "snapshots held on a standby");
+		told = true;
+		context->wait_ms(100);
+		if (context->next_batch(false) == Go::stop)
+			return Go::stop;
+	}
+	return Go::on;
+}
+
+namespace {
+
+bool is_violation(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+}
+
+char *joined(const char *first, const char *second)
+{
+	if (!first || !second)
+		return pstrdup(first ? first : second);
+	return psprintf("%s %s", first, second);
+}
+
+} // namespace
+
+void explain_failure(const StepRun &run)
+{
+	StepContext *context = run.context;
+	ErrorData *failure = context->failure;
+	if (!failure)
+		return;
+	MemoryContext memory = context->memory;
+	if (is_violation(failure) && run.step->count_query) {
+		char *count = nullptr;
+		char *sample = nullptr;
+		ErrorData *error = job_transaction([&] {
+			PushActiveSnapshot(GetTransactionSnapshot());
+			MemoryContext old = MemoryContextSwitchTo(memory);
+			count = values_of(run.step->count_query);
+			if (run.step->sample_query)
+				sample = values_of(run.step->sample_query);
+			MemoryContextSwitchTo(old);
+			PopActiveSnapshot();
+		});
+		if (!error && count)
+			failure->detail = sample
+								  ? psprintf("Rows in the way: %s, for example %s.", count, sample)
+								  : psprintf("Rows in the way: %s.", count);
+	}
+	if (run.step->left)
+		failure->hint = joined(run.step->left, failure->hint);
+}
+
+ErrorData *run_own_top_level(StepContext *context, const char *sql)
+{
+	ErrorData *error = job_transaction([] {
+		SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
+		SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+	});
+	if (error)
+		return error;
+	context->begin_statement();
+	pg::mark_own_statement();
+	error = pg::run_toplevel(sql);
+	(void)pg::take_own_statement_mark();
+	context->end_statement();
+	return error;
+}
+
+namespace {
+
+// Is there something to take away?
+ErrorData *ask_whether_to_clean(const StepRun &run, bool *needed)
+{
+	return job_transaction([&] {
+		PushActiveSnapshot(GetTransactionSnapshot());
+		*needed = !run.step->cleanup_when || holds(run.step->cleanup_when);
+		PopActiveSnapshot();
+	});
+}
+
+ErrorData *clean_in_transaction(const StepRun &run)
+{
+	return job_transaction([&] {
+		char timeout[32];
+		snprintf(timeout, sizeof timeout, "%dms", run.context->settings.ddl_lock_try);
+		(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
+								GUC_ACTION_LOCAL, true, ERROR, false);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		run_own_statement(run.step->cleanup, true);
+		PopActiveSnapshot();
+	});
+}
+
+} // namespace
+
+ErrorData *clean_up(StepRun *run, bool top_level)
+{
+	StepContext *context = run->context;
+	if (!run->step->cleanup)
+		return nullptr;
+	for (int attempt = 0;; attempt++) {
+		bool needed = false;
+		ErrorData *error = ask_whether_to_clean(*run, &needed);
+		if (!error && !needed)
+			return nullptr;
+		if (!error)
+			error = top_level ? run_own_top_level(context, run->step->cleanup)
+							  : clean_in_transaction(*run);
+		if (!error)
+			return nullptr;
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || attempt >= 20)
+			return error;
+		context->wait_ms(500);
+	}
+}
+
+void clean_up_after_failure(StepRun *run, bool top_level)
+{
+	ErrorData *error = clean_up(run, top_level);
+	if (error)
+		run->context->note_event("notice", psprintf("could not be taken away: %s: %s",
+													run->step->cleanup, error->message));
+}
+
+} // namespace safe_migrate::operations::ddl

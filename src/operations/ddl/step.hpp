@@ -1,0 +1,19 @@
+// The runners of steps that change a schema.
+#pragma once
+#include "jobs/step_context.hpp"
+#include "operations/ddl/recipe.hpp"
+
+namespace safe_migrate::operations::ddl {
+
+// One statement, or several, in one short transaction, with its locks taken politely before.
+void run_statement_step(jobs::StepContext *context);
+
+// One statement that can't run in a transaction block (CREATE INDEX CONCURRENTLY, …), its lock
+// taken politely for the session before.
+void run_top_level_step(jobs::StepContext *context);
+
+// The step as it is stored, and read back in a worker.
+char *step_definition(const RecipeStep &step);
+RecipeStep *read_step(const char *definition);
+
+} // namespace safe_migrate::operations::ddl

@@ -1,0 +1,100 @@
+// A statement that has transactions of its own.  Its lock is taken in short tries for the session
+// first: a lock_timeout while it runs would also end its waits for old transactions and leave a
+// wreck.  It pauses after the statement; cancel() interrupts it.
+#include "operations/ddl/step.hpp"
+
+#include "jobs/operation.hpp"
+#include "jobs/store.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/step_run.hpp"
+
+extern "C" {
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+using namespace jobs;
+
+namespace {
+
+LockRelId lock_id(Oid relation) { return {relation, MyDatabaseId}; }
+
+// Keeps the locks over the end of the transaction.
+void take_session_locks(const StepRun &run)
+{
+	for (int i = 0; i < run.step->n_locks; i++) {
+		LockRelId id = lock_id(run.step->locks[i].relation);
+		LockRelationIdForSession(&id, static_cast<LOCKMODE>(run.step->locks[i].mode));
+	}
+}
+
+void release_session_locks(const StepRun &run)
+{
+	for (int i = 0; i < run.step->n_locks; i++) {
+		LockRelId id = lock_id(run.step->locks[i].relation);
+		UnlockRelationIdForSession(&id, static_cast<LOCKMODE>(run.step->locks[i].mode));
+	}
+}
+
+enum class Round : uint8_t { finished, ready, again, stop };
+
+// Finds out whether there is something to do, and holds the locks where there is.
+Round prepare(StepRun *run)
+{
+	StepContext *context = run->context;
+	if (context->next_batch(true) == Go::stop)
+		return Round::stop;
+	bool done = false;
+	BatchOptions options = {};
+	options.lock_timeout_ms = context->settings.ddl_lock_try;
+	options.lock_mode = Max(run->strongest, static_cast<int>(AccessShareLock));
+	Batch batch = context->run_batch(
+		[&] {
+			done = is_done(*run);
+			if (done) {
+				finish_step(context->job_id, context->step_no);
+				return;
+			}
+			take_session_locks(*run);
+		},
+		options);
+	if (batch != Batch::committed)
+		return batch == Batch::again ? Round::again : Round::stop;
+	return done ? Round::finished : Round::ready;
+}
+
+} // namespace
+
+void run_top_level_step(StepContext *context)
+{
+	if (context->worker_number != 0)
+		return;
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	StepRun run = begin_run(context);
+	context->set_phase("schema change");
+	for (;;) {
+		Round round = prepare(&run);
+		if (round == Round::again)
+			continue;
+		if (round == Round::finished)
+			context->done = true;
+		if (round != Round::ready)
+			break;
+		ErrorData *error = clean_up(&run, true);
+		if (!error)
+			error = run_own_top_level(context, run.step->sql);
+		if (!error)
+			release_session_locks(run); // an error's abort has released them
+		else if (context->handle_error(error) == Batch::stop)
+			break;
+	}
+	if (context->gave_up) {
+		explain_failure(run);
+		clean_up_after_failure(&run, true);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+} // namespace safe_migrate::operations::ddl
