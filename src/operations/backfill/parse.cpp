@@ -4,8 +4,6 @@
 #include "pg/compat_analysis.hpp"
 
 extern "C" {
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
@@ -14,29 +12,6 @@ extern "C" {
 namespace safe_migrate::operations::backfill {
 
 namespace {
-
-constexpr const char update_prefix[] = "UPDATE x SET ";
-
-// Mirrors sql_exec_error_callback() of functions.c: the error is one of an internal query.
-void on_error(void *arg)
-{
-	auto *text = static_cast<const UserText *>(arg);
-	int position = geterrposition();
-	if (position > text->prefix_length) {
-		errposition(0);
-		internalerrposition(position - text->prefix_length);
-		internalerrquery(text->text);
-	}
-	errcontext("argument \"%s\"", text->argument);
-}
-
-// Mirrors parser_errposition().
-int position_of(const UserText &text, int location)
-{
-	if (location < 0)
-		return 0;
-	return errposition(pg_mbstrlen_with_len(text.source, location) + 1);
-}
 
 [[noreturn]] void not_a_list(const UserText &text, int location)
 {
@@ -153,34 +128,14 @@ Bitmapset *split_subselects(const UserText &text, List *targets)
 	return split;
 }
 
-// Before 18 a statement's location is that of the white space before it.
-int start_of_second(const UserText &text, List *statements)
-{
-	if (list_length(statements) < 2)
-		return text.prefix_length;
-	int location = lsecond_node(RawStmt, statements)->stmt_location;
-	return location + static_cast<int>(strspn(text.source + location, " \t\r\n"));
-}
-
 } // namespace
-
-void UserText::enter()
-{
-	callback.callback = on_error;
-	callback.arg = this;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-}
-
-void UserText::leave() { error_context_stack = callback.previous; }
 
 UserText assignments_text(const char *text)
 {
-	constexpr int length = sizeof(update_prefix) - 1;
-	return {"assignments", text, psprintf("%s%s", update_prefix, text), length, {}};
+	return user_text("assignments", "UPDATE x SET ", text);
 }
 
-UserText predicate_text(const char *text) { return {"predicate", text, text, 0, {}}; }
+UserText predicate_text(const char *text) { return user_text("predicate", "", text); }
 
 ParsedAssignments parse_assignments(const UserText &text)
 {

@@ -2,6 +2,7 @@
 // server's raw parser: nothing here is pasted into a larger statement.  Errors of the parser and
 // of parse analysis show the user's own string and the position in it.
 #pragma once
+#include "operations/user_text.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -9,21 +10,6 @@ extern "C" {
 }
 
 namespace safe_migrate::operations::backfill {
-
-// One text under analysis.  `source` is what the parser saw: `prefix_length` bytes of ours (ASCII)
-// and then `text`.  enter() puts an error context up which turns errors' positions into positions
-// in `text`, and names the argument; leave() takes it down.  Trivially destructible: an error's
-// abort resets the context stack.
-struct UserText {
-	const char *argument; // "assignments", "predicate": as in the function's signature
-	const char *text;
-	const char *source;
-	int prefix_length;
-	ErrorContextCallback callback;
-
-	void enter();
-	void leave();
-};
 
 UserText assignments_text(const char *text);
 UserText predicate_text(const char *text);
