@@ -5,6 +5,9 @@
 
 extern "C" {
 #include "access/amapi.h"
+#include "access/attmap.h"
+#include "access/htup_details.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "common/relpath.h"
@@ -13,6 +16,7 @@ extern "C" {
 #include "parser/parse_node.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::pg {
@@ -154,4 +158,33 @@ inline const char *main_fork_path(Oid tablespace, bool shared, Oid filenumber)
 	return GetRelationPath(database, tablespace, filenumber, InvalidBackendId, MAIN_FORKNUM);
 #endif
 }
+
+// Which column of `output` each column of `input` is, by name; an error where one is missing.
+inline AttrMap *attribute_map(TupleDesc input, TupleDesc output)
+{
+#if PG_VERSION_NUM >= 160000
+	return build_attrmap_by_name(input, output, false);
+#else
+	return build_attrmap_by_name(input, output);
+#endif
+}
+
+// pg_constraint.contype, '\0' where there is none.
+inline char constraint_type(Oid constraint)
+{
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	if (!HeapTupleIsValid(tuple))
+		return '\0';
+	char type = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->contype;
+	ReleaseSysCache(tuple);
+	return type;
+}
+
+// ATTACH PARTITION takes over a foreign key of the new partition that is NOT VALID, and validates
+// it only where the parent's is valid.
+#if PG_VERSION_NUM >= 180000
+inline constexpr bool attaches_unvalidated_keys = true;
+#else
+inline constexpr bool attaches_unvalidated_keys = false;
+#endif
 } // namespace safe_migrate::pg

@@ -219,10 +219,12 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)
 {
 	const Finding *same = find_same(analysis->effects, relation);
-	Exempt exempt;
-	const char *schema;
-	const char *name;
-	if (same != nullptr) {
+	Exempt exempt = Exempt::no;
+	const char *schema = nullptr;
+	const char *name = nullptr;
+	if (!OidIsValid(relation)) {
+		// an object that is no relation
+	} else if (same != nullptr) {
 		exempt = same->exempt;
 		schema = same->schema;
 		name = same->name;

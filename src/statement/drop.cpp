@@ -1,9 +1,209 @@
-// DROP and TRUNCATE, with what goes along.
-#include "statement/analysis.hpp"
+// DROP and TRUNCATE, with what goes along.  Follows RemoveRelations(), RemoveObjects(),
+// shdepDropOwned() and ExecuteTruncate().
+#include "statement/dependents.hpp"
+#include "statement/drop.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/heap.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_shdepend.h"
+#include "commands/user.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
 
 namespace safe_migrate::statement {
 
-void analyse_drop(Analysis *, const DropStmt *) {}
-void analyse_truncate(Analysis *, const TruncateStmt *) {}
+namespace {
+
+struct Targets {
+	ObjectAddress *objects;
+	int n;
+};
+
+Targets room_for(int n)
+{
+	return {static_cast<ObjectAddress *>(palloc(sizeof(ObjectAddress) * (n + 1))), 0};
+}
+
+bool is_relation_kind(ObjectType type)
+{
+	switch (type) {
+		case OBJECT_TABLE:
+		case OBJECT_INDEX:
+		case OBJECT_SEQUENCE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_FOREIGN_TABLE:
+			return true;
+		default:
+			return false;
+	}
+}
+
+// The names of relations: ExecDropStmt().
+Targets find_relations(Analysis *analysis, const DropStmt *statement)
+{
+	Targets targets = room_for(list_length(statement->objects));
+	ListCell *cell;
+	foreach (cell, statement->objects) {
+		const RangeVar *name = makeRangeVarFromNameList(lfirst_node(List, cell));
+		Target target = find_target(analysis, name, statement->missing_ok);
+		if (OidIsValid(target.relation))
+			targets.objects[targets.n++] = {RelationRelationId, target.relation, 0};
+	}
+	return targets;
+}
+
+Targets find_objects(const DropStmt *statement)
+{
+	Targets targets = room_for(list_length(statement->objects));
+	ListCell *cell;
+	foreach (cell, statement->objects) {
+		ObjectAddress object = find_object(statement->removeType, static_cast<Node *>(lfirst(cell)),
+										   statement->missing_ok);
+		if (OidIsValid(object.objectId))
+			targets.objects[targets.n++] = object;
+	}
+	return targets;
+}
+
+// DROP INDEX CONCURRENTLY: neither the table nor the index is locked strongly before nobody uses
+// the index any more.
+void drop_concurrently(Analysis *analysis, const Targets &targets)
+{
+	for (int i = 0; i < targets.n; i++) {
+		Oid index = targets.objects[i].objectId;
+		Oid table = IndexGetRelation(index, true);
+		if (!OidIsValid(table))
+			continue;
+		Finding *finding = add_finding(analysis, Cause::drop_index, Effect::metadata, table,
+									   Lock::share_update_exclusive);
+		finding->is_target = true;
+		finding->object = get_rel_name(index);
+	}
+}
+
+// What a table of pg_shdepend says of roles in this database.
+template <class F> void each_owned(const List *roles, F use)
+{
+	Relation catalog = table_open(SharedDependRelationId, AccessShareLock);
+	ListCell *cell;
+	foreach (cell, roles) {
+		ScanKeyData key[2];
+		ScanKeyInit(&key[0], Anum_pg_shdepend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(AuthIdRelationId));
+		ScanKeyInit(&key[1], Anum_pg_shdepend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(lfirst_oid(cell)));
+		SysScanDesc scan =
+			systable_beginscan(catalog, SharedDependReferenceIndexId, true, nullptr, 2, key);
+		HeapTuple tuple;
+		while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+			auto *row = reinterpret_cast<Form_pg_shdepend>(GETSTRUCT(tuple));
+			if (row->dbid == MyDatabaseId)
+				use(row);
+		}
+		systable_endscan(scan);
+	}
+	table_close(catalog, AccessShareLock);
+}
+
+} // namespace
+
+ObjectAddress find_object(ObjectType type, Node *name, bool missing_ok)
+{
+	Relation relation = nullptr;
+	ObjectAddress object = get_object_address(type, static_cast<Node *>(copyObjectImpl(name)),
+											  &relation, AccessShareLock, missing_ok);
+	if (relation != nullptr)
+		relation_close(relation, AccessShareLock);
+	if (OidIsValid(object.objectId) && object.classId != RelationRelationId) {
+		if (IsSharedRelation(object.classId))
+			UnlockSharedObject(object.classId, object.objectId, 0, AccessShareLock);
+		else
+			UnlockDatabaseObject(object.classId, object.objectId, 0, AccessShareLock);
+	}
+	return object;
+}
+
+void analyse_drop(Analysis *analysis, const DropStmt *statement)
+{
+	Targets targets = is_relation_kind(statement->removeType) ? find_relations(analysis, statement)
+															  : find_objects(statement);
+	if (statement->concurrent)
+		return drop_concurrently(analysis, targets);
+	add_deletion(analysis, find_dependents(targets.objects, targets.n), Cause::drop_other);
+}
+
+void analyse_drop_owned(Analysis *analysis, const DropOwnedStmt *statement)
+{
+	List *roles = roleSpecsToIds(statement->roles);
+	int n = 0;
+	each_owned(roles, [&n](Form_pg_shdepend) { n++; });
+	Targets targets = room_for(n);
+	each_owned(roles, [&](Form_pg_shdepend row) {
+		if (row->deptype == SHARED_DEPENDENCY_OWNER && targets.n < n)
+			targets.objects[targets.n++] = {row->classid, row->objid, row->objsubid};
+		else if (row->deptype == SHARED_DEPENDENCY_POLICY)
+			add_lock(analysis, relation_of_part(row->classid, row->objid), Lock::access_exclusive);
+	});
+	add_deletion(analysis, find_dependents(targets.objects, targets.n), Cause::drop_other);
+}
+
+void analyse_reassign_owned(Analysis *analysis, const ReassignOwnedStmt *statement)
+{
+	each_owned(roleSpecsToIds(statement->roles), [&](Form_pg_shdepend row) {
+		if (row->deptype == SHARED_DEPENDENCY_OWNER && row->classid == RelationRelationId &&
+			row->objsubid == 0)
+			add_lock(analysis, row->objid, Lock::access_exclusive);
+	});
+}
+
+// The relations that TRUNCATE names, with their descendants, and under CASCADE those that refer to
+// them, which are truncated too.
+void analyse_truncate(Analysis *analysis, const TruncateStmt *statement)
+{
+	List *relations = NIL;
+	ListCell *cell;
+	foreach (cell, statement->relations) {
+		auto *name = lfirst_node(RangeVar, cell);
+		Target target = find_target(analysis, name, false);
+		if (!OidIsValid(target.relation) || list_member_oid(relations, target.relation))
+			continue;
+		Finding *finding = add_finding(analysis, Cause::truncate, Effect::data_loss,
+									   target.relation, Lock::access_exclusive);
+		finding->is_target = true;
+		finding->bytes = name->inh ? heap_bytes(target.relation) : own_heap_bytes(target.relation);
+		List *all = name->inh ? with_descendants(target.relation) : list_make1_oid(target.relation);
+		add_locks(analysis, all, Lock::access_exclusive);
+		relations = list_concat_unique_oid(relations, all);
+	}
+	while (statement->behavior == DROP_CASCADE && relations != NIL) {
+		List *referencing = heap_truncate_find_FKs(relations);
+		if (referencing == NIL)
+			return;
+		foreach (cell, referencing) {
+			Finding *finding = add_finding(analysis, Cause::truncate, Effect::data_loss,
+										   lfirst_oid(cell), Lock::access_exclusive);
+			finding->bytes = own_heap_bytes(lfirst_oid(cell));
+		}
+		relations = list_concat(relations, referencing);
+	}
+}
 
 } // namespace safe_migrate::statement

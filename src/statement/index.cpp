@@ -1,9 +1,232 @@
-// CREATE INDEX, REINDEX.
-#include "statement/analysis.hpp"
+// CREATE INDEX and REINDEX.  Follows ProcessUtilitySlow(), DefineIndex() and ExecReindex().
+#include "statement/dependents.hpp"
+#include "statement/index_match.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/catalog.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
 
 namespace safe_migrate::statement {
 
-void analyse_create_index(Analysis *, const IndexStmt *) {}
-void analyse_reindex(Analysis *, const ReindexStmt *) {}
+namespace {
+
+IndexBuilds builds_of(const Analysis *analysis, const IndexStmt *statement, Oid table_oid)
+{
+	IndexBuilds builds = {};
+	if (get_rel_relkind(table_oid) != RELKIND_PARTITIONED_TABLE) {
+		builds = {own_heap_bytes(table_oid), 1, 0};
+		return builds;
+	}
+	if (!statement->relation->inh)
+		return builds;
+	Relation table = open_judged(table_oid);
+	if (table == nullptr)
+		return builds;
+	find_builds(table_oid, shape_of_statement(table, statement, analysis->source), &builds);
+	close_judged(table);
+	return builds;
+}
+
+bool is_invalid(Oid index)
+{
+	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	bool invalid = !reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indisvalid;
+	ReleaseSysCache(tuple);
+	return invalid;
+}
+
+// The relation that keeps IF NOT EXISTS from doing anything.
+Oid find_namesake(const IndexStmt *statement, Oid table)
+{
+	if (!statement->if_not_exists || statement->idxname == nullptr)
+		return InvalidOid;
+	return get_relname_relid(statement->idxname, get_rel_namespace(table));
+}
+
+void add_skipped(Analysis *analysis, Oid table, Oid namesake, Lock lock)
+{
+	Finding *finding =
+		add_finding(analysis, is_invalid(namesake) ? Cause::invalid_index_skipped : Cause::lock,
+					Effect::metadata, table, lock);
+	finding->is_target = true;
+	finding->object = get_rel_name(namesake);
+	finding->facts = is_invalid(namesake)
+						 ? "an index of that name exists and is invalid: nothing would be built"
+						 : "a relation of that name exists: nothing would be built";
+}
+
+} // namespace
+
+void analyse_create_index(Analysis *analysis, const IndexStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, false);
+	if (!OidIsValid(target.relation))
+		return;
+	Oid table = target.relation;
+	Lock lock = statement->concurrent ? Lock::share_update_exclusive : Lock::share;
+	Oid namesake = find_namesake(statement, table);
+	if (OidIsValid(namesake)) {
+		add_skipped(analysis, table, namesake, lock);
+	} else {
+		IndexBuilds builds = builds_of(analysis, statement, table);
+		bool builds_any = builds.leaves > 0;
+		Finding *finding =
+			add_finding(analysis, builds_any ? Cause::create_index : Cause::lock,
+						builds_any ? Effect::index_build : Effect::metadata, table, lock);
+		finding->is_target = true;
+		finding->bytes = builds.bytes;
+		finding->indexes = builds.leaves;
+		finding->object = statement->idxname;
+		finding->definition = analysis->effects->text;
+		if (builds.matched > 0)
+			finding->facts =
+				psprintf("%d of its partitions have such an index already", builds.matched);
+	}
+	if (statement->relation->inh && get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE)
+		add_locks(analysis, with_descendants(table), lock);
+}
+
+// ---------------------------------------------------------------- REINDEX
+
+namespace {
+
+struct Reindex {
+	Analysis *analysis;
+	bool concurrently;
+	bool is_target;
+	Lock table_lock;
+	Lock index_lock;
+};
+
+void add_index_rebuild(const Reindex &reindex, Oid table, Oid index, Exempt exempt)
+{
+	Finding *finding = add_finding(reindex.analysis, Cause::reindex, Effect::index_build, index,
+								   reindex.index_lock);
+	finding->exempt = exempt;
+	finding->bytes = own_heap_bytes(table);
+	finding->indexes = 1;
+	finding->object = finding->name;
+	if (!reindex.concurrently)
+		finding->facts = "queries of its table wait for it when they are planned";
+}
+
+// reindex_relation(), or reindex_index() where one is given.
+void reindex_table(const Reindex &reindex, Oid table, Oid only_index)
+{
+	List *indexes = OidIsValid(only_index) ? list_make1_oid(only_index) : own_indexes(table);
+	Finding *finding = add_finding(reindex.analysis, Cause::reindex, Effect::index_build, table,
+								   reindex.table_lock);
+	finding->bytes = own_heap_bytes(table);
+	finding->indexes = list_length(indexes);
+	finding->is_target = reindex.is_target && !OidIsValid(only_index);
+	if (OidIsValid(only_index))
+		finding->object = get_rel_name(only_index);
+	if (indexes == NIL) {
+		finding->cause = Cause::lock;
+		finding->effect = Effect::metadata;
+	}
+	Exempt exempt = finding->exempt;
+	ListCell *cell;
+	foreach (cell, indexes)
+		add_index_rebuild(reindex, table, lfirst_oid(cell), exempt);
+}
+
+// ReindexPartitions(): the whole tree is locked in Share first, whatever is asked for; then each
+// leaf by itself, in a transaction of its own.
+void reindex_partitions(Reindex reindex, Oid parent, bool is_index)
+{
+	List *tree = with_descendants(parent);
+	ListCell *cell;
+	foreach (cell, tree) {
+		Oid member = lfirst_oid(cell);
+		char kind = get_rel_relkind(member);
+		if (kind == RELKIND_INDEX)
+			reindex_table(reindex, IndexGetRelation(member, false), member);
+		else if (kind == RELKIND_RELATION)
+			reindex_table(reindex, member, InvalidOid);
+		reindex.is_target = false;
+	}
+	if (is_index)
+		add_lock(reindex.analysis, IndexGetRelation(parent, false), reindex.table_lock);
+	add_locks(reindex.analysis, tree, Lock::share);
+}
+
+// ReindexMultipleTables(): of a schema or of the whole database; catalogs are nobody's table.
+void reindex_many(const Reindex &reindex, Oid schema)
+{
+	List *tables = NIL;
+	Relation catalog = table_open(RelationRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
+	HeapTuple tuple;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+		bool has_indexes = form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW;
+		if (has_indexes && form->relhasindex && form->relpersistence != RELPERSISTENCE_TEMP &&
+			!IsCatalogRelationOid(form->oid) &&
+			(!OidIsValid(schema) || form->relnamespace == schema))
+			tables = lappend_oid(tables, form->oid);
+	}
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	ListCell *cell;
+	foreach (cell, tables)
+		reindex_table(reindex, lfirst_oid(cell), InvalidOid);
+}
+
+bool is_concurrently(const ReindexStmt *statement)
+{
+	bool concurrently = false;
+	ListCell *cell;
+	foreach (cell, statement->params) {
+		auto *option = lfirst_node(DefElem, cell);
+		if (strcmp(option->defname, "concurrently") == 0)
+			concurrently = defGetBoolean(option);
+	}
+	return concurrently;
+}
+
+} // namespace
+
+void analyse_reindex(Analysis *analysis, const ReindexStmt *statement)
+{
+	bool concurrently = is_concurrently(statement);
+	Reindex reindex = {analysis, concurrently, true,
+					   concurrently ? Lock::share_update_exclusive : Lock::share,
+					   concurrently ? Lock::share_update_exclusive : Lock::access_exclusive};
+	if (statement->relation == nullptr) {
+		if (statement->kind == REINDEX_OBJECT_SYSTEM)
+			return;
+		reindex.is_target = false;
+		reindex_many(reindex, statement->kind == REINDEX_OBJECT_SCHEMA
+								  ? get_namespace_oid(statement->name, false)
+								  : InvalidOid);
+		return;
+	}
+	Target target = find_target(analysis, statement->relation, false);
+	if (!OidIsValid(target.relation))
+		return;
+	bool is_index = statement->kind == REINDEX_OBJECT_INDEX;
+	char kind = get_rel_relkind(target.relation);
+	if (kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_PARTITIONED_INDEX)
+		reindex_partitions(reindex, target.relation, is_index);
+	else if (!is_index)
+		reindex_table(reindex, target.relation, InvalidOid);
+	else if (kind == RELKIND_INDEX)
+		reindex_table(reindex, IndexGetRelation(target.relation, false), target.relation);
+}
 
 } // namespace safe_migrate::statement
