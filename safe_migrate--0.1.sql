@@ -264,6 +264,25 @@ CREATE FUNCTION estimate_backfill(
 COMMENT ON FUNCTION estimate_backfill IS
 	'what a backfill would take, extrapolated from a sample of blocks that is written and rolled back';
 
+-- ---------------------------------------------------------------- guard: explain
+
+CREATE FUNCTION explain(
+	sql text,
+	OUT statement_no int,
+	OUT command      text,
+	OUT relation     text,
+	OUT lock         text,
+	OUT blocks       text,
+	OUT effect       text,
+	OUT bytes        bigint,
+	OUT verdict      text,
+	OUT rule         text,
+	OUT reason       text,
+	OUT instead      text
+) RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_explain';
+COMMENT ON FUNCTION explain(text) IS
+	'what each statement of a script would lock and do, and the guard''s verdict on it; executes nothing';
+
 -- ---------------------------------------------------------------- what \d+ and \df+ say
 
 COMMENT ON SCHEMA safe_migrate IS 'schema changes and backfills on live tables: jobs, their control, what they do now';
