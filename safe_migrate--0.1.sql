@@ -264,6 +264,26 @@ CREATE FUNCTION estimate_backfill(
 COMMENT ON FUNCTION estimate_backfill IS
 	'what a backfill would take, extrapolated from a sample of blocks that is written and rolled back';
 
+-- ---------------------------------------------------------------- constraints
+
+CREATE FUNCTION add_constraint_safely(
+	relation   regclass,
+	definition text,
+	job_name   text DEFAULT NULL,
+	settings   jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_add_constraint_safely';
+COMMENT ON FUNCTION add_constraint_safely IS
+	'queue a job that adds a constraint: NOT VALID, then validated without a strong lock; keys by an index built concurrently';
+
+CREATE FUNCTION validate_constraint_safely(
+	relation        regclass,
+	constraint_name name,
+	job_name        text DEFAULT NULL,
+	settings        jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_validate_constraint_safely';
+COMMENT ON FUNCTION validate_constraint_safely IS
+	'queue a job that validates a NOT VALID constraint, leaf by leaf';
+
 -- ---------------------------------------------------------------- guard: explain
 
 CREATE FUNCTION explain(

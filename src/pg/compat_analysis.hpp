@@ -116,6 +116,33 @@ inline bool has_returning(const UpdateStmt *update)
 #endif
 }
 
+// FOREIGN KEY (…, PERIOD …)
+inline bool has_period(const Constraint *constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->fk_with_period;
+#else
+	return false;
+#endif
+}
+
+inline bool is_not_enforced(const Constraint *constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return !constraint->is_enforced &&
+		   (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_FOREIGN);
+#else
+	return false;
+#endif
+}
+
+// FOREIGN KEY … NOT VALID on a partitioned table.
+#if PG_VERSION_NUM >= 180000
+inline constexpr bool partitioned_keys_can_be_not_valid = true;
+#else
+inline constexpr bool partitioned_keys_can_be_not_valid = false;
+#endif
+
 // Is the column known to hold no NULL?  From 18 on a NOT NULL constraint may be NOT VALID.
 inline bool is_not_null(TupleDesc desc, AttrNumber attnum)
 {

@@ -12,6 +12,7 @@
 
 extern "C" {
 #include "portability/instr_time.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -107,6 +108,20 @@ void add_lock(RecipeStep *step, Oid relation, statement::Lock mode)
 	if (step->n_locks >= static_cast<int>(lengthof(step->locks)))
 		elog(ERROR, "a step takes at most %zu locks", lengthof(step->locks));
 	step->locks[step->n_locks++] = {relation, mode};
+}
+
+void begin_call(const char *function)
+{
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	jobs::require_preload();
+}
+
+void argument_is_null(const char *argument)
+{
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("argument \"%s\" must not be NULL", argument)));
+	pg_unreachable();
 }
 
 Options read_options(FunctionCallInfo fcinfo, int n)

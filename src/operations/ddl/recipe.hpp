@@ -26,6 +26,7 @@ struct RecipeStep {
 	const char *done; // a query on the catalog that returns true once the step's work is done
 	StepLock locks[4];
 	int n_locks;
+	bool descend;	  // the locks are taken on all that inherits from these relations too
 	bool caller_path; // names in the SQL are found by the caller's search_path, else in pg_catalog
 					  // alone (expressions that were resolved and deparsed)
 	// where rows can stand in the way: their number and some keys, for the error
@@ -56,6 +57,12 @@ struct Recipe {
 // Adds a zeroed step to the recipe.
 RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
+
+// What each of the SQL functions begins with: errors where the library is not preloaded, in a
+// read-only transaction, in a parallel worker.
+void begin_call(const char *function);
+// Error 22004.
+[[noreturn]] void argument_is_null(const char *argument);
 
 // What the calls have in common.
 struct Options {

@@ -9,6 +9,7 @@
 #include "pg/standby.hpp"
 
 extern "C" {
+#include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
@@ -27,6 +28,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "sql", step.sql);
 	pg::json_text(&json, "done", step.done);
 	pg::json_bool(&json, "caller_path", step.caller_path);
+	pg::json_bool(&json, "descend", step.descend);
 	pg::json_text(&json, "count", step.count_query);
 	pg::json_text(&json, "sample", step.sample_query);
 	pg::json_text(&json, "cleanup", step.cleanup);
@@ -50,6 +52,7 @@ RecipeStep *read_step(const char *definition)
 	step->sql = pg::json_get_text(object, "sql");
 	step->done = pg::json_get_text(object, "done");
 	step->caller_path = pg::json_get_bool(object, "caller_path", false);
+	step->descend = pg::json_get_bool(object, "descend", false);
 	step->count_query = pg::json_get_text(object, "count");
 	step->sample_query = pg::json_get_text(object, "sample");
 	step->cleanup = pg::json_get_text(object, "cleanup");
@@ -80,11 +83,36 @@ StepRun begin_run(StepContext *context)
 	return run;
 }
 
+namespace {
+
+// One stay in the queue is all of the locks together: each waits for what the others have left.
+void lock_within(Oid relation, LOCKMODE mode, TimestampTz deadline)
+{
+	int64 left_ms = (deadline - GetCurrentTimestamp()) / 1000;
+	char timeout[32];
+	snprintf(timeout, sizeof timeout, INT64_FORMAT "ms", Max(left_ms, INT64CONST(1)));
+	(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							true, ERROR, false);
+	LockRelationOid(relation, mode);
+}
+
+} // namespace
+
 void take_locks(const StepRun &run)
 {
-	for (int i = 0; i < run.step->n_locks; i++)
-		LockRelationOid(run.step->locks[i].relation,
-						static_cast<LOCKMODE>(run.step->locks[i].mode));
+	TimestampTz deadline =
+		GetCurrentTimestamp() + static_cast<int64>(run.context->settings.ddl_lock_try) * 1000;
+	for (int i = 0; i < run.step->n_locks; i++) {
+		Oid relation = run.step->locks[i].relation;
+		auto mode = static_cast<LOCKMODE>(run.step->locks[i].mode);
+		lock_within(relation, mode, deadline);
+		if (!run.step->descend)
+			continue;
+		ListCell *cell;
+		foreach (cell, find_all_inheritors(relation, NoLock, nullptr))
+			if (lfirst_oid(cell) != relation)
+				lock_within(lfirst_oid(cell), mode, deadline);
+	}
 }
 
 bool is_done(const StepRun &run) { return run.step->done && holds(run.step->done); }

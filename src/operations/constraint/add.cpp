@@ -1,0 +1,219 @@
+// add_constraint_safely(), validate_constraint_safely().
+#include "operations/constraint/add.hpp"
+
+#include "operations/constraint/steps.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
+#include "pg/boundary.hpp"
+#include "pg/compat_analysis.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/pg_constraint.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+}
+
+namespace safe_migrate::operations::constraint {
+
+using ddl::identifier;
+using ddl::literal;
+using ddl::quoted_name;
+
+namespace {
+
+// Does an index of the table begin with these columns, in any order?
+bool is_supported_by_index(Relation relation, const List *columns)
+{
+	bool found = false;
+	ListCell *cell;
+	foreach (cell, RelationGetIndexList(relation)) {
+		Relation index = relation_open(lfirst_oid(cell), AccessShareLock);
+		const Form_pg_index form = index->rd_index;
+		int n = list_length(columns);
+		bool fits =
+			form->indisvalid && form->indnkeyatts >= n && RelationGetIndexPredicate(index) == NIL;
+		for (int i = 0; fits && i < n; i++) {
+			const char *name =
+				get_attname(RelationGetRelid(relation), form->indkey.values[i], true);
+			bool among = false;
+			ListCell *column;
+			foreach (column, columns)
+				among =
+					among || (name && strcmp(name, static_cast<const char *>(lfirst(column))) == 0);
+			fits = among;
+		}
+		relation_close(index, AccessShareLock);
+		found = found || fits;
+	}
+	return found;
+}
+
+void note_missing_index(Relation relation, const Definition &definition)
+{
+	if (is_supported_by_index(relation, definition.columns))
+		return;
+	ereport(NOTICE,
+			(errmsg("no index of \"%s\" begins with the columns of the foreign key",
+					RelationGetRelationName(relation)),
+			 errdetail("Each DELETE and UPDATE of a key in %s will scan %s.",
+					   quoted_name(definition.referenced), quoted_name(RelationGetRelid(relation))),
+			 errhint("SELECT safe_migrate.create_index_safely(%s);",
+					 literal(psprintf("CREATE INDEX ON %s (%s)",
+									  quoted_name(RelationGetRelid(relation)),
+									  column_list(definition.columns))))));
+}
+
+// Before 18 the key is added and validated on each leaf, under the parent's name for it; adding it
+// to the parent then finds them and scans nothing.
+void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	ListCell *cell;
+	foreach (cell, statement::leaves(RelationGetRelid(relation))) {
+		Relation leaf = table_open(lfirst_oid(cell), AccessShareLock);
+		add_not_valid_step(recipe, leaf, definition);
+		add_validate_steps(recipe, leaf, definition);
+		table_close(leaf, NoLock);
+	}
+	Oid oid = RelationGetRelid(relation);
+	ddl::RecipeStep *step =
+		ddl::add_step(recipe, "statement",
+					  psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", quoted_name(oid),
+							   identifier(definition.name), definition.body));
+	ddl::add_lock(step, definition.referenced, statement::Lock::share_row_exclusive);
+	ddl::add_lock(step, oid, statement::Lock::share_row_exclusive);
+	step->descend = true;
+	step->done = exists_query(oid, definition, true);
+	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
+						  identifier(definition.name));
+}
+
+void refuse_exclude(Relation relation)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("an exclusion constraint can't be added without blocking \"%s\"",
+				RelationGetRelationName(relation)),
+		 errdetail("The server can build its index neither concurrently nor take over one that "
+				   "is there."),
+		 errhint("Create a new table with the constraint, copy the rows into it in batches, and "
+				 "swap the names.")));
+}
+
+} // namespace
+
+void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	switch (definition.type) {
+		case CONSTR_CHECK:
+			add_not_valid_step(recipe, relation, definition);
+			break;
+		case CONSTR_FOREIGN:
+			note_missing_index(relation, definition);
+			if (partitioned && !pg::partitioned_keys_can_be_not_valid) {
+				add_partitioned_key(recipe, relation, definition);
+				return;
+			}
+			add_not_valid_step(recipe, relation, definition);
+			break;
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+			add_key_steps(recipe, relation, definition);
+			return;
+		case CONSTR_EXCLUSION:
+			refuse_exclude(relation);
+			break;
+		default:
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("this kind of constraint can't be added by a job")));
+	}
+	if (!definition.parsed->skip_validation)
+		add_validate_steps(recipe, relation, definition);
+}
+
+namespace {
+
+ddl::Recipe new_recipe(const char *kind, Relation relation, const char *text)
+{
+	ddl::Recipe recipe = {};
+	recipe.kind = kind;
+	recipe.relation = RelationGetRelid(relation);
+	recipe.relation_name = quoted_name(recipe.relation);
+	recipe.definition_text = text;
+	recipe.relations = statement::leaves(recipe.relation);
+	return recipe;
+}
+
+jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &options)
+{
+	Relation relation = ddl::open_owned_table(oid);
+	Definition definition = read_definition(relation, text);
+	ddl::Recipe recipe = new_recipe(
+		"add_constraint", relation,
+		psprintf("ALTER TABLE %s ADD %s%s", quoted_name(oid),
+				 definition.named ? psprintf("CONSTRAINT %s ", identifier(definition.name)) : "",
+				 definition.body ? definition.body : text));
+	jobs::JobId id = ddl::find_earlier(recipe, options);
+	if (id == 0) {
+		add_constraint_steps(&recipe, relation, definition);
+		if (definition.body)
+			recipe.plain =
+				list_make1(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", quoted_name(oid),
+									identifier(definition.name), definition.body,
+									definition.parsed->skip_validation ? " NOT VALID" : ""));
+		id = ddl::carry_out(recipe, options);
+	}
+	table_close(relation, NoLock);
+	return id;
+}
+
+jobs::JobId validate_constraint(Oid oid, const char *name, const ddl::Options &options)
+{
+	Relation relation = ddl::open_owned_table(oid);
+	Definition definition = stored_definition(relation, name);
+	char *sql =
+		psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", quoted_name(oid), identifier(name));
+	ddl::Recipe recipe = new_recipe("validate_constraint", relation, sql);
+	jobs::JobId id = ddl::find_earlier(recipe, options);
+	if (id == 0) {
+		add_validate_steps(&recipe, relation, definition);
+		recipe.plain = list_make1(sql);
+		id = ddl::carry_out(recipe, options);
+	}
+	table_close(relation, NoLock);
+	return id;
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::constraint
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_add_constraint_safely)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("add_constraint_safely()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("relation");
+	if (PG_ARGISNULL(1))
+		ddl::argument_is_null("definition");
+	PG_RETURN_INT64(constraint::add_constraint(
+		PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), ddl::read_options(fcinfo, 2)));
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_validate_constraint_safely)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("validate_constraint_safely()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("relation");
+	if (PG_ARGISNULL(1))
+		ddl::argument_is_null("constraint_name");
+	PG_RETURN_INT64(constraint::validate_constraint(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)),
+													ddl::read_options(fcinfo, 2)));
+}

@@ -1,0 +1,14 @@
+// Adding a constraint without a scan under a strong lock.
+#pragma once
+#include "operations/constraint/definition.hpp"
+#include "operations/ddl/recipe.hpp"
+
+namespace safe_migrate::operations::constraint {
+
+// All steps that add it; errors for what can't be done online.
+void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition);
+
+// UNIQUE and PRIMARY KEY: the index concurrently, NOT NULL proven, USING INDEX.
+void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition);
+
+} // namespace safe_migrate::operations::constraint

@@ -1,0 +1,343 @@
+// See definition.hpp.
+#include "operations/constraint/definition.hpp"
+
+#include "operations/ddl/sql.hpp"
+#include "operations/user_text.hpp"
+#include "pg/compat_analysis.hpp"
+#include "pg/pinned_settings.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+}
+
+namespace safe_migrate::operations::constraint {
+
+namespace {
+
+[[noreturn]] void not_a_definition(const UserText &text, int location)
+{
+	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+					errmsg("the definition must be one table constraint, and nothing else"),
+					errhint("For example: 'CONSTRAINT positive CHECK (amount > 0)'."),
+					position_of(text, location)));
+	pg_unreachable();
+}
+
+// ALTER TABLE x ADD <text> has one sub-command, which adds a constraint.
+Constraint *parse(const UserText &text)
+{
+	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
+	if (list_length(statements) != 1)
+		not_a_definition(text, start_of_second(text, statements));
+	Node *statement = linitial_node(RawStmt, statements)->stmt;
+	if (!IsA(statement, AlterTableStmt))
+		not_a_definition(text, text.prefix_length);
+	const AlterTableStmt *alter = castNode(AlterTableStmt, statement);
+	auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	if (list_length(alter->cmds) != 1 || command->subtype != AT_AddConstraint)
+		not_a_definition(text, text.prefix_length);
+	return castNode(Constraint, command->def);
+}
+
+// ---------------------------------------------------------------- CHECK
+
+// As AddRelationNewConstraints() and cookConstraint().
+Node *analyse_check(Relation relation, const UserText &text, const Constraint *parsed)
+{
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = text.source;
+	ParseNamespaceItem *item =
+		addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);
+	addNSItemToQuery(state, item, true, true, true);
+	Node *expression = transformExpr(state, static_cast<Node *>(copyObjectImpl(parsed->raw_expr)),
+									 EXPR_KIND_CHECK_CONSTRAINT);
+	expression = coerce_to_boolean(state, expression, "CHECK");
+	assign_expr_collations(state, expression);
+	if (list_length(state->p_rtable) != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+						errmsg("only table \"%s\" can be referenced in check constraint",
+							   RelationGetRelationName(relation))));
+	return expression;
+}
+
+// The column that gives the constraint its name: the only one that it uses.
+const char *only_column(Relation relation, Node *expression)
+{
+	List *vars = pull_var_clause(expression, 0);
+	AttrNumber found = InvalidAttrNumber;
+	ListCell *cell;
+	foreach (cell, vars) {
+		AttrNumber attnum = lfirst_node(Var, cell)->varattno;
+		if (found != InvalidAttrNumber && found != attnum)
+			return nullptr;
+		found = attnum;
+	}
+	return found > 0 ? get_attname(RelationGetRelid(relation), found, true) : nullptr;
+}
+
+void read_check(Definition *definition, Relation relation, const UserText &text)
+{
+	Node *expression = analyse_check(relation, text, definition->parsed);
+	List *context =
+		deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation));
+	pg::PinnedSettings pinned = {};
+	pinned.enter();
+	definition->expression = deparse_expression(expression, context, false, false);
+	pinned.leave();
+	definition->no_inherit = definition->parsed->is_no_inherit;
+	definition->body = psprintf("CHECK (%s)%s", definition->expression,
+								definition->no_inherit ? " NO INHERIT" : "");
+	if (!definition->named)
+		definition->name = ChooseConstraintName(RelationGetRelationName(relation),
+												only_column(relation, expression), "check",
+												RelationGetNamespace(relation), NIL);
+}
+
+// ---------------------------------------------------------------- keys
+
+List *names_of(const List *strings)
+{
+	List *names = NIL;
+	ListCell *cell;
+	foreach (cell, strings)
+		names = lappend(names, pstrdup(strVal(lfirst(cell))));
+	return names;
+}
+
+void check_columns(Relation relation, const List *columns)
+{
+	ListCell *cell;
+	foreach (cell, columns) {
+		const char *name = static_cast<const char *>(lfirst(cell));
+		if (get_attnum(RelationGetRelid(relation), name) == InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("column \"%s\" of relation \"%s\" does not exist", name,
+								   RelationGetRelationName(relation))));
+	}
+}
+
+// Mirrors ChooseForeignKeyConstraintNameAddition() and ChooseIndexNameAddition().
+char *joined_names(const List *columns)
+{
+	char text[NAMEDATALEN * 2];
+	size_t length = 0;
+	text[0] = '\0';
+	ListCell *cell;
+	foreach (cell, columns) {
+		if (length > 0)
+			text[length++] = '_';
+		strlcpy(text + length, static_cast<const char *>(lfirst(cell)), NAMEDATALEN);
+		length += strlen(text + length);
+		if (length >= NAMEDATALEN)
+			break;
+	}
+	return pstrdup(text);
+}
+
+// The referenced columns where they are not named: the primary key (transformFkeyGetPrimaryKey()).
+List *primary_key_columns(Relation referenced)
+{
+	(void)RelationGetIndexList(referenced); // sets rd_pkindex
+	if (!OidIsValid(referenced->rd_pkindex))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("there is no primary key for referenced table \"%s\"",
+							   RelationGetRelationName(referenced))));
+	Relation index = relation_open(referenced->rd_pkindex, AccessShareLock);
+	List *names = NIL;
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		names = lappend(names, get_attname(RelationGetRelid(referenced),
+										   index->rd_index->indkey.values[i], false));
+	relation_close(index, AccessShareLock);
+	return names;
+}
+
+const char *action_text(char action)
+{
+	switch (action) {
+		case FKCONSTR_ACTION_RESTRICT:
+			return "RESTRICT";
+		case FKCONSTR_ACTION_CASCADE:
+			return "CASCADE";
+		case FKCONSTR_ACTION_SETNULL:
+			return "SET NULL";
+		case FKCONSTR_ACTION_SETDEFAULT:
+			return "SET DEFAULT";
+		default:
+			return nullptr;
+	}
+}
+
+void append_deferrable(StringInfo text, const Constraint *parsed)
+{
+	if (parsed->deferrable)
+		appendStringInfoString(text, " DEFERRABLE");
+	if (parsed->initdeferred)
+		appendStringInfoString(text, " INITIALLY DEFERRED");
+}
+
+void append_actions(StringInfo text, const Constraint *parsed)
+{
+	if (parsed->fk_matchtype == FKCONSTR_MATCH_FULL)
+		appendStringInfoString(text, " MATCH FULL");
+	if (const char *on_update = action_text(parsed->fk_upd_action))
+		appendStringInfo(text, " ON UPDATE %s", on_update);
+	if (const char *on_delete = action_text(parsed->fk_del_action))
+		appendStringInfo(text, " ON DELETE %s", on_delete);
+	if (parsed->fk_del_set_cols != NIL)
+		appendStringInfo(text, " (%s)", column_list(names_of(parsed->fk_del_set_cols)));
+	append_deferrable(text, parsed);
+}
+
+// An operator of the referenced key's index has to take the referencing column, as in
+// ATAddForeignKeyConstraint(): found out here, and not by a worker later.
+void check_types(Relation relation, Relation referenced, const Definition &definition)
+{
+	ListCell *left, *right;
+	forboth(left, definition.columns, right, definition.referenced_columns)
+	{
+		Oid types[2] = {};
+		const char *names[2] = {static_cast<const char *>(lfirst(left)),
+								static_cast<const char *>(lfirst(right))};
+		Relation tables[2] = {relation, referenced};
+		for (int i = 0; i < 2; i++)
+			types[i] = getBaseType(get_atttype(RelationGetRelid(tables[i]),
+											   get_attnum(RelationGetRelid(tables[i]), names[i])));
+		if (types[0] == types[1] || can_coerce_type(1, &types[0], &types[1], COERCION_IMPLICIT) ||
+			OidIsValid(OpernameGetOprid(list_make1(makeString(pstrdup("="))), types[1], types[0])))
+			continue;
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("foreign key constraint \"%s\" cannot be implemented", definition.name),
+			 errdetail("Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.",
+					   names[0], names[1], format_type_be(types[0]), format_type_be(types[1]))));
+	}
+}
+
+void read_foreign_key(Definition *definition, Relation relation)
+{
+	const Constraint *parsed = definition->parsed;
+	if (pg::has_period(parsed))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("foreign keys with PERIOD can't be added by a job")));
+	Relation referenced = table_openrv(parsed->pktable, AccessShareLock);
+	definition->referenced = RelationGetRelid(referenced);
+	definition->columns = names_of(parsed->fk_attrs);
+	definition->referenced_columns =
+		parsed->pk_attrs == NIL ? primary_key_columns(referenced) : names_of(parsed->pk_attrs);
+	check_columns(relation, definition->columns);
+	check_columns(referenced, definition->referenced_columns);
+	if (list_length(definition->columns) != list_length(definition->referenced_columns))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FOREIGN_KEY),
+						errmsg("number of referencing and referenced columns for foreign key "
+							   "disagree")));
+	if (!definition->named)
+		definition->name = ChooseConstraintName(RelationGetRelationName(relation),
+												joined_names(definition->columns), "fkey",
+												RelationGetNamespace(relation), NIL);
+	check_types(relation, referenced, *definition);
+	StringInfoData text;
+	initStringInfo(&text);
+	appendStringInfo(&text, "FOREIGN KEY (%s) REFERENCES %s(%s)", column_list(definition->columns),
+					 ddl::quoted_name(definition->referenced),
+					 column_list(definition->referenced_columns));
+	append_actions(&text, parsed);
+	definition->body = text.data;
+	table_close(referenced, NoLock);
+}
+
+void read_key(Definition *definition, Relation relation)
+{
+	const Constraint *parsed = definition->parsed;
+	definition->columns = names_of(parsed->keys);
+	if (parsed->indexname) {
+		definition->name = definition->named ? definition->name : pstrdup(parsed->indexname);
+		return; // USING INDEX: nothing to build
+	}
+	check_columns(relation, definition->columns);
+	bool primary = definition->type == CONSTR_PRIMARY;
+	if (!definition->named)
+		definition->name =
+			ChooseRelationName(RelationGetRelationName(relation),
+							   primary ? nullptr : joined_names(definition->columns),
+							   primary ? "pkey" : "key", RelationGetNamespace(relation), true);
+	StringInfoData text;
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s%s (%s)", primary ? "PRIMARY KEY" : "UNIQUE",
+					 parsed->nulls_not_distinct ? " NULLS NOT DISTINCT" : "",
+					 column_list(definition->columns));
+	if (parsed->including != NIL)
+		appendStringInfo(&text, " INCLUDE (%s)", column_list(names_of(parsed->including)));
+	append_deferrable(&text, parsed);
+	definition->body = text.data;
+}
+
+} // namespace
+
+char *column_list(List *columns)
+{
+	StringInfoData text;
+	initStringInfo(&text);
+	ListCell *cell;
+	foreach (cell, columns)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 quote_identifier(static_cast<const char *>(lfirst(cell))));
+	return text.data;
+}
+
+Definition read_definition(Relation relation, const char *source)
+{
+	UserText text = user_text("definition", "ALTER TABLE x ADD ", source);
+	text.enter();
+	Definition definition = {};
+	definition.parsed = parse(text);
+	definition.type = definition.parsed->contype;
+	definition.named = definition.parsed->conname != nullptr;
+	if (definition.named)
+		definition.name = pstrdup(definition.parsed->conname);
+	switch (definition.type) {
+		case CONSTR_CHECK:
+			read_check(&definition, relation, text);
+			break;
+		case CONSTR_FOREIGN:
+			read_foreign_key(&definition, relation);
+			break;
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+			read_key(&definition, relation);
+			break;
+		default:
+			break;
+	}
+	text.leave();
+	return definition;
+}
+
+char *exists_query(Oid relation, const Definition &definition, bool valid)
+{
+	return psprintf("SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = %u AND conname = %s"
+					" AND regexp_replace(pg_get_constraintdef(oid), '( NOT VALID)$', '') = %s%s)",
+					relation, ddl::literal(definition.name), ddl::literal(definition.body),
+					valid ? " AND convalidated" : "");
+}
+
+} // namespace safe_migrate::operations::constraint

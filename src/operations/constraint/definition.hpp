@@ -1,0 +1,38 @@
+// A constraint in ordinary syntax, read in the caller's search_path and written again so that it
+// means the same under any.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+#include "utils/relcache.h"
+}
+
+namespace safe_migrate::operations::constraint {
+
+struct Definition {
+	Constraint *parsed; // as the parser left it
+	ConstrType type;
+	char *name;		  // as given, or as the server would choose it now
+	bool named;		  // it was given
+	char *body;		  // as pg_get_constraintdef() will show it, without NOT VALID
+	char *expression; // of a CHECK, deparsed; names of columns unqualified
+	bool no_inherit;
+	Oid referenced;			  // of a foreign key
+	List *columns;			  // of char *: the key, or the referencing columns
+	List *referenced_columns; // of char *
+};
+
+// "[CONSTRAINT name] CHECK | FOREIGN KEY | UNIQUE | PRIMARY KEY …" and nothing else: 42601; the
+// server's own errors for what it can't parse or analyse, with the position in the text.  The
+// relation is locked against changes by the caller.
+Definition read_definition(Relation relation, const char *text);
+
+// Columns and sort order of a key as pg_get_indexdef() would want them: for UNIQUE and PRIMARY KEY.
+char *column_list(List *columns);
+
+// A query that returns true when the relation has that constraint (and, with `valid`, has it
+// validated).
+char *exists_query(Oid relation, const Definition &definition, bool valid);
+
+} // namespace safe_migrate::operations::constraint

@@ -1,0 +1,190 @@
+// See steps.hpp.
+#include "operations/constraint/steps.hpp"
+
+#include "operations/ddl/sql.hpp"
+#include "pg/compat_analysis.hpp"
+#include "pg/pinned_settings.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/pg_constraint.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::operations::constraint {
+
+using ddl::identifier;
+using ddl::literal;
+using ddl::quoted_name;
+using statement::Lock;
+
+namespace {
+
+constexpr int most_counted = 1'000'000;
+constexpr int samples = 10;
+
+// What the rows that violate it are in: "<table> t" and the condition on them.
+void append_violations(StringInfo query, Oid relation, const Definition &definition)
+{
+	if (definition.type == CONSTR_CHECK) {
+		appendStringInfo(query, "FROM %s%s WHERE NOT (%s)", definition.no_inherit ? "ONLY " : "",
+						 quoted_name(relation), definition.expression);
+		return;
+	}
+	appendStringInfo(query, "FROM %s f WHERE ", quoted_name(relation));
+	ListCell *left, *right;
+	foreach (left, definition.columns)
+		appendStringInfo(query, "f.%s IS NOT NULL AND ",
+						 quote_identifier(static_cast<const char *>(lfirst(left))));
+	appendStringInfo(query, "NOT EXISTS (SELECT FROM %s p WHERE ",
+					 quoted_name(definition.referenced));
+	forboth(left, definition.columns, right, definition.referenced_columns) appendStringInfo(
+		query, "%sp.%s = f.%s", left == list_head(definition.columns) ? "" : " AND ",
+		quote_identifier(static_cast<const char *>(lfirst(right))),
+		quote_identifier(static_cast<const char *>(lfirst(left))));
+	appendStringInfoChar(query, ')');
+}
+
+// "(id)=(7)" of the row's primary key, of what a foreign key refers to, else its place.
+char *key_text(Relation relation, const Definition &definition)
+{
+	List *columns = NIL;
+	if (definition.type == CONSTR_FOREIGN)
+		columns = definition.columns;
+	else {
+		Bitmapset *key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+		int member = -1;
+		while ((member = bms_next_member(key, member)) >= 0)
+			columns = lappend(columns, get_attname(RelationGetRelid(relation),
+												   static_cast<AttrNumber>(
+													   member + FirstLowInvalidHeapAttributeNumber),
+												   false));
+	}
+	if (columns == NIL)
+		return pstrdup("'ctid ' || ctid");
+	char *list = column_list(columns);
+	return psprintf("%s || concat_ws(', ', %s) || ')'", literal(psprintf("(%s)=(", list)), list);
+}
+
+} // namespace
+
+char *violations_count(Oid relation, const Definition &definition)
+{
+	StringInfoData query;
+	initStringInfo(&query);
+	appendStringInfo(&query,
+					 "SELECT CASE WHEN n > %d THEN 'more than %d' ELSE n::text END FROM "
+					 "(SELECT count(*) AS n FROM (SELECT 1 ",
+					 most_counted, most_counted);
+	append_violations(&query, relation, definition);
+	appendStringInfo(&query, " LIMIT %d) v) c", most_counted + 1);
+	return query.data;
+}
+
+char *violations_sample(Oid oid, const Definition &definition)
+{
+	Relation relation = table_open(oid, AccessShareLock);
+	StringInfoData query;
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT DISTINCT k FROM (SELECT %s AS k ",
+					 key_text(relation, definition));
+	append_violations(&query, oid, definition);
+	appendStringInfo(&query, " LIMIT %d) s", samples);
+	table_close(relation, NoLock);
+	return query.data;
+}
+
+void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	Oid oid = RelationGetRelid(relation);
+	bool foreign = definition.type == CONSTR_FOREIGN;
+	char *sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", quoted_name(oid),
+						 identifier(definition.name), definition.body);
+	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql);
+	if (foreign)
+		ddl::add_lock(step, definition.referenced, Lock::share_row_exclusive);
+	ddl::add_lock(step, oid, foreign ? Lock::share_row_exclusive : Lock::access_exclusive);
+	step->descend = !definition.no_inherit;
+	step->done = exists_query(oid, definition, false);
+	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
+						  identifier(definition.name));
+}
+
+namespace {
+
+void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definition)
+{
+	char *name = quoted_name(oid);
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "statement",
+		psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", name, identifier(definition.name)));
+	ddl::add_lock(step, oid, Lock::share_update_exclusive);
+	step->caller_path = true; // no name in it has to be found
+	step->done =
+		psprintf("SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = %u AND conname "
+				 "= %s AND convalidated)",
+				 oid, literal(definition.name));
+	step->count_query = violations_count(oid, definition);
+	step->sample_query = violations_sample(oid, definition);
+	step->left =
+		psprintf("The constraint stays NOT VALID: it holds for new rows. Mend the rows, then "
+				 "call safe_migrate.retry(); or ALTER TABLE %s DROP CONSTRAINT %s.",
+				 name, identifier(definition.name));
+	step->effect = statement::Effect::scan;
+	step->bytes = statement::heap_bytes(oid);
+}
+
+} // namespace
+
+void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	Oid oid = RelationGetRelid(relation);
+	// a foreign key of a partitioned table can be validated only as a whole before 18, and was
+	// added leaf by leaf there
+	if (!definition.no_inherit) {
+		ListCell *cell;
+		foreach (cell, statement::leaves(oid))
+			if (lfirst_oid(cell) != oid)
+				add_validate_step(recipe, lfirst_oid(cell), definition);
+	}
+	add_validate_step(recipe, oid, definition);
+}
+
+Definition stored_definition(Relation relation, const char *name)
+{
+	Oid oid = RelationGetRelid(relation);
+	Oid constraint = get_relation_constraint_oid(oid, name, false);
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	auto form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
+	Definition definition = {};
+	definition.name = pstrdup(name);
+	definition.named = true;
+	definition.no_inherit = form->connoinherit;
+	definition.referenced = form->confrelid;
+	char type = form->contype;
+	ReleaseSysCache(tuple);
+	pg::PinnedSettings pinned = {};
+	pinned.enter();
+	char *stored = TextDatumGetCString(
+		DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint)));
+	pinned.leave();
+	if (type == CONSTRAINT_CHECK || type == CONSTRAINT_FOREIGN) {
+		// the text is one of read_definition()'s own kind
+		Definition read = read_definition(relation, stored);
+		read.name = definition.name;
+		read.named = true;
+		return read;
+	}
+	definition.body = stored;
+	return definition;
+}
+
+} // namespace safe_migrate::operations::constraint

@@ -1,0 +1,39 @@
+// See target.hpp.
+#include "operations/ddl/target.hpp"
+
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "catalog/catalog.h"
+#include "catalog/objectaddress.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+void check_owner(Relation relation)
+{
+	const char *name = RelationGetRelationName(relation);
+	if (IsSystemRelation(relation))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied: \"%s\" is a system catalog", name)));
+	if (!pg::owns_relation(RelationGetRelid(relation), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relation->rd_rel->relkind), name);
+}
+
+Relation open_owned_table(Oid oid)
+{
+	Relation relation = try_relation_open(oid, AccessShareLock);
+	if (!relation)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", oid)));
+	char kind = relation->rd_rel->relkind;
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a table", RelationGetRelationName(relation))));
+	check_owner(relation);
+	return relation;
+}
+
+} // namespace safe_migrate::operations::ddl

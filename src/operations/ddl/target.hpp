@@ -1,0 +1,19 @@
+// The table that a safe schema change is about.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "utils/relcache.h"
+}
+
+namespace safe_migrate::operations::ddl {
+
+// Opens a table or partitioned table under AccessShareLock, kept to the end of the transaction.
+// Errors: 42P01 where there is none, 42501 unless the current user owns it or where it is a system
+// catalog, 42809 for what is no table.
+Relation open_owned_table(Oid relation);
+
+// The same for any relation that has an owner: indexes, views, …
+void check_owner(Relation relation);
+
+} // namespace safe_migrate::operations::ddl
