@@ -1,6 +1,7 @@
 // Where the server enters: settings, hooks, launcher.  Reads as a table of contents.
 #include "pg/postgres.hpp"
 
+#include "guard/lock_budget.hpp"
 #include "jobs/at_commit.hpp"
 #include "jobs/database_lifecycle.hpp"
 #include "jobs/operation.hpp"
@@ -25,6 +26,7 @@ void _PG_init(void)
 		return; // functions say what is missing
 
 	pg::remember_session_relations();
+	guard::install_lock_budget(); // around the guard's own hook: after it
 	jobs::install_shared_memory();
 	jobs::install_at_commit();
 	jobs::install_database_lifecycle();

@@ -1,18 +1,200 @@
 // See lock_budget.hpp.
 #include "guard/lock_budget.hpp"
 
+#include "guard/hold_timer.hpp"
+#include "guard/lock_try.hpp"
+#include "pg/compat.hpp"
+#include "pg/compat_locks.hpp"
+#include "pg/lock_table.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "storage/proc.h"
+#include "storage/sinval.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
 namespace safe_migrate::guard {
 
-uint64 catalog_moment() { return 0; }
+namespace {
 
-bool take_locks(const statement::Effects *effects, const LockBudget &budget, uint64 judged_at,
-				bool again)
+using statement::Cause;
+using statement::Effects;
+using statement::Exempt;
+using statement::Finding;
+
+// What the last call took, for one that follows it after judging again.
+WantedLocks taken = {};
+int taken_capacity = 0;
+
+bool exists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
+
+// Others can wait for it.
+bool is_shared_lock(const Finding &finding)
 {
+	return finding.relation != 0 && statement::is_strong(finding.lock) &&
+		   (finding.exempt == Exempt::no || finding.exempt == Exempt::empty);
+}
+
+int place_of(const WantedLocks &locks, Oid relation)
+{
+	for (int i = 0; i < locks.n; i++)
+		if (locks.entries[i].relation == relation)
+			return i;
+	return -1;
+}
+
+// Each relation once, with the strongest mode, since a second one would be an upgrade; in the order
+// in which the statement comes to them.
+WantedLocks wanted_locks(const Effects *effects)
+{
+	WantedLocks wanted = {};
+	wanted.entries = static_cast<WantedLock *>(palloc(sizeof(WantedLock) * (effects->n + 1)));
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		const auto mode = static_cast<LOCKMODE>(finding.lock);
+		if (!is_shared_lock(finding))
+			continue;
+		const int place = place_of(wanted, finding.relation);
+		if (place < 0)
+			wanted.entries[wanted.n++] = {finding.relation, mode,
+										  finding.schema != nullptr ? finding.schema : "",
+										  finding.name != nullptr ? finding.name : ""};
+		else if (wanted.entries[place].mode < mode)
+			wanted.entries[place].mode = mode;
+	}
+	return wanted;
+}
+
+WantedLocks not_held(const WantedLocks &wanted)
+{
+	WantedLocks missing = {};
+	missing.entries = static_cast<WantedLock *>(palloc(sizeof(WantedLock) * (wanted.n + 1)));
+	for (int i = 0; i < wanted.n; i++)
+		if (!pg::holds_lock(wanted.entries[i].relation, wanted.entries[i].mode))
+			missing.entries[missing.n++] = wanted.entries[i];
+	return missing;
+}
+
+// ---------------------------------------------------------------- rights
+
+bool has_privilege(Oid relation, AclMode mode)
+{
+	return pg_class_aclcheck(relation, GetUserId(), mode) == ACLCHECK_OK;
+}
+
+// As the statement itself checks before it locks (RangeVarCallbackOwnsRelation and its kin); wider
+// where it depends on more than the command.
+bool may_lock(const char *command, const Finding &finding)
+{
+	const Oid relation = finding.relation;
+	if (!exists(relation) || pg::owns_relation(relation) || pg::may_maintain(relation))
+		return true;
+	if (strncmp(command, "DROP", 4) == 0 && pg::owns_schema(get_rel_namespace(relation)))
+		return true;
+	if (strncmp(command, "TRUNCATE", 8) == 0)
+		return has_privilege(relation, ACL_TRUNCATE);
+	if (strncmp(command, "LOCK", 4) == 0)
+		return has_privilege(relation, ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE);
+	if (strcmp(command, "CREATE TRIGGER") == 0)
+		return has_privilege(relation, ACL_TRIGGER);
+	if (strcmp(command, "REINDEX") == 0)
+		return pg::owns_database(MyDatabaseId);
 	return false;
 }
 
-bool holds_strong_lock() { return false; }
+// Who may alter a table gets locks on its partitions and on what depends on it without further
+// questions; a foreign key asks for REFERENCES.
+bool may_take_locks(const Effects *effects)
+{
+	const char *command = effects->command != nullptr ? effects->command : "";
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		if (!is_shared_lock(finding))
+			continue;
+		if (finding.is_target && !may_lock(command, finding))
+			return false;
+		if (!finding.is_target && finding.cause == Cause::add_foreign_key &&
+			exists(finding.relation) && !pg::owns_relation(finding.relation) &&
+			!has_privilege(finding.relation, ACL_REFERENCES))
+			return false;
+	}
+	return true;
+}
 
-void install_lock_budget() {}
+// ---------------------------------------------------------------- what was taken
+
+void forget_taken() { taken.n = 0; }
+
+void remember_taken(const WantedLocks &locks)
+{
+	if (taken.n + locks.n > taken_capacity) {
+		const int larger = 2 * (taken.n + locks.n);
+		const Size size = sizeof(WantedLock) * larger;
+		taken.entries = static_cast<WantedLock *>(taken.entries == nullptr
+													  ? MemoryContextAlloc(TopMemoryContext, size)
+													  : repalloc(taken.entries, size));
+		taken_capacity = larger;
+	}
+	for (int i = 0; i < locks.n; i++)
+		taken.entries[taken.n++] = {locks.entries[i].relation, locks.entries[i].mode, "", ""};
+}
+
+void give_back_unwanted(const WantedLocks &wanted)
+{
+	int kept = 0;
+	for (int i = 0; i < taken.n; i++) {
+		const WantedLock lock = taken.entries[i];
+		if (place_of(wanted, lock.relation) >= 0) {
+			taken.entries[kept++] = lock;
+			continue;
+		}
+		forget_hold(lock);
+		give_back(lock);
+	}
+	taken.n = kept;
+}
+
+} // namespace
+
+uint64 catalog_moment()
+{
+	AcceptInvalidationMessages();
+	return SharedInvalidMessageCounter;
+}
+
+bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_at, bool again)
+{
+	if (!again)
+		forget_taken();
+	if (effects->commits_inside || !may_take_locks(effects))
+		return false;
+	const WantedLocks wanted = wanted_locks(effects);
+	give_back_unwanted(wanted);
+	const WantedLocks missing = not_held(wanted);
+	if (missing.n > 0) {
+		queue_politely(missing, patience_of(budget.lock_try, budget.lock_retry, budget.lock_timeout,
+											holds_strong_lock(), LockTimeout));
+		remember_taken(missing);
+	}
+	if (budget.max_hold > 0)
+		for (int i = 0; i < wanted.n; i++)
+			limit_hold(wanted.entries[i], budget.max_hold);
+	return missing.n > 0 && SharedInvalidMessageCounter != judged_at;
+}
+
+bool holds_strong_lock()
+{
+	int n = 0;
+	const Oid *relations = pg::strongly_locked_relations(&n);
+	for (int i = 0; i < n; i++)
+		if (!exists(relations[i]) || statement::exemption(relations[i]) == Exempt::no)
+			return true;
+	return false;
+}
+
+void install_lock_budget() { install_hold_timer(); }
 
 } // namespace safe_migrate::guard

@@ -72,14 +72,20 @@ inline bool lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
 #endif
 }
 
-// The pid behind a virtual transaction, 0 when it is gone.
-inline int pid_of(const VirtualTransactionId &transaction)
+// The process behind a virtual transaction, nullptr when it is gone or was prepared.
+inline PGPROC *proc_of(const VirtualTransactionId &transaction)
 {
 #if PG_VERSION_NUM >= 170000
-	PGPROC *proc = ProcNumberGetProc(transaction.procNumber);
+	return ProcNumberGetProc(transaction.procNumber);
 #else
-	PGPROC *proc = BackendIdGetProc(transaction.backendId);
+	return BackendIdGetProc(transaction.backendId);
 #endif
+}
+
+// Its pid, 0 when it is gone.
+inline int pid_of(const VirtualTransactionId &transaction)
+{
+	PGPROC *proc = proc_of(transaction);
 	return proc ? proc->pid : 0;
 }
 

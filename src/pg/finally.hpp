@@ -1,5 +1,6 @@
-// A clean-up that runs whether or not the server raised an error: PG_FINALLY for the
-// other folders. Both lambdas must capture trivially destructible things only.
+// PG_FINALLY and PG_CATCH for the other folders: a clean-up that runs whether or not the server
+// raised an error, and other words for an error on its way.  All lambdas must capture trivially
+// destructible things only.
 #pragma once
 #include "pg/postgres.hpp"
 
@@ -14,6 +15,28 @@ template <class Body, class CleanUp> void with_cleanup(Body &&body, CleanUp &&cl
 	PG_FINALLY();
 	{
 		clean_up();
+	}
+	PG_END_TRY();
+}
+
+// Runs body; an error with that SQLSTATE that it raises goes through edit(ErrorData *), which may
+// give it other words, and on.
+template <class Body, class Edit> void with_error_edited(int sqlstate, Body &&body, Edit &&edit)
+{
+	MemoryContext context = CurrentMemoryContext;
+	PG_TRY();
+	{
+		body();
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != sqlstate)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		ErrorData *error = CopyErrorData();
+		FlushErrorState();
+		edit(error);
+		ReThrowError(error);
 	}
 	PG_END_TRY();
 }

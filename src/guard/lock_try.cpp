@@ -1,0 +1,142 @@
+// See lock_try.hpp.
+#include "guard/lock_try.hpp"
+
+#include "guard/blockers.hpp"
+#include "pg/transaction.hpp"
+
+extern "C" {
+#include "common/pg_prng.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+// The locks belong to the (sub)transaction, not to the portal that happens to run, whichever way
+// they are taken: a subtransaction hands its own to that owner too.
+template <class Body> void as_transaction(Body &&body)
+{
+	ResourceOwner saved = CurrentResourceOwner;
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	body();
+	CurrentResourceOwner = saved; // an error aborts the transaction, which sets its own
+}
+
+// Where nobody is in the way no subtransaction is needed, whose number would be one more for all
+// snapshots to look at.
+bool take_at_once(const WantedLocks &wanted)
+{
+	int taken = 0;
+	as_transaction([&] {
+		while (taken < wanted.n && ConditionalLockRelationOid(wanted.entries[taken].relation,
+															  wanted.entries[taken].mode))
+			taken++;
+		if (taken < wanted.n)
+			for (int i = taken - 1; i >= 0; i--)
+				UnlockRelationOid(wanted.entries[i].relation, wanted.entries[i].mode);
+	});
+	return taken == wanted.n;
+}
+
+void set_ms(const char *name, int ms, GucContext context)
+{
+	char value[32];
+	snprintf(value, sizeof(value), "%dms", ms);
+	(void)set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+// lock_timeout counts for each lock anew; here it is what is left of the stay.
+void lock_within(const WantedLocks &wanted, const NextMove &stay, int *reached)
+{
+	const int nest = NewGUCNestLevel();
+	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), stay.ms);
+
+	if (stay.deadlock_timeout > 0 && stay.deadlock_timeout < DeadlockTimeout)
+		set_ms("deadlock_timeout", stay.deadlock_timeout, PGC_SUSET);
+	for (int i = 0; i < wanted.n; i++) {
+		*reached = i;
+		const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		set_ms("lock_timeout", std::max(1, static_cast<int>(left)), PGC_USERSET);
+		LockRelationOid(wanted.entries[i].relation, wanted.entries[i].mode);
+	}
+	CHECK_FOR_INTERRUPTS(); // a timeout that came with the grant belongs in here
+	AtEOXact_GUC(true, nest);
+}
+
+// Stands in the queue; false: in vain, nothing is held.
+bool stay_in_queue(const WantedLocks &wanted, const NextMove &stay, int *reached)
+{
+	ErrorData *error = pg::run_subtransaction([&] { lock_within(wanted, stay, reached); });
+	if (error == nullptr)
+		return true;
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+		error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
+}
+
+void pause(int ms)
+{
+	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	for (;;) {
+		CHECK_FOR_INTERRUPTS();
+		const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		if (left <= 0)
+			return;
+		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
+						PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+} // namespace
+
+void queue_politely(const WantedLocks &wanted, const Patience &patience)
+{
+	const TimestampTz begin = GetCurrentTimestamp();
+	Waiting waiting = {};
+	int reached = 0; // the lock at which the last stay ended
+	bool told = false;
+
+	while (!take_at_once(wanted)) {
+		MemoryContext memory =
+			AllocSetContextCreate(CurrentMemoryContext, "lock holders", ALLOCSET_SMALL_SIZES);
+		const Obstacles obstacles = look_for_obstacles(wanted, memory);
+		MemoryContextDelete(memory);
+		waiting.elapsed_ms = TimestampDifferenceMilliseconds(begin, GetCurrentTimestamp());
+		const NextMove next =
+			next_move(patience, waiting, obstacles, pg_prng_double(&pg_global_prng_state));
+		if (next.move == Move::give_up)
+			report_no_lock(wanted, reached, waiting.elapsed_ms);
+		if (next.move == Move::pause) {
+			if (!told && waiting.elapsed_ms >= old_holder_ms) {
+				tell_blockers(wanted, waiting.elapsed_ms);
+				told = true;
+			}
+			pause(next.ms);
+			waiting.has_paused = true;
+			continue;
+		}
+		if (stay_in_queue(wanted, next, &reached))
+			return;
+		waiting.stays++;
+		waiting.has_paused = false;
+		waiting.was_last = next.last;
+	}
+}
+
+void give_back(const WantedLock &lock)
+{
+	as_transaction([&] { UnlockRelationOid(lock.relation, lock.mode); });
+}
+
+} // namespace safe_migrate::guard

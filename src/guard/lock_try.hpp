@@ -1,0 +1,33 @@
+// Strong locks in stays: in the queue for a moment, outside of it for longer (patience.hpp says
+// when).
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "guard/patience.hpp"
+
+extern "C" {
+#include "storage/lockdefs.h"
+}
+
+namespace safe_migrate::guard {
+
+struct WantedLock {
+	Oid relation;
+	LOCKMODE mode;
+	const char *schema;
+	const char *name;
+};
+
+struct WantedLocks {
+	WantedLock *entries;
+	int n;
+};
+
+// Takes all of them, one after the other in each stay, or none and raises 55P03 (blockers.hpp).
+// They belong to the current (sub)transaction.
+void queue_politely(const WantedLocks &wanted, const Patience &patience);
+
+// Gives back one that queue_politely() took in this (sub)transaction.
+void give_back(const WantedLock &lock);
+
+} // namespace safe_migrate::guard

@@ -1,0 +1,65 @@
+// See patience.hpp.
+#include "guard/patience.hpp"
+
+#include <algorithm>
+
+#include "pg/pure.hpp"
+
+namespace safe_migrate::guard {
+
+namespace {
+
+// A pause is as long as a stay at first, then doubles up to so many of them.
+constexpr int longest_pause_in_stays = 8;
+// How often to look whether an old holder has gone; looking stands in nobody's way.
+constexpr int look_ms = 100;
+
+int within(int ms, int limit) { return limit > 0 ? std::min(ms, limit) : ms; }
+
+// Half as long to one and a half times: sessions that met in the queue don't meet there again.
+int jittered(int ms, double random) { return std::max(1, static_cast<int>(ms * (0.5 + random))); }
+
+int pause_after(int stays, int stay, double random)
+{
+	const int factor = stays > 4 ? longest_pause_in_stays : 1 << std::max(0, stays - 1);
+	return jittered(stay * std::min(factor, longest_pause_in_stays), random);
+}
+
+// The server looks for autovacuums in the way after deadlock_timeout: half the stay leaves the rest
+// of it to the autovacuum to go.
+NextMove stay_for(int ms, bool last, const Obstacles &obstacles)
+{
+	return {Move::stay, ms, last, obstacles.yielding > 0 ? std::max(1, ms / 2) : 0};
+}
+
+} // namespace
+
+Patience patience_of(int lock_try, int lock_retry, int lock_timeout, bool holds_strong_locks,
+					 int session_lock_timeout)
+{
+	if (holds_strong_locks)
+		return {within(lock_timeout, session_lock_timeout), 0, true};
+	return {within(lock_try, session_lock_timeout), within(lock_retry, session_lock_timeout),
+			false};
+}
+
+NextMove next_move(const Patience &patience, const Waiting &waiting, const Obstacles &obstacles,
+				   double random)
+{
+	const int64_t left = patience.total - waiting.elapsed_ms;
+	const bool fresh_from_queue = waiting.stays > 0 && !waiting.has_paused;
+	if (waiting.was_last || (left <= 0 && fresh_from_queue))
+		return {Move::give_up, 0, true, 0};
+	if (patience.once || left <= 0)
+		return stay_for(patience.stay, true, obstacles);
+
+	const int left_ms = static_cast<int>(left);
+	if (obstacles.holders > obstacles.yielding && obstacles.oldest_ms > old_holder_ms)
+		return {Move::pause, std::min(jittered(look_ms, random), left_ms), false, 0};
+	if (fresh_from_queue)
+		return {Move::pause, std::min(pause_after(waiting.stays, patience.stay, random), left_ms),
+				false, 0};
+	return stay_for(patience.stay, false, obstacles);
+}
+
+} // namespace safe_migrate::guard

@@ -1,0 +1,188 @@
+// See lock_table.hpp.
+#include "pg/lock_table.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/compat_locks.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "catalog/pg_authid.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "utils/backend_status.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::pg {
+
+namespace {
+
+LOCKTAG tag_of(Oid relation)
+{
+	LOCKTAG tag;
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+	return tag;
+}
+
+const PgBackendStatus *status_of(int pid)
+{
+	for (int i = 0;; i++) {
+		const PgBackendStatus *status = backend_status_by_index(i);
+		if (status == nullptr || status->st_procpid == pid)
+			return status;
+	}
+}
+
+int64 transaction_age_ms(const PgBackendStatus *status)
+{
+	if (status == nullptr || status->st_xact_start_timestamp == 0)
+		return -1;
+	return TimestampDifferenceMilliseconds(status->st_xact_start_timestamp, GetCurrentTimestamp());
+}
+
+LockHolder holder_of(const VirtualTransactionId &transaction)
+{
+	LockHolder holder = {};
+	holder.age_ms = -1;
+	const PGPROC *proc = proc_of(transaction);
+	if (proc == nullptr || proc->pid == 0) {
+		holder.gxid = psprintf("%u", transaction.localTransactionId);
+		return holder;
+	}
+	holder.pid = proc->pid;
+	holder.autovacuum = (proc->statusFlags & PROC_IS_AUTOVACUUM) != 0;
+	holder.wraparound = (proc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) != 0;
+	holder.age_ms = transaction_age_ms(status_of(holder.pid));
+	return holder;
+}
+
+// As HAS_PGSTAT_PERMISSIONS() of pgstatfuncs.c.
+bool may_see(Oid role)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		   has_privs_of_role(GetUserId(), role);
+}
+
+const char *state_name(BackendState state)
+{
+	switch (state) {
+		case STATE_IDLE:
+			return "idle";
+		case STATE_RUNNING:
+			return "active";
+		case STATE_IDLEINTRANSACTION:
+			return "idle in transaction";
+		case STATE_FASTPATH:
+			return "fastpath function call";
+		case STATE_IDLEINTRANSACTION_ABORTED:
+			return "idle in transaction (aborted)";
+		default:
+			return nullptr;
+	}
+}
+
+} // namespace
+
+LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n)
+{
+	LOCKTAG tag = tag_of(relation);
+	int found = 0;
+	const VirtualTransactionId *transactions = GetLockConflicts(&tag, mode, &found);
+	auto *holders = static_cast<LockHolder *>(palloc0(sizeof(LockHolder) * (found + 1)));
+
+	if (found > 0)
+		pgstat_clear_backend_activity_snapshot();
+	*n = 0;
+	for (int i = 0; i < found; i++) {
+		LockHolder holder = holder_of(transactions[i]);
+		if (holder.pid != MyProcPid)
+			holders[(*n)++] = holder;
+	}
+	return holders;
+}
+
+void describe_holder(LockHolder *holder)
+{
+	const PgBackendStatus *status = holder->pid == 0 ? nullptr : status_of(holder->pid);
+	if (status == nullptr)
+		return;
+	if (OidIsValid(status->st_userid))
+		holder->user = GetUserNameFromId(status->st_userid, true);
+	if (status->st_appname != nullptr && status->st_appname[0] != '\0')
+		holder->application = pstrdup(status->st_appname);
+	if (!may_see(status->st_userid)) {
+		holder->age_ms = -1;
+		return;
+	}
+	holder->state = state_name(status->st_state);
+	if (status->st_activity_raw != nullptr && status->st_activity_raw[0] != '\0')
+		holder->query = pgstat_clip_activity(status->st_activity_raw);
+}
+
+bool holds_lock(Oid relation, LOCKMODE mode)
+{
+	LOCKTAG tag = tag_of(relation);
+	for (LOCKMODE held = mode; held <= AccessExclusiveLock; held++)
+		if (lock_held_by_me(&tag, held))
+			return true;
+	return false;
+}
+
+Oid *strongly_locked_relations(int *n)
+{
+	int capacity = 8;
+	auto *relations = static_cast<Oid *>(palloc(sizeof(Oid) * capacity));
+
+	*n = 0;
+	for (int partition = 0; partition < NUM_LOCK_PARTITIONS; partition++) {
+		LWLock *lock = LockHashPartitionLockByIndex(partition);
+		LWLockAcquire(lock, LW_SHARED);
+		for (const PROCLOCK *held = next_own_proclock(partition, nullptr); held != nullptr;
+			 held = next_own_proclock(partition, held)) {
+			const LOCKTAG &tag = held->tag.myLock->tag;
+			if (tag.locktag_type != LOCKTAG_RELATION || tag.locktag_field1 != MyDatabaseId ||
+				tag.locktag_field2 < FirstNormalObjectId || (held->holdMask >> ShareLock) == 0)
+				continue;
+			if (*n == capacity) {
+				capacity *= 2;
+				relations = static_cast<Oid *>(repalloc(relations, sizeof(Oid) * capacity));
+			}
+			relations[(*n)++] = tag.locktag_field2;
+		}
+		LWLockRelease(lock);
+	}
+	return relations;
+}
+
+bool next_lock_waiter(uint32 *position, LockWaiter *waiter)
+{
+	while (*position < ProcGlobal->allProcCount) {
+		PGPROC *proc = &ProcGlobal->allProcs[(*position)++];
+		const LOCK *lock = *const_cast<LOCK *const volatile *>(&proc->waitLock);
+		if (lock == nullptr || proc == MyProc)
+			continue;
+		const LOCKTAG tag = lock->tag;
+		const TimestampTz since = static_cast<TimestampTz>(pg_atomic_read_u64(&proc->waitStart));
+		if (tag.locktag_type != LOCKTAG_RELATION || tag.locktag_field1 != MyDatabaseId)
+			continue;
+		waiter->pid = proc->pid;
+		waiter->relation = tag.locktag_field2;
+		waiter->mode = proc->waitLockMode;
+		waiter->since = since != 0 ? since : GetCurrentTimestamp(); // not yet written
+		if (*const_cast<LOCK *const volatile *>(&proc->waitLock) == lock)
+			return true;
+	}
+	return false;
+}
+
+const char *lock_mode_name(LOCKMODE mode)
+{
+	static constexpr const char *names[] = {
+		"no",	 "ACCESS SHARE",		"ROW SHARE", "ROW EXCLUSIVE",	"SHARE UPDATE EXCLUSIVE",
+		"SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"};
+	return mode >= 0 && mode <= AccessExclusiveLock ? names[mode] : "unknown";
+}
+
+} // namespace safe_migrate::pg

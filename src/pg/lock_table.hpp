@@ -1,0 +1,55 @@
+// The server's lock table: who holds what is wanted, who waits for what is held.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "datatype/timestamp.h"
+#include "storage/lockdefs.h"
+}
+
+namespace safe_migrate::pg {
+
+// A transaction of somebody else that holds a lock on a relation.  Texts are palloc'd, nullptr
+// where there is none or the current user may not see it (as in pg_stat_activity).
+struct LockHolder {
+	int pid;		  // 0 = a prepared transaction
+	const char *gxid; // its transaction number then
+	bool autovacuum;  // yields to who waits for longer than deadlock_timeout
+	bool wraparound;  // one that does not: it prevents transaction ID wraparound
+	int64 age_ms;	  // of its transaction; -1 = unknown
+	const char *user; // with describe_holder()
+	const char *application;
+	const char *state;
+	const char *query;
+};
+
+// Those who hold locks on the relation of this database that conflict with the mode.
+LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n);
+
+// Fills in the texts; the age only if the current user may see it.
+void describe_holder(LockHolder *holder);
+
+// Does this transaction hold that lock, or a stronger one, on the relation?
+bool holds_lock(Oid relation, LOCKMODE mode);
+
+// The relations of this database, catalogs apart, on which this process holds a lock of ShareLock
+// or stronger.
+Oid *strongly_locked_relations(int *n);
+
+// One that waits for a lock on a relation of this database.
+struct LockWaiter {
+	int pid;
+	Oid relation;
+	LOCKMODE mode;
+	TimestampTz since;
+};
+
+// Those who wait, one for each call, from *position = 0 on; false when there are no more.  May be
+// called in a signal handler: it takes no lock and no memory, and may be told of a wait that has
+// just ended.
+bool next_lock_waiter(uint32 *position, LockWaiter *waiter);
+
+// "ACCESS EXCLUSIVE", as SQL and the manual name it.
+const char *lock_mode_name(LOCKMODE mode);
+
+} // namespace safe_migrate::pg
