@@ -18,11 +18,13 @@ namespace safe_migrate::pg {
 inline const PROCLOCK *next_own_proclock(int partition, const PROCLOCK *last)
 {
 #if PG_VERSION_NUM >= 160000
-	dlist_head *list = &MyProc->myProcLocks[partition];
-	dlist_node *node = last != nullptr ? last->procLink.next : list->head.next;
-	if (node == nullptr || node == &list->head)
+	// dlist_container() is not C++
+	const dlist_node *head = &MyProc->myProcLocks[partition].head;
+	const dlist_node *node = last != nullptr ? last->procLink.next : head->next;
+	if (node == nullptr || node == head)
 		return nullptr;
-	return dlist_container(PROCLOCK, procLink, node);
+	return reinterpret_cast<const PROCLOCK *>(reinterpret_cast<const char *>(node) -
+											  offsetof(PROCLOCK, procLink));
 #else
 	SHM_QUEUE *list = &MyProc->myProcLocks[partition];
 	const SHM_QUEUE *from = last != nullptr ? &last->procLink : list;
