@@ -501,6 +501,7 @@ void StepContext::report(const BatchLog &log)
 		live.rows_written += log.rows_written;
 		live.rows_seen += log.rows_seen;
 		live.units_done += log.units_done;
+		live.units_total += log.units_total;
 		live.start_failures = 0;
 		live.changed = now;
 		update_rates(live, now);

@@ -13,7 +13,8 @@ namespace safe_migrate::jobs {
 struct BatchLog { // what a batch adds to the job's progress
 	int64 rows_written;
 	int64 rows_seen;
-	int64 units_done; // blocks
+	int64 units_done;  // blocks
+	int64 units_total; // where there are more or fewer to do than start_units() said
 };
 
 enum class Go : uint8_t {

@@ -125,7 +125,7 @@ Look look_at_chunk(Check *check, Oid oid)
 	}
 	finish(check->query);
 	relation_close(leaf, NoLock);
-	check->context->report({0, 0, static_cast<int64>(check->next) - first});
+	check->context->report({0, 0, static_cast<int64>(check->next) - first, 0});
 	if (found)
 		return Look::missed;
 	return check->next < end ? Look::more : Look::leaf_done;

@@ -3,6 +3,7 @@
 
 #include "jobs/claim.hpp"
 #include "jobs/throttle/signals.hpp"
+#include "operations/backfill/slice_progress.hpp"
 #include "operations/backfill/slice_runner.hpp"
 #include "pg/horizon.hpp"
 
@@ -34,8 +35,9 @@ struct Work {
 	bool horizon_noted;		   // an event tells of this wait
 	TransactionId stuck_xid;   // without page filling until this one is past the horizon
 	BlockNumber cursor;		   // as of the last batch that committed
-	BlockNumber reported;	   // progress has it up to here
-	bool over;				   // finished, lost or cut again: nothing left to save
+	SliceProgress progress;
+	BatchLog cut_again; // what that changed for the job's progress
+	bool over;			// finished, lost or cut again: nothing left to save
 };
 
 void add(BatchTotals *sum, const BatchTotals &batch)
@@ -73,7 +75,11 @@ Outcome batch_body(Work *work, BatchResult *result)
 						  batch_lock_timeout_ms};
 	*result = run_batch(work->runner, limits);
 	if (result->end == BatchEnd::relation_changed) {
+		PassTotals before = pass_totals(context->job_id, context->step_no);
 		cut_leaf_again(context->job_id, context->step_no, work->slice.relation, context->workers);
+		PassTotals now = pass_totals(context->job_id, context->step_no);
+		work->cut_again = {0, 0, now.blocks_done - before.blocks_done,
+						   now.blocks_total - before.blocks_total};
 		return Outcome::changed;
 	}
 	add(&work->unsaved, result->totals);
@@ -101,9 +107,8 @@ void grow_target(Work *work)
 
 void report(Work *work, const BatchResult &result)
 {
-	int64 blocks = result.reached > work->reported ? result.reached - work->reported : 0;
-	work->reported = Max(work->reported, result.reached);
-	work->context->report({result.totals.rows_written, result.totals.rows_matched, blocks});
+	work->context->report({result.totals.rows_written, result.totals.rows_matched,
+						   work->progress.advance(result.reached), 0});
 }
 
 // Every open page waits for snapshots that may still see what the last batch replaced: soon
@@ -164,6 +169,8 @@ bool run_batches(Work *work)
 		}
 		batch_committed(work->runner);
 		work->over = outcome != Outcome::more && outcome != Outcome::wait;
+		if (outcome == Outcome::changed)
+			context->report(work->cut_again);
 		if (outcome == Outcome::changed || outcome == Outcome::lost)
 			return true;
 		work->cursor = result.cursor;
@@ -195,10 +202,12 @@ Batch take(Work *work, bool *mine)
 }
 
 // Saves what is not saved yet where it was told to stop in the middle, and gives up the claim.
-void let_go(Work *work)
+void let_go(Work *work, bool stopped)
 {
 	StepContext *context = work->context;
-	ErrorData *failure = context->failure; // stays the reason
+	ErrorData *failure = context->failure;		// stays the reason
+	if (!stopped || context->worker_number > 0) // else the job as a whole stands as it is
+		context->report({0, 0, work->progress.give_up(work->cursor), 0});
 	(void)context->run_batch(
 		[&] {
 			if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
@@ -235,12 +244,13 @@ bool work_on_slice(StepContext *context, const Definition &definition, Slice sli
 		AllocSetContextCreate(context->memory, "safe_migrate slice", ALLOCSET_DEFAULT_SIZES);
 	work.runner = create(memory, definition, work.slice.relation, work.slice.cursor_block,
 						 work.slice.end_block, work.slice.relfilenumber);
-	work.cursor = work.reported = work.slice.cursor_block;
+	work.cursor = work.slice.cursor_block;
+	work.progress = {work.cursor};
 	work.saved_at = GetCurrentTimestamp();
 	bool go_on = run_batches(&work);
 	destroy(work.runner);
 	MemoryContextDelete(memory);
-	let_go(&work);
+	let_go(&work, !go_on);
 	return go_on;
 }
 

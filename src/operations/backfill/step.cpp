@@ -90,7 +90,7 @@ bool begin_pass(Run *run, int pass)
 	context->leaves = leaves.oids;
 	context->n_leaves = leaves.n;
 	context->start_units(totals.blocks_total, pass);
-	context->report({0, 0, totals.blocks_done});
+	context->report({0, 0, totals.blocks_done, 0});
 	set_phase(run);
 	context->want_workers(Min(context->workers, Max(totals.slices_open, 1)));
 	context->takes_helpers = true;
