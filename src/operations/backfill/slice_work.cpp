@@ -2,12 +2,15 @@
 #include "operations/backfill/slice_work.hpp"
 
 #include "jobs/claim.hpp"
+#include "jobs/store.hpp"
 #include "jobs/throttle/signals.hpp"
 #include "operations/backfill/slice_progress.hpp"
 #include "operations/backfill/slice_runner.hpp"
 #include "pg/horizon.hpp"
 
 extern "C" {
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 }
 
@@ -36,8 +39,8 @@ struct Work {
 	TransactionId stuck_xid;   // without page filling until this one is past the horizon
 	BlockNumber cursor;		   // as of the last batch that committed
 	SliceProgress progress;
-	BatchLog cut_again; // what that changed for the job's progress
-	bool over;			// finished, lost or cut again: nothing left to save
+	BatchLog change; // of the job's progress, with Outcome::changed
+	bool over;		 // finished, lost or cut again: nothing left to save
 };
 
 void add(BatchTotals *sum, const BatchTotals &batch)
@@ -63,23 +66,55 @@ void keep_sample(Work *work, const BatchResult &result)
 
 enum class Outcome : uint8_t { more, wait, finished, changed, lost };
 
+// What changes the number of blocks to do is told when it has committed.
+template <class F> void change_slices(Work *work, F &&change)
+{
+	const StepContext *context = work->context;
+	PassTotals before = pass_totals(context->job_id, context->step_no);
+	change();
+	PassTotals now = pass_totals(context->job_id, context->step_no);
+	work->change = {0, 0, now.blocks_done - before.blocks_done,
+					now.blocks_total - before.blocks_total};
+}
+
+// A leaf that was detached is somebody else's business from the next batch on.
+void leave_leaf(Work *work)
+{
+	const StepContext *context = work->context;
+	Oid leaf = work->slice.relation;
+	change_slices(work, [&] {
+		if (!leave_out(context->job_id, context->step_no, leaf))
+			return;
+		const char *name = get_rel_name(leaf);
+		add_event(
+			context->job_id, "notice", InvalidOid,
+			psprintf("table \"%s\" was detached and is left as it is now", name ? name : "?"));
+	});
+}
+
 // The body of one batch: rows, then bookkeeping, in one transaction.
 Outcome batch_body(Work *work, BatchResult *result)
 {
 	StepContext *context = work->context;
 	if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
 		return Outcome::lost; // an abort lost it, and another worker has it
+	// locked first: a detachment either sees us or is seen
+	LockRelationOid(work->slice.relation, RowExclusiveLock);
+	if (!is_part_of(work->slice.relation, work->definition->relation) &&
+		get_rel_name(work->slice.relation) != nullptr) {
+		leave_leaf(work);
+		return Outcome::changed;
+	}
 	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
 		work->stuck_xid = InvalidTransactionId;
 	BatchLimits limits = {work->target_us, !TransactionIdIsValid(work->stuck_xid),
 						  batch_lock_timeout_ms};
 	*result = run_batch(work->runner, limits);
 	if (result->end == BatchEnd::relation_changed) {
-		PassTotals before = pass_totals(context->job_id, context->step_no);
-		cut_leaf_again(context->job_id, context->step_no, work->slice.relation, context->workers);
-		PassTotals now = pass_totals(context->job_id, context->step_no);
-		work->cut_again = {0, 0, now.blocks_done - before.blocks_done,
-						   now.blocks_total - before.blocks_total};
+		change_slices(work, [&] {
+			cut_leaf_again(context->job_id, context->step_no, work->slice.relation,
+						   context->workers);
+		});
 		return Outcome::changed;
 	}
 	add(&work->unsaved, result->totals);
@@ -170,7 +205,7 @@ bool run_batches(Work *work)
 		batch_committed(work->runner);
 		work->over = outcome != Outcome::more && outcome != Outcome::wait;
 		if (outcome == Outcome::changed)
-			context->report(work->cut_again);
+			context->report(work->change);
 		if (outcome == Outcome::changed || outcome == Outcome::lost)
 			return true;
 		work->cursor = result.cursor;

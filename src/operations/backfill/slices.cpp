@@ -6,11 +6,13 @@
 #include "pg/sql.hpp"
 
 extern "C" {
+#include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "storage/bufmgr.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -107,6 +109,39 @@ Leaves find_leaves(Oid relation)
 	return leaves;
 }
 
+namespace {
+
+bool has_ancestor(Relation inherits, Oid leaf, Oid relation)
+{
+	if (leaf == relation)
+		return true;
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(leaf));
+	SysScanDesc scan =
+		systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+	bool found = false;
+	HeapTuple tuple;
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan))) {
+		auto *link = reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple));
+		found = !link->inhdetachpending && has_ancestor(inherits, link->inhparent, relation);
+	}
+	systable_endscan(scan);
+	return found;
+}
+
+} // namespace
+
+bool is_part_of(Oid leaf, Oid relation)
+{
+	if (leaf == relation)
+		return true;
+	Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+	bool found = has_ancestor(inherits, leaf, relation);
+	table_close(inherits, AccessShareLock);
+	return found;
+}
+
 void cut_slices(jobs::JobId job, int step_no, int pass, const Leaves &leaves, int workers)
 {
 	(void)lock_step(job, step_no);
@@ -154,6 +189,27 @@ void cut_leaf_again(jobs::JobId job, int step_no, Oid leaf, int workers)
 			  args, 2,
 			  [&next_no](HeapTuple t, TupleDesc d) { next_no = pg::column_int4(t, d, 1); });
 	(void)insert_leaf(job, step_no, pass, leaf, file, slice_size(file.blocks, workers), next_no);
+}
+
+bool leave_out(jobs::JobId job, int step_no, Oid leaf)
+{
+	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no), pg::arg_oid(leaf)};
+	return pg::execute("UPDATE safe_migrate.slice SET done = true, cursor_block = end_block,"
+					   " relfilenumber = 0 WHERE job_id = $1 AND step_no = $2 AND relation = $3"
+					   " AND NOT done",
+					   args) > 0;
+}
+
+void forget_left_out(jobs::JobId job, int step_no, Leaves *leaves)
+{
+	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
+	pg::query("SELECT DISTINCT relation FROM safe_migrate.slice"
+			  " WHERE job_id = $1 AND step_no = $2 AND relfilenumber = 0",
+			  args, 2, [leaves](HeapTuple t, TupleDesc d) {
+				  for (int i = 0; i < leaves->n; i++)
+					  if (leaves->oids[i] == pg::column_oid(t, d, 1))
+						  leaves->relfilenumbers[i] = InvalidOid;
+			  });
 }
 
 namespace {

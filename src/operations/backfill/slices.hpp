@@ -40,11 +40,20 @@ struct Leaves {
 };
 Leaves find_leaves(Oid relation);
 
+// Is a leaf still a part of it?  Not where a partition above it is detached, or is about to be.
+bool is_part_of(Oid leaf, Oid relation);
+
 // Cuts all leaves into slices for `pass`, which become the step's only ones; the counts of the
 // pass before are kept with the step.
 void cut_slices(jobs::JobId job, int step_no, int pass, const Leaves &leaves, int workers);
 // Cuts one leaf again since its file changed; slices of it that are up to date stay.
 void cut_leaf_again(jobs::JobId job, int step_no, Oid leaf, int workers);
+
+// Ends the open slices of a leaf that does not belong to the relation any more; false where others
+// have done that.
+bool leave_out(jobs::JobId job, int step_no, Oid leaf);
+// Such leaves have not been read: their files are forgotten, should they belong to it again.
+void forget_left_out(jobs::JobId job, int step_no, Leaves *leaves);
 
 SliceList open_slices(jobs::JobId job, int step_no);
 // As stored now; false when it is done or gone.

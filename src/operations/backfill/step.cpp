@@ -146,6 +146,7 @@ bool finish_pass(Run *run, PassTotals *totals)
 				MemoryContext old = MemoryContextSwitchTo(memory);
 				(void)find_leaves(run->definition->relation); // an error where it was dropped
 				*totals = pass_totals(context->job_id, context->step_no);
+				forget_left_out(context->job_id, context->step_no, &run->start.leaves);
 				MemoryContextSwitchTo(old);
 			},
 			{1000, true, false});
