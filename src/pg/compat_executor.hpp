@@ -116,22 +116,6 @@ inline void run_to_end(QueryDesc *query)
 #endif
 }
 
-// GlobalVisTestIsRemovableXid() after a fresh look at all backends.  By itself the server
-// looks again only when RecentXmin has moved (GlobalVisTestShouldUpdate), which it never
-// does while nobody is given a transaction id: pruning would not learn that an old snapshot
-// is gone.  Needs a snapshot.
-inline bool is_removable_after_refresh(GlobalVisState *horizon, TransactionId xid)
-{
-	TransactionId recent_xmin = RecentXmin;
-
-	if (GlobalVisTestIsRemovableXid(horizon, xid))
-		return true;
-	TransactionIdRetreat(RecentXmin);
-	bool removable = GlobalVisTestIsRemovableXid(horizon, xid);
-	RecentXmin = recent_xmin;
-	return removable;
-}
-
 // A generated column whose value is computed when read (18).
 inline bool is_virtual_generated(const FormData_pg_attribute *attribute)
 {

@@ -5,6 +5,7 @@
 #include "operations/backfill/slice_state.hpp"
 #include "operations/backfill/write_path.hpp"
 #include "pg/compat_executor.hpp"
+#include "pg/horizon.hpp"
 
 extern "C" {
 #include "access/relation.h"
@@ -80,7 +81,7 @@ bool horizon_has_moved(const Batch &batch, GlobalVisState *horizon)
 	const PageWindow &window = batch.runner.window;
 
 	return batch.result.totals.pages_visited == 0 && !window.is_empty() &&
-		   pg::is_removable_after_refresh(horizon, window.front().xid);
+		   pg::is_removable_after_refresh(batch.leaf, horizon, window.front().xid);
 }
 
 void work(Batch &batch, BlockNumber end)
