@@ -55,7 +55,8 @@ class Comparison:
 	def locks(self):
 		for oid, relation in self.catalog.relations.items():
 			seen, said = self.seen.locks.get(oid, 0), self.lock_said(oid)
-			if relation.kind in 'ct':
+			owner = self.catalog.relations.get(relation.owner)
+			if relation.kind in 'ct' or (owner and owner.kind == 't'):
 				continue
 			if relation.owner and relation.kind in 'iIS':
 				# Who waits for the index waits for its table already.

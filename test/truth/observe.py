@@ -157,7 +157,7 @@ def compare_catalogs(seen, before, after):
 		if old.kind in 'rm' and new.file != old.file:
 			(seen.emptied if new.size == 0 and old.size else seen.rewritten).add(old.oid)
 	for new in after.relations.values():
-		if new.kind == 'i' and new.file not in files and new.owner in before.relations:
+		if new.kind == 'i' and new.file not in files and new.owner in before.relations and before.relations[new.owner].kind != 't':
 			if new.owner not in seen.rewritten | seen.emptied:
 				seen.built.setdefault(new.owner, set()).add(new.quoted)
 
@@ -198,5 +198,7 @@ def observe(connection, statement, before, prepare=''):
 		busy = seen.rewritten | seen.emptied | set(seen.built)
 		seen.scanned = {oid for oid in (seen.scanned | (read - seen.maybe_scanned)) if oid not in busy or oid in seen.built}
 		seen.scanned -= {oid for oid in seen.built if oid in read}  # a build reads its table
+		# Plain reading (COPY, CREATE TABLE AS) is nobody's problem.
+		seen.scanned = {oid for oid in seen.scanned if seen.locks.get(oid, 0) >= SHARE_UPDATE_EXCLUSIVE}
 	connection.query('ROLLBACK')
 	return seen
