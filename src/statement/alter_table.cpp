@@ -1,9 +1,243 @@
 // ALTER TABLE and its kin: target, lock, recursion; the sub-commands are handed on.
-#include "statement/analysis.hpp"
+#include "statement/alter_table.hpp"
+
+#include "pg/compat_alter.hpp"
+#include "statement/constraints.hpp"
+
+extern "C" {
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/tablecmds.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
 
 namespace safe_migrate::statement {
 
-void analyse_alter_table(Analysis *, const AlterTableStmt *) {}
-void analyse_move_all(Analysis *, const AlterTableMoveAllStmt *) {}
+namespace {
+
+bool reaches_descendants(const AlterTable *alter)
+{
+	return alter->recurses &&
+		   (alter->kind == RELKIND_RELATION || alter->kind == RELKIND_PARTITIONED_TABLE ||
+			alter->kind == RELKIND_FOREIGN_TABLE || alter->kind == RELKIND_PARTITIONED_INDEX);
+}
+
+int64 plus(int64 a, int64 b) { return a < 0 || b < 0 ? -1 : a + b; }
+
+// Of the relation alone: a partitioned table has nothing itself.
+void measure(Finding *finding)
+{
+	finding->bytes = own_heap_bytes(finding->relation);
+	if (finding->effect == Effect::rewrite) {
+		finding->indexes = count_own_indexes(finding->relation);
+		finding->bytes = plus(finding->bytes, own_index_bytes(finding->relation));
+	} else if (finding->effect == Effect::index_build) {
+		finding->indexes = 1;
+	}
+}
+
+Finding *add(AlterTable *alter, Cause cause, Effect effect, Oid relation, Lock lock,
+			 const Part &part)
+{
+	Finding *finding = add_finding(alter->analysis, cause, effect, relation, lock);
+	finding->is_target = relation == alter->relation;
+	finding->column = part.column;
+	finding->object = part.object;
+	finding->definition = part.definition;
+	finding->facts = part.facts;
+	return finding;
+}
+
+bool is_measured(Effect effect) { return grows_with_size(effect) || effect == Effect::data_loss; }
+
+// The constraints that go with DROP CONSTRAINT and DROP COLUMN, by name.
+List *constraints_dropped(const AlterTable *alter)
+{
+	List *names = NIL;
+	ListCell *cell;
+	foreach (cell, alter->commands) {
+		auto *command = lfirst_node(AlterTableCmd, cell);
+		if (command->subtype == AT_DropConstraint)
+			names = lappend(names, command->name);
+		if (command->subtype != AT_DropColumn)
+			continue;
+		AttrNumber attnum = get_attnum(alter->relation, command->name);
+		ListCell *other;
+		foreach (other, constraints_on(alter->relation)) {
+			auto *row = static_cast<const ConstraintRow *>(lfirst(other));
+			if (attnum != InvalidAttrNumber && has_key(row, attnum))
+				names = lappend(names, const_cast<char *>(row->name));
+		}
+	}
+	return names;
+}
+
+// Row triggers of a partitioned table have their clones on the partitions.
+bool recurses_to_partitions(const AlterTable *alter)
+{
+	return alter->kind == RELKIND_PARTITIONED_TABLE;
+}
+
+void analyse_command(AlterTable *alter, const AlterTableCmd *command)
+{
+	switch (command->subtype) {
+		case AT_AddColumn:
+		case AT_AddColumnToView:
+			return analyse_add_column(alter, command);
+		case AT_SetNotNull:
+			return analyse_set_not_null(alter, command->name);
+		case AT_AddConstraint:
+			return analyse_add_constraint(alter, castNode(Constraint, command->def));
+		case AT_ValidateConstraint:
+			return analyse_validate_constraint(alter, command->name, Cause::validate_constraint);
+		case AT_AlterConstraint:
+			return analyse_alter_constraint(alter, command);
+		case AT_DropConstraint:
+			return analyse_drop_constraint(alter, command);
+		case AT_DropColumn:
+			return analyse_drop_column(alter, command);
+		case AT_SetLogged:
+		case AT_SetUnLogged:
+		case AT_SetAccessMethod:
+		case AT_SetTableSpace:
+			return analyse_storage(alter, command);
+		case AT_AttachPartition:
+			return analyse_attach_partition(alter->analysis, alter->relation, command);
+		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
+			return analyse_detach_partition(alter->analysis, alter->relation, command);
+		case AT_ColumnDefault:
+		case AT_DropNotNull:
+		case AT_DropExpression:
+		case AT_SetStatistics:
+		case AT_SetStorage:
+			alter->locks_descendants = true; // ATSimpleRecursion()
+			return;
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+			alter->locks_descendants |= pg::identity_recurses && recurses_to_partitions(alter);
+			return;
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_EnableTrigAll:
+		case AT_EnableTrigUser:
+		case AT_DisableTrig:
+		case AT_DisableTrigAll:
+		case AT_DisableTrigUser:
+			alter->locks_descendants |= recurses_to_partitions(alter);
+			return;
+		case AT_AddInherit: {
+			Target parent = find_target(alter->analysis, castNode(RangeVar, command->def), false);
+			if (OidIsValid(parent.relation))
+				report_lock(alter, parent.relation, Lock::share_update_exclusive, nullptr);
+			return;
+		}
+		default:
+			if (pg::is_set_expression(command))
+				analyse_set_expression(alter, command);
+	}
+}
+
+void analyse_commands(AlterTable *alter)
+{
+	ListCell *cell;
+	foreach (cell, alter->commands) {
+		alter->now = lfirst_node(AlterTableCmd, cell);
+		analyse_command(alter, alter->now);
+	}
+	alter->now = nullptr;
+	analyse_alter_type(alter);
+	report_lock(alter, alter->relation, alter->lock, nullptr);
+	if (!alter->locks_descendants)
+		return;
+	foreach (cell, reached_by(alter))
+		report_lock(alter, lfirst_oid(cell), alter->lock, nullptr);
+}
+
+} // namespace
+
+List *reached_by(AlterTable *alter)
+{
+	if (alter->reached == NIL)
+		alter->reached = reaches_descendants(alter) ? with_descendants(alter->relation)
+													: list_make1_oid(alter->relation);
+	return alter->reached;
+}
+
+void report(AlterTable *alter, Cause cause, Effect effect, List *relations, const Part &part,
+			Lock lock)
+{
+	if (relations == NIL)
+		return;
+	int target = -1;
+	if (alter->kind == RELKIND_PARTITIONED_TABLE || list_member_oid(relations, alter->relation)) {
+		target = alter->analysis->effects->n;
+		Finding *finding = add(alter, cause, effect, alter->relation, alter->lock, part);
+		if (!is_measured(effect))
+			return;
+		measure(finding);
+	}
+	ListCell *cell;
+	foreach (cell, relations) {
+		Oid relation = lfirst_oid(cell);
+		if (relation == alter->relation || get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+			continue;
+		Finding *finding = add(alter, cause, effect, relation, lock, part);
+		measure(finding);
+		if (target < 0)
+			continue;
+		Finding *whole = &alter->analysis->effects->findings[target];
+		whole->bytes = plus(whole->bytes, finding->bytes);
+		whole->indexes += finding->indexes;
+	}
+}
+
+void report(AlterTable *alter, Cause cause, Effect effect, List *relations, const Part &part)
+{
+	report(alter, cause, effect, relations, part, alter->lock);
+}
+
+void report_lock(AlterTable *alter, Oid relation, Lock lock, const char *facts)
+{
+	Effects *effects = alter->analysis->effects;
+	for (int i = 0; i < effects->n; i++) {
+		if (effects->findings[i].relation == relation) {
+			effects->findings[i].lock = std::max(effects->findings[i].lock, lock);
+			return;
+		}
+	}
+	add(alter, Cause::lock, Effect::metadata, relation, lock, {nullptr, nullptr, nullptr, facts});
+}
+
+bool adds_column(const AlterTable *alter, const char *name)
+{
+	ListCell *cell;
+	foreach (cell, alter->commands) {
+		auto *command = lfirst_node(AlterTableCmd, cell);
+		if (command->subtype == AT_AddColumn &&
+			strcmp(castNode(ColumnDef, command->def)->colname, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void analyse_alter_table(Analysis *analysis, const AlterTableStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, statement->missing_ok);
+	if (!OidIsValid(target.relation))
+		return;
+	AlterTable alter = {};
+	alter.analysis = analysis;
+	alter.relation = target.relation;
+	alter.kind = get_rel_relkind(target.relation);
+	alter.lock = static_cast<Lock>(AlterTableGetLockLevel(statement->cmds));
+	alter.recurses = statement->relation->inh;
+	alter.commands = statement->cmds;
+	alter.dropped = constraints_dropped(&alter);
+	analyse_commands(&alter);
+}
 
 } // namespace safe_migrate::statement

@@ -21,13 +21,16 @@ template <class T> const T *as(const Node *statement)
 	return reinterpret_cast<const T *>(statement);
 }
 
-// The statement's own part of the source, without the space and semicolons around it.
-const char *own_text(const char *source, int location, int length)
+const char *end_of_statement(const char *source, int location, int length)
 {
-	if (source == nullptr)
-		return nullptr;
 	const char *begin = source + std::max(location, 0);
-	const char *end = begin + (length > 0 ? length : static_cast<int>(strlen(begin)));
+	return begin + (length > 0 ? length : static_cast<int>(strlen(begin)));
+}
+
+// The statement's own part of the source, without the space and semicolons around it.
+const char *own_text(const char *source, int location, const char *end)
+{
+	const char *begin = source + std::max(location, 0);
 	while (begin < end && (scanner_isspace(*begin) || *begin == ';'))
 		begin++;
 	while (end > begin && (scanner_isspace(end[-1]) || end[-1] == ';'))
@@ -163,6 +166,31 @@ const Finding *find_same(const Effects *effects, Oid relation)
 	return nullptr;
 }
 
+int by_relation(const void *left, const void *right)
+{
+	Oid a = (*static_cast<Finding *const *>(left))->relation;
+	Oid b = (*static_cast<Finding *const *>(right))->relation;
+	return a < b ? -1 : a > b;
+}
+
+// Every finding on a relation gets the strongest lock that any of them knows of.
+void settle_locks(Effects *effects)
+{
+	auto **sorted = static_cast<Finding **>(palloc(sizeof(Finding *) * std::max(effects->n, 1)));
+	for (int i = 0; i < effects->n; i++)
+		sorted[i] = &effects->findings[i];
+	qsort(sorted, effects->n, sizeof(Finding *), by_relation);
+	for (int begin = 0, end; begin < effects->n; begin = end) {
+		Lock strongest = Lock::none;
+		for (end = begin; end < effects->n && sorted[end]->relation == sorted[begin]->relation;
+			 end++)
+			strongest = std::max(strongest, sorted[end]->lock);
+		for (int i = begin; i < end && OidIsValid(sorted[begin]->relation); i++)
+			sorted[i]->lock = strongest;
+	}
+	pfree(sorted);
+}
+
 } // namespace
 
 bool may_have_effects(const Node *statement)
@@ -207,13 +235,18 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 {
 	Effects *effects = analysis->effects;
 	effects->command = GetCommandTagName(CreateCommandTag(const_cast<Node *>(statement)));
-	effects->text = own_text(analysis->source, location, length);
+	if (analysis->source != nullptr) {
+		analysis->source_end = end_of_statement(analysis->source, location, length);
+		effects->text = own_text(analysis->source, location, analysis->source_end);
+	}
 	effects->runs_code = IsA(statement, DoStmt) || IsA(statement, CallStmt);
 	if (!may_have_effects(statement))
 		return;
 	effects->commits_inside = commits_inside(statement);
-	if (!effects->runs_code)
-		dispatch(analysis, statement);
+	if (effects->runs_code)
+		return;
+	dispatch(analysis, statement);
+	settle_locks(effects);
 }
 
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)

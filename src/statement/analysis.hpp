@@ -20,8 +20,9 @@ struct Overlay;
 struct Analysis {
 	const char *source; // text of the whole query string; may be nullptr
 	const Overlay *overlay;
-	Effects *effects;	 // what is found is added here
-	bool in_transaction; // an explicit transaction block or a function is around it
+	Effects *effects;		// what is found is added here
+	bool in_transaction;	// an explicit transaction block or a function is around it
+	const char *source_end; // of the statement within the source; set by analyse_utility()
 };
 
 // May the statement have an effect at all?  By its node tag, without a catalog: costs nothing

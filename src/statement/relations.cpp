@@ -4,12 +4,15 @@
 #include "pg/session_relations.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::statement {
@@ -54,15 +57,44 @@ List *leaves(Oid relation)
 	return result;
 }
 
+namespace {
+
+// A relation that this transaction created has a row of this transaction's: only then is a look
+// into the relation cache worth its price.
+bool is_written_here(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	bool here = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(tuple->t_data));
+	ReleaseSysCache(tuple);
+	return here;
+}
+
+} // namespace
+
 Exempt exemption(Oid relation)
 {
 	if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
 		return Exempt::temporary;
 	if (IsCatalogRelationOid(relation) || IsToastNamespace(get_rel_namespace(relation)))
 		return Exempt::system;
-	if (pg::is_session_relation(relation))
+	if (pg::is_remembered_relation(relation) ||
+		(is_written_here(relation) && pg::is_session_relation(relation)))
 		return Exempt::created_here;
 	return Exempt::no;
+}
+
+bool find_column(Oid relation, const char *name, Column *column)
+{
+	HeapTuple tuple = SearchSysCacheAttName(relation, name);
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	auto *form = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+	*column = {form->attnum,	 form->atttypid,	 form->atttypmod,	form->attcollation,
+			   form->attnotnull, form->attgenerated, form->attidentity, form->attinhcount};
+	ReleaseSysCache(tuple);
+	return true;
 }
 
 } // namespace safe_migrate::statement

@@ -35,6 +35,19 @@ List *with_descendants(Oid relation);
 // Of these, the ones with storage.
 List *leaves(Oid relation);
 
+struct Column {
+	AttrNumber number;
+	Oid type;
+	int32 typmod;
+	Oid collation;
+	bool is_not_null; // on 18 perhaps by a constraint that is not valid
+	char generated;
+	char identity;
+	int parents;
+};
+// False where there is none of that name.
+bool find_column(Oid relation, const char *name, Column *column);
+
 // Bytes on disk.  From the files, never from statistics; over all leaves; read without opening them
 // in the relation cache; -1 where it can't be known (foreign tables, no lock and the file went
 // away).  Of an index: its own file.

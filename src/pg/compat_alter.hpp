@@ -1,0 +1,126 @@
+// What differs between PostgreSQL 15, 16, 17 and 18 in ALTER TABLE; see compat.hpp.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_constraint.h"
+#include "nodes/parsenodes.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#if PG_VERSION_NUM >= 180000
+#include "rewrite/rewriteHandler.h"
+#endif
+}
+
+namespace safe_migrate::pg {
+
+// Is the column NOT NULL, and do all its rows keep to it?  From 18 on it is a constraint.
+enum class NotNull : uint8_t { no, not_valid, valid };
+inline NotNull not_null_state(Oid relation, AttrNumber attnum)
+{
+#if PG_VERSION_NUM >= 180000
+	HeapTuple tuple = findNotNullConstraintAttnum(relation, attnum);
+	if (!HeapTupleIsValid(tuple))
+		return NotNull::no;
+	bool valid = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->convalidated;
+	heap_freetuple(tuple);
+	return valid ? NotNull::valid : NotNull::not_valid;
+#else
+	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attnum));
+	if (!HeapTupleIsValid(tuple))
+		return NotNull::no;
+	bool is_set = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
+	ReleaseSysCache(tuple);
+	return is_set ? NotNull::valid : NotNull::no;
+#endif
+}
+
+#if PG_VERSION_NUM >= 180000
+inline constexpr bool not_null_is_a_constraint = true;
+#else
+inline constexpr bool not_null_is_a_constraint = false;
+#endif
+
+// What a generated column is written as: by default it is stored before 18, virtual from then on.
+inline bool is_virtual(const Constraint *generated)
+{
+#if PG_VERSION_NUM >= 180000
+	return generated->generated_kind == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
+#endif
+}
+
+// NOT ENFORCED (18): no row is ever looked at.
+inline bool is_enforced(const Constraint *constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->is_enforced;
+#else
+	return true;
+#endif
+}
+inline bool is_enforced(Form_pg_constraint constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->conenforced;
+#else
+	return true;
+#endif
+}
+
+inline bool is_set_expression(const AlterTableCmd *command)
+{
+#if PG_VERSION_NUM >= 170000
+	return command->subtype == AT_SetExpression;
+#else
+	return false;
+#endif
+}
+
+// ATPrepCmd(): ADD CONSTRAINT locks all descendants whatever it adds.
+#if PG_VERSION_NUM >= 180000
+inline constexpr bool add_constraint_locks_descendants = true;
+#else
+inline constexpr bool add_constraint_locks_descendants = false;
+#endif
+
+// Identity columns of partitioned tables pass on to their partitions.
+#if PG_VERSION_NUM >= 170000
+inline constexpr bool identity_recurses = true;
+#else
+inline constexpr bool identity_recurses = false;
+#endif
+
+// Virtual generated columns (18) stand for their expression.
+inline Node *expand_virtual_columns(Node *expression, Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	return expand_generated_columns_in_expr(expression, rel, 1);
+#else
+	return expression;
+#endif
+}
+
+// ALTER CONSTRAINT name …, and whether it is … ENFORCED (18).
+inline const char *altered_constraint(const AlterTableCmd *command)
+{
+#if PG_VERSION_NUM >= 180000
+	return castNode(ATAlterConstraint, command->def)->conname;
+#else
+	return castNode(Constraint, command->def)->conname;
+#endif
+}
+inline bool enforces(const AlterTableCmd *command)
+{
+#if PG_VERSION_NUM >= 180000
+	auto *alter = castNode(ATAlterConstraint, command->def);
+	return alter->alterEnforceability && alter->is_enforced;
+#else
+	return false;
+#endif
+}
+
+} // namespace safe_migrate::pg

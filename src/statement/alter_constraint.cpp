@@ -1,0 +1,167 @@
+// VALIDATE, ALTER and DROP CONSTRAINT, DROP COLUMN.
+#include "statement/alter_table.hpp"
+
+#include "pg/compat_alter.hpp"
+#include "statement/constraints.hpp"
+#include "statement/dependents.hpp"
+#include "statement/partition.hpp"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+// A child's row of the same constraint: by name for CHECK, by column for NOT NULL (18).
+const ConstraintRow *constraint_of_child(Oid child, const ConstraintRow *parents)
+{
+	if (parents->type != CONSTRAINT_FOREIGN && parents->n_keys == 0)
+		return find_constraint(child, parents->name);
+	const char *column =
+		parents->type == 'n' ? get_attname(parents->relation, parents->keys[0], true) : nullptr;
+	AttrNumber attnum = column == nullptr ? InvalidAttrNumber : get_attnum(child, column);
+	ListCell *cell;
+	foreach (cell, constraints_on(child)) {
+		auto *row = static_cast<const ConstraintRow *>(lfirst(cell));
+		if (row->type != parents->type)
+			continue;
+		if (parents->type == 'n'				  ? has_key(row, attnum)
+			: parents->type == CONSTRAINT_FOREIGN ? row->parent == parents->oid
+												  : strcmp(row->name, parents->name) == 0)
+			return row;
+	}
+	return nullptr;
+}
+
+bool has_rows(Oid relation) { return get_rel_relkind(relation) == RELKIND_RELATION; }
+
+// Which tables have to be looked at for it; all are locked.
+List *unverified(AlterTable *alter, const ConstraintRow *constraint)
+{
+	bool inherits = constraint->type == CONSTRAINT_FOREIGN
+						? alter->kind == RELKIND_PARTITIONED_TABLE
+						: !constraint->no_inherit;
+	if (!inherits)
+		return list_make1_oid(alter->relation);
+	List *relations = NIL;
+	ListCell *cell;
+	foreach (cell, reached_by(alter)) {
+		Oid relation = lfirst_oid(cell);
+		const ConstraintRow *row =
+			relation == alter->relation ? constraint : constraint_of_child(relation, constraint);
+		if (has_rows(relation) && row != nullptr && !row->is_valid)
+			relations = lappend_oid(relations, relation);
+	}
+	if (constraint->type != CONSTRAINT_FOREIGN)
+		alter->locks_descendants = true;
+	return relations;
+}
+
+// Indexes, views and keys that go with a column, for the message.
+const char *what_goes_along(const Dependents &dependents)
+{
+	const char *text = nullptr;
+	int n = 0;
+	for (int i = 0; i < dependents.n && n < 10; i++) {
+		const ObjectAddress &object = dependents.items[i].object;
+		const char *name = nullptr;
+		if (dependents.items[i].original)
+			continue;
+		if (object.classId == RelationRelationId && object.objectSubId == 0)
+			name = get_rel_name(object.objectId);
+		else if (object.classId == ConstraintRelationId)
+			name = get_constraint_name(object.objectId);
+		if (name == nullptr)
+			continue;
+		text = text == nullptr ? psprintf("%s would go with it", name)
+							   : psprintf("%s, %s", name, text);
+		n++;
+	}
+	return text;
+}
+
+void add_deletion_of(AlterTable *alter, Oid class_id, Oid object, int sub_id, const char **facts)
+{
+	ObjectAddress address;
+	ObjectAddressSubSet(address, class_id, object, sub_id);
+	Dependents dependents = find_dependents(&address, 1);
+	if (facts != nullptr)
+		*facts = what_goes_along(dependents);
+	add_deletion(alter->analysis, dependents, Cause::drop_other);
+}
+
+} // namespace
+
+void analyse_validate_constraint(AlterTable *alter, const char *name, Cause cause)
+{
+	const ConstraintRow *constraint = find_constraint(alter->relation, name);
+	if (constraint == nullptr || constraint->is_valid)
+		return;
+	Part part = {nullptr, name, nullptr, nullptr};
+	if (constraint->n_keys > 0)
+		part.column = get_attname(alter->relation, constraint->keys[0], true);
+	List *relations = unverified(alter, constraint);
+	report(alter, cause, Effect::scan, relations, part);
+	if (constraint->type != CONSTRAINT_FOREIGN)
+		return;
+	add_locks(alter->analysis, relations, alter->lock);
+	add_lock(alter->analysis, constraint->referenced, Lock::row_share);
+}
+
+void analyse_alter_constraint(AlterTable *alter, const AlterTableCmd *command)
+{
+	const char *name = pg::altered_constraint(command);
+	const ConstraintRow *constraint = find_constraint(alter->relation, name);
+	if (constraint == nullptr)
+		return;
+	if (alter->kind == RELKIND_PARTITIONED_TABLE || constraint->type != CONSTRAINT_FOREIGN)
+		alter->locks_descendants = true;
+	if (!pg::enforces(command) || constraint->is_enforced)
+		return;
+	Part part = {nullptr, name, nullptr, nullptr};
+	List *relations = unverified(alter, constraint);
+	report(alter, Cause::add_foreign_key, Effect::scan, relations, part);
+	add_referenced(alter->analysis, constraint->referenced, Lock::share_row_exclusive);
+}
+
+void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
+{
+	const ConstraintRow *constraint = find_constraint(alter->relation, command->name);
+	if (constraint == nullptr)
+		return;
+	bool is_key = OidIsValid(constraint->index) && constraint->type != CONSTRAINT_FOREIGN;
+	Part part = {nullptr, command->name, nullptr, nullptr};
+	report(alter, Cause::drop_constraint, is_key ? Effect::client_break : Effect::metadata,
+		   list_make1_oid(alter->relation), part);
+	bool is_inherited = constraint->type == CONSTRAINT_CHECK || constraint->type == 'n';
+	if (is_inherited && !constraint->no_inherit)
+		alter->locks_descendants = true;
+	if (constraint->type == CONSTRAINT_FOREIGN)
+		add_lock(alter->analysis, constraint->referenced, alter->lock);
+	add_deletion_of(alter, ConstraintRelationId, constraint->oid, 0, nullptr);
+}
+
+void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
+{
+	Column column;
+	if (!find_column(alter->relation, command->name, &column))
+		return;
+	alter->locks_descendants = true;
+	int first = alter->analysis->effects->n;
+	bool has_values = alter->kind == RELKIND_RELATION || alter->kind == RELKIND_PARTITIONED_TABLE;
+	has_values &= column.generated == '\0' || column.generated == ATTRIBUTE_GENERATED_STORED;
+	Part part = {command->name, nullptr, nullptr, nullptr};
+	report(alter, Cause::drop_column, has_values ? Effect::data_loss : Effect::client_break,
+		   reached_by(alter), part);
+	const char *facts = nullptr;
+	add_deletion_of(alter, RelationRelationId, alter->relation, column.number, &facts);
+	alter->analysis->effects->findings[first].facts = facts;
+}
+
+} // namespace safe_migrate::statement

@@ -1,0 +1,303 @@
+// ADD CONSTRAINT, and the constraints in a column's definition: what has to be verified, built or
+// locked for it.  Mirrors ATExecAddConstraint() and ATAddForeignKeyConstraint().
+#include "statement/alter_table.hpp"
+
+#include "pg/compat_alter.hpp"
+#include "statement/constraints.hpp"
+#include "statement/dependents.hpp"
+#include "statement/partition.hpp"
+#include "statement/source_text.hpp"
+
+extern "C" {
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "access/htup_details.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+bool has_rows(Oid relation)
+{
+	char kind = get_rel_relkind(relation);
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
+}
+
+// ---------------------------------------------------------------- CHECK
+
+// A child that has a CHECK of that name already has it merged, unverified.
+void analyse_check(AlterTable *alter, Cause cause, const Constraint *check, const Part &part)
+{
+	if (!check->is_no_inherit)
+		alter->locks_descendants = true;
+	if (check->skip_validation || !pg::is_enforced(check))
+		return;
+	List *scanned = NIL;
+	ListCell *cell;
+	foreach (cell, reached_by(alter)) {
+		Oid relation = lfirst_oid(cell);
+		bool is_target = relation == alter->relation;
+		if (!has_rows(relation) || (check->is_no_inherit && !is_target))
+			continue;
+		if (is_target || check->conname == nullptr ||
+			find_constraint(relation, check->conname) == nullptr)
+			scanned = lappend_oid(scanned, relation);
+	}
+	report(alter, cause, Effect::scan, scanned, part);
+}
+
+// ---------------------------------------------------------------- UNIQUE, PRIMARY KEY, EXCLUDE
+
+bool same_names(Oid relation, const ConstraintRow *row, const List *names)
+{
+	if (row->n_keys != list_length(names))
+		return false;
+	int i = 0;
+	ListCell *cell;
+	foreach (cell, names) {
+		if (row->keys[i++] != get_attnum(relation, strVal(lfirst(cell))))
+			return false;
+	}
+	return true;
+}
+
+// DefineIndex() attaches a partition's own constraint of the same kind on the same columns.
+bool has_same_constraint(Oid relation, const Constraint *wanted)
+{
+	char type = wanted->contype == CONSTR_PRIMARY  ? CONSTRAINT_PRIMARY
+				: wanted->contype == CONSTR_UNIQUE ? CONSTRAINT_UNIQUE
+												   : CONSTRAINT_EXCLUSION;
+	ListCell *cell;
+	foreach (cell, constraints_on(relation)) {
+		auto *row = static_cast<const ConstraintRow *>(lfirst(cell));
+		if (row->type == type && type != CONSTRAINT_EXCLUSION && !OidIsValid(row->parent) &&
+			row->is_deferrable == wanted->deferrable && same_names(relation, row, wanted->keys))
+			return true;
+	}
+	return false;
+}
+
+// Where the index has to be built: the table, or the partitions of it that have none to match.
+List *where_built(AlterTable *alter, const Constraint *key)
+{
+	if (alter->kind != RELKIND_PARTITIONED_TABLE)
+		return list_make1_oid(alter->relation);
+	List *built = NIL;
+	ListCell *cell;
+	foreach (cell, reached_by(alter)) {
+		Oid relation = lfirst_oid(cell);
+		if (get_rel_relkind(relation) == RELKIND_RELATION && !has_same_constraint(relation, key))
+			built = lappend_oid(built, relation);
+	}
+	return built;
+}
+
+// The columns of the index in PRIMARY KEY USING INDEX, of String *.
+List *columns_of_index(Oid relation, const char *index_name)
+{
+	Oid index = get_relname_relid(index_name, get_rel_namespace(relation));
+	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	auto *form = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+	List *names = NIL;
+	for (int i = 0; i < form->indnkeyatts; i++) {
+		if (form->indkey.values[i] > 0)
+			names =
+				lappend(names, makeString(get_attname(relation, form->indkey.values[i], false)));
+	}
+	ReleaseSysCache(tuple);
+	return names;
+}
+
+void analyse_key_columns(AlterTable *alter, const Constraint *key)
+{
+	if (key->contype != CONSTR_PRIMARY)
+		return;
+	List *columns =
+		key->indexname != nullptr ? columns_of_index(alter->relation, key->indexname) : key->keys;
+	ListCell *cell;
+	foreach (cell, columns) {
+		const char *column = strVal(lfirst(cell));
+		if (get_attnum(alter->relation, column) != InvalidAttrNumber)
+			analyse_set_not_null(alter, column);
+	}
+}
+
+void analyse_key(AlterTable *alter, Cause cause, const Constraint *key, const Part &part)
+{
+	if (key->indexname == nullptr) {
+		List *built = where_built(alter, key);
+		// DefineIndex() takes no more than Share on partitions, and no lock on other children
+		Lock lock = pg::add_constraint_locks_descendants ? alter->lock : Lock::share;
+		report(alter, cause, Effect::index_build, built, part, lock);
+		if (alter->kind == RELKIND_PARTITIONED_TABLE)
+			add_locks(alter->analysis, reached_by(alter), lock);
+	}
+	analyse_key_columns(alter, key);
+}
+
+// ---------------------------------------------------------------- FOREIGN KEY
+
+// The columns referred to; the primary key's where none are named.  palloc'd.
+int16 *referenced_columns(Oid referenced, const Constraint *key)
+{
+	if (key->pk_attrs != NIL)
+		return attribute_numbers(referenced, key->pk_attrs);
+	auto *numbers = static_cast<int16 *>(palloc0(sizeof(int16) * (list_length(key->fk_attrs) + 1)));
+	ListCell *cell;
+	foreach (cell, constraints_on(referenced)) {
+		auto *row = static_cast<const ConstraintRow *>(lfirst(cell));
+		if (row->type == CONSTRAINT_PRIMARY && row->n_keys == list_length(key->fk_attrs))
+			memcpy(numbers, row->keys, sizeof(int16) * row->n_keys);
+	}
+	return numbers;
+}
+
+bool is_same_key(const ConstraintRow *row, const Constraint *key, Oid referenced,
+				 const int16 *columns, const int16 *referred)
+{
+	int n = list_length(key->fk_attrs);
+	return row->type == CONSTRAINT_FOREIGN && row->referenced == referenced && row->n_keys == n &&
+		   row->is_valid && row->is_enforced && !OidIsValid(row->parent) &&
+		   row->is_deferrable == key->deferrable && row->is_deferred == key->initdeferred &&
+		   row->match == key->fk_matchtype && row->on_update == key->fk_upd_action &&
+		   row->on_delete == key->fk_del_action &&
+		   memcmp(row->keys, columns, sizeof(int16) * n) == 0 &&
+		   memcmp(row->referenced_keys, referred, sizeof(int16) * n) == 0;
+}
+
+// tryAttachPartitionForeignKey(): a partition's own valid key of the same kind is taken over.
+bool has_same_key(Oid relation, const Constraint *key, Oid referenced)
+{
+	const int16 *columns = attribute_numbers(relation, key->fk_attrs);
+	const int16 *referred = referenced_columns(referenced, key);
+	ListCell *cell;
+	foreach (cell, constraints_on(relation)) {
+		if (is_same_key(static_cast<const ConstraintRow *>(lfirst(cell)), key, referenced, columns,
+						referred))
+			return true;
+	}
+	return false;
+}
+
+// The descendants that get the key too: partitions, not the children of plain inheritance.
+List *referencing(AlterTable *alter)
+{
+	return alter->kind == RELKIND_PARTITIONED_TABLE ? with_descendants(alter->relation)
+													: list_make1_oid(alter->relation);
+}
+
+// The lock on the referenced table lasts as long as the other's rows are checked: these are the
+// bytes.
+void report_referenced(AlterTable *alter, Cause cause, Oid referenced, Lock lock, int first,
+					   const Part &part)
+{
+	const Effects *effects = alter->analysis->effects;
+	Finding checked = {};
+	bool is_checked = false;
+	if (first < effects->n && effects->findings[first].effect == Effect::scan) {
+		checked = effects->findings[first];
+		is_checked = true;
+	}
+	if (referenced == alter->relation)
+		return;
+	if (!is_checked || checked.exempt != Exempt::no) {
+		add_referenced(alter->analysis, referenced, lock);
+		return;
+	}
+	Finding *finding = add_finding(alter->analysis, cause, Effect::scan, referenced, lock);
+	finding->object = part.object;
+	finding->definition = part.definition;
+	finding->bytes = checked.bytes;
+	finding->facts = psprintf("the rows of %s would be checked", checked.name);
+	add_referenced(alter->analysis, referenced, lock);
+}
+
+void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, const Part &part,
+						 bool is_checked)
+{
+	Target target = find_target(alter->analysis, key->pktable, false);
+	if (!OidIsValid(target.relation))
+		return; // of the script's own
+	int first = alter->analysis->effects->n;
+	List *scanned = NIL;
+	ListCell *cell;
+	foreach (cell, referencing(alter)) {
+		Oid relation = lfirst_oid(cell);
+		bool is_partition = relation != alter->relation;
+		if (is_checked && get_rel_relkind(relation) == RELKIND_RELATION &&
+			!(is_partition && has_same_key(relation, key, target.relation)))
+			scanned = lappend_oid(scanned, relation);
+	}
+	report(alter, cause, Effect::scan, scanned, part);
+	add_locks(alter->analysis, referencing(alter), alter->lock);
+	report_referenced(alter, cause, target.relation, Lock::share_row_exclusive, first, part);
+}
+
+} // namespace
+
+void analyse_add_constraint(AlterTable *alter, const Constraint *constraint)
+{
+	const char *text = subcommand_text(alter->analysis, constraint->location);
+	Part part = {nullptr, constraint->conname, text, nullptr};
+	if (constraint->keys != NIL)
+		part.column = strVal(linitial(constraint->keys));
+	else if (constraint->fk_attrs != NIL)
+		part.column = strVal(linitial(constraint->fk_attrs));
+	if (pg::add_constraint_locks_descendants)
+		alter->locks_descendants = true;
+	switch (constraint->contype) {
+		case CONSTR_CHECK:
+			return analyse_check(alter, Cause::add_check, constraint, part);
+		case CONSTR_NOTNULL: // 18
+			alter->locks_descendants = true;
+			if (!constraint->skip_validation)
+				analyse_set_not_null(alter, part.column);
+			return;
+		case CONSTR_FOREIGN:
+			return analyse_foreign_key(alter, Cause::add_foreign_key, constraint, part,
+									   !constraint->skip_validation && pg::is_enforced(constraint));
+		case CONSTR_UNIQUE:
+			return analyse_key(alter, Cause::add_unique, constraint, part);
+		case CONSTR_PRIMARY:
+			return analyse_key(alter, Cause::add_primary_key, constraint, part);
+		case CONSTR_EXCLUSION:
+			return analyse_key(alter, Cause::add_exclude, constraint, part);
+		default:
+			return;
+	}
+}
+
+void analyse_column_constraint(AlterTable *alter, const char *column, const Constraint *constraint,
+							   const char *definition, bool has_default)
+{
+	Part part = {column, constraint->conname, definition, nullptr};
+	switch (constraint->contype) {
+		case CONSTR_CHECK:
+			return analyse_check(alter, Cause::add_column_check, constraint, part);
+		case CONSTR_FOREIGN: {
+			// transformFKConstraints(): rows that are all NULL need no look
+			auto *key = static_cast<Constraint *>(copyObjectImpl(constraint));
+			key->fk_attrs = list_make1(makeString(pstrdup(column)));
+			return analyse_foreign_key(alter, Cause::add_column_references, key, part,
+									   has_default && pg::is_enforced(constraint));
+		}
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY: {
+			auto *key = static_cast<Constraint *>(copyObjectImpl(constraint));
+			key->keys = list_make1(makeString(pstrdup(column)));
+			return analyse_key(alter, Cause::add_column_unique, key, part);
+		}
+		default:
+			return;
+	}
+}
+
+} // namespace safe_migrate::statement

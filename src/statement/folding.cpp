@@ -1,0 +1,162 @@
+// See folding.hpp.
+#include "statement/folding.hpp"
+
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+bool is_user_function(Oid function, void *) { return function >= FirstNormalObjectId; }
+
+// array_eq() and its kin call the functions of the type that they are given.
+bool is_user_type(Oid type)
+{
+	if (type >= FirstNormalObjectId)
+		return true;
+	return type == RECORDOID || type == RECORDARRAYOID;
+}
+
+bool works_on_user_type(Node *node)
+{
+	const List *arguments = NIL;
+	switch (nodeTag(node)) {
+		case T_FuncExpr:
+			arguments = reinterpret_cast<FuncExpr *>(node)->args;
+			break;
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			arguments = reinterpret_cast<OpExpr *>(node)->args;
+			break;
+		case T_ScalarArrayOpExpr:
+			arguments = reinterpret_cast<ScalarArrayOpExpr *>(node)->args;
+			break;
+		case T_CoerceViaIO:
+			return is_user_type(reinterpret_cast<CoerceViaIO *>(node)->resulttype) ||
+				   is_user_type(exprType(
+					   reinterpret_cast<Node *>(reinterpret_cast<CoerceViaIO *>(node)->arg)));
+		case T_CoerceToDomain:
+			return domain_has_constraints(reinterpret_cast<CoerceToDomain *>(node)->resulttype);
+		default:
+			return false;
+	}
+	ListCell *cell;
+	foreach (cell, arguments) {
+		if (is_user_type(exprType(static_cast<Node *>(lfirst(cell)))))
+			return true;
+	}
+	return false;
+}
+
+bool find_user_code(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	if (check_functions_in_node(node, is_user_function, nullptr) || works_on_user_type(node))
+		return true;
+	return pg::walk_expression(node, find_user_code, context);
+}
+
+bool has_check(Oid domain)
+{
+	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(domain));
+	SysScanDesc scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, nullptr, 1, &key);
+	bool found = false;
+	HeapTuple tuple;
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+bool is_named_in(const List *names, const char *name)
+{
+	ListCell *cell;
+	foreach (cell, names) {
+		if (strcmp(static_cast<const char *>(lfirst(cell)), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+} // namespace
+
+bool calls_user_code(Node *expression) { return find_user_code(expression, nullptr); }
+
+Node *plan_built_in(Node *expression)
+{
+	if (calls_user_code(expression))
+		return expression;
+	return reinterpret_cast<Node *>(expression_planner(reinterpret_cast<Expr *>(expression)));
+}
+
+bool is_volatile(Node *expression) { return contain_volatile_functions(plan_built_in(expression)); }
+
+bool domain_has_constraints(Oid type)
+{
+	for (;;) {
+		HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		FormData_pg_type form = *reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+		if (form.typtype != TYPTYPE_DOMAIN)
+			return false;
+		if (form.typnotnull || has_check(type))
+			return true;
+		type = form.typbasetype;
+	}
+}
+
+bool implied_by_checks(Relation rel, List *tests, const List *dropped)
+{
+	const TupleConstr *constraints = RelationGetDescr(rel)->constr;
+	List *known = NIL;
+	for (int i = 0; constraints != nullptr && i < constraints->num_check; i++) {
+		const ConstrCheck *check = &constraints->check[i];
+		if (!check->ccvalid || is_named_in(dropped, check->ccname))
+			continue;
+		auto *condition = static_cast<Node *>(stringToNode(check->ccbin));
+		if (!calls_user_code(condition))
+			condition = eval_const_expressions(nullptr, condition);
+		condition =
+			reinterpret_cast<Node *>(canonicalize_qual(reinterpret_cast<Expr *>(condition), true));
+		known = list_concat(known, make_ands_implicit(reinterpret_cast<Expr *>(condition)));
+	}
+	return predicate_implied_by(tests, known, true);
+}
+
+bool not_null_is_proven(Relation rel, AttrNumber attnum, const List *dropped)
+{
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	auto *test = makeNode(NullTest);
+	test->arg = reinterpret_cast<Expr *>(
+		makeVar(1, attnum, column->atttypid, column->atttypmod, column->attcollation, 0));
+	test->nulltesttype = IS_NOT_NULL;
+	test->argisrow = false;
+	test->location = -1;
+	return implied_by_checks(rel, list_make1(test), dropped);
+}
+
+} // namespace safe_migrate::statement

@@ -1,0 +1,35 @@
+// Planning expressions without running anything user-written: the server's own planner evaluates
+// every IMMUTABLE function that has constant arguments, a plpgsql one too.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::statement {
+
+// Could evaluating it run code that was not built in?
+bool calls_user_code(Node *expression);
+
+// expression_planner() where only built-in functions can run; else the expression as it is.
+Node *plan_built_in(Node *expression);
+
+// contain_volatile_functions() of the planned expression.  Of an SQL function that the planner
+// would have replaced by its body it is the declaration that counts.
+bool is_volatile(Node *expression);
+
+// DomainHasConstraints(), domains over domains included, without planning the constraints.
+bool domain_has_constraints(Oid type);
+
+// Do the relation's valid CHECKs imply the tests?  Mirrors ConstraintImpliedByRelConstraint().
+// Those named in `dropped` (a list of char *) don't count.
+bool implied_by_checks(Relation rel, List *tests, const List *dropped);
+
+// Can the column of the relation hold no NULL because a CHECK says so?  Mirrors
+// NotNullImpliedByRelConstraints().
+bool not_null_is_proven(Relation rel, AttrNumber attnum, const List *dropped);
+
+} // namespace safe_migrate::statement

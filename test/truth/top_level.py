@@ -1,2 +1,0 @@
-def observe_top_level(connect, session, statement, before):
-	raise NotImplementedError
