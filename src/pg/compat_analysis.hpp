@@ -214,4 +214,11 @@ inline constexpr bool attaches_unvalidated_keys = true;
 #else
 inline constexpr bool attaches_unvalidated_keys = false;
 #endif
+
+// VACUUM and ANALYZE of a parent by inheritance go on to its children.
+#if PG_VERSION_NUM >= 180000
+inline constexpr bool vacuum_recurses = true;
+#else
+inline constexpr bool vacuum_recurses = false;
+#endif
 } // namespace safe_migrate::pg

@@ -223,6 +223,11 @@ bool may_have_effects(const Node *statement)
 		case T_AlterSeqStmt:
 		case T_ViewStmt:
 		case T_LockStmt:
+		case T_CommentStmt:
+		case T_SecLabelStmt:
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+		case T_CreateStatsStmt:
 		case T_DoStmt:
 		case T_CallStmt:
 			return true;

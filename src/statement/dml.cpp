@@ -1,8 +1,196 @@
-// INSERT, UPDATE, DELETE, MERGE as planned.
-#include "statement/analysis.hpp"
+// UPDATE, DELETE and MERGE as planned: do they touch all rows, or too many?
+#include "statement/relations.hpp"
+
+#include "settings.hpp"
+
+extern "C" {
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
+}
 
 namespace safe_migrate::statement {
 
-void analyse_plan(Analysis *, const PlannedStmt *) {}
+namespace {
+
+// One statement's target: the range table indexes of its leaves.
+using Leaves = const List *;
+
+bool reads_target(const Plan *plan, Leaves leaves);
+
+bool any_reads_target(const List *plans, Leaves leaves)
+{
+	ListCell *cell;
+	foreach (cell, plans) {
+		if (reads_target(static_cast<const Plan *>(lfirst(cell)), leaves))
+			return true;
+	}
+	return false;
+}
+
+bool reads_target(const Plan *plan, Leaves leaves)
+{
+	check_stack_depth();
+	if (plan == nullptr)
+		return false;
+	switch (nodeTag(plan)) {
+		case T_SeqScan:
+		case T_IndexScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+		case T_TidRangeScan:
+		case T_SampleScan:
+		case T_ForeignScan:
+			return list_member_int(
+				leaves, static_cast<int>(reinterpret_cast<const Scan *>(plan)->scanrelid));
+		case T_Append:
+			return any_reads_target(reinterpret_cast<const Append *>(plan)->appendplans, leaves);
+		case T_MergeAppend:
+			return any_reads_target(reinterpret_cast<const MergeAppend *>(plan)->mergeplans,
+									leaves);
+		case T_SubqueryScan:
+			return reads_target(reinterpret_cast<const SubqueryScan *>(plan)->subplan, leaves);
+		default:
+			return reads_target(plan->lefttree, leaves) || reads_target(plan->righttree, leaves);
+	}
+}
+
+bool restricts(const Plan *plan, Leaves leaves);
+
+bool any_restricts(const List *plans, Leaves leaves)
+{
+	ListCell *cell;
+	foreach (cell, plans) {
+		if (restricts(static_cast<const Plan *>(lfirst(cell)), leaves))
+			return true;
+	}
+	return false;
+}
+
+// A join without a condition leaves no row of the target out, whatever is joined.
+bool join_restricts(const NestLoop *join, Leaves leaves)
+{
+	if (join->join.joinqual != NIL)
+		return true;
+	const Plan *plan = &join->join.plan;
+	return restricts(reads_target(plan->lefttree, leaves) ? plan->lefttree : plan->righttree,
+					 leaves);
+}
+
+// Does any part of the plan leave rows of the target out?  What the planner made of WHERE: a
+// condition that is always true is gone, one that is never true has become a Result that restricts.
+bool restricts(const Plan *plan, Leaves leaves)
+{
+	check_stack_depth();
+	if (plan == nullptr)
+		return false;
+	if (plan->qual != NIL)
+		return true;
+	switch (nodeTag(plan)) {
+		case T_SeqScan:
+			return false;
+		case T_IndexScan:
+			return reinterpret_cast<const IndexScan *>(plan)->indexqual != NIL;
+		case T_Append:
+			return any_restricts(reinterpret_cast<const Append *>(plan)->appendplans, leaves);
+		case T_MergeAppend:
+			return any_restricts(reinterpret_cast<const MergeAppend *>(plan)->mergeplans, leaves);
+		case T_SubqueryScan:
+			return restricts(reinterpret_cast<const SubqueryScan *>(plan)->subplan, leaves);
+		case T_Result:
+			return reinterpret_cast<const Result *>(plan)->resconstantqual != nullptr ||
+				   restricts(plan->lefttree, leaves);
+		case T_NestLoop:
+			return join_restricts(reinterpret_cast<const NestLoop *>(plan), leaves);
+		case T_Material:
+		case T_Sort:
+		case T_IncrementalSort:
+		case T_LockRows:
+		case T_ProjectSet:
+		case T_WindowAgg:
+		case T_Gather:
+		case T_GatherMerge:
+			return restricts(plan->lefttree, leaves);
+		default:
+			return true; // by the key of a join, a LIMIT, a TID, a remote server …
+	}
+}
+
+// The rows that match in a MERGE are left alone, or only inserted.
+bool merge_touches_all(const ModifyTable *modify, CmdType *command)
+{
+	ListCell *list;
+	foreach (list, modify->mergeActionLists) {
+		ListCell *cell;
+		foreach (cell, static_cast<List *>(lfirst(list))) {
+			auto *action = lfirst_node(MergeAction, cell);
+			if ((action->commandType == CMD_UPDATE || action->commandType == CMD_DELETE) &&
+				action->qual == nullptr) {
+				*command = action->commandType;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+int64 bytes_of(const ModifyTable *modify, List *range_table)
+{
+	int64 bytes = 0;
+	ListCell *cell;
+	foreach (cell, modify->resultRelations) {
+		int64 own = own_heap_bytes(rt_fetch(lfirst_int(cell), range_table)->relid);
+		bytes = own < 0 || bytes < 0 ? -1 : bytes + own;
+	}
+	return bytes;
+}
+
+void add_rows(Analysis *analysis, const ModifyTable *modify, List *range_table, Cause cause,
+			  Effect effect)
+{
+	Oid relation = rt_fetch(modify->nominalRelation, range_table)->relid;
+	Finding *finding = add_finding(analysis, cause, effect, relation, Lock::row_exclusive);
+	const Plan *rows = outerPlan(&modify->plan);
+	finding->is_target = true;
+	finding->bytes = bytes_of(modify, range_table);
+	finding->rows = rows == nullptr ? 0 : static_cast<int64>(rows->plan_rows);
+	finding->definition = analysis->source;
+}
+
+void add_modification(Analysis *analysis, const ModifyTable *modify, List *range_table)
+{
+	CmdType command = modify->operation;
+	if (command != CMD_UPDATE && command != CMD_DELETE && command != CMD_MERGE)
+		return;
+	const Plan *rows = outerPlan(&modify->plan);
+	bool touches_all = !restricts(rows, modify->resultRelations);
+	if (command == CMD_MERGE)
+		touches_all = touches_all && merge_touches_all(modify, &command);
+	if (touches_all)
+		add_rows(analysis, modify, range_table,
+				 command == CMD_DELETE ? Cause::delete_without_where : Cause::update_without_where,
+				 command == CMD_DELETE ? Effect::data_loss : Effect::scan);
+	if (settings::max_rows_per_statement > 0 && rows != nullptr &&
+		rows->plan_rows > settings::max_rows_per_statement)
+		add_rows(analysis, modify, range_table, Cause::too_many_rows, Effect::metadata);
+}
+
+void look_at(Analysis *analysis, const Plan *plan, List *range_table)
+{
+	if (plan != nullptr && IsA(plan, ModifyTable))
+		add_modification(analysis, reinterpret_cast<const ModifyTable *>(plan), range_table);
+}
+
+} // namespace
+
+// A ModifyTable is at the top of the statement, or of a WITH query.
+void analyse_plan(Analysis *analysis, const PlannedStmt *plan)
+{
+	if (plan->commandType == CMD_UTILITY)
+		return;
+	look_at(analysis, plan->planTree, plan->rtable);
+	ListCell *cell;
+	foreach (cell, plan->subplans)
+		look_at(analysis, static_cast<const Plan *>(lfirst(cell)), plan->rtable);
+}
 
 } // namespace safe_migrate::statement

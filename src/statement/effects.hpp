@@ -148,6 +148,7 @@ struct Finding {
 	const char *name;
 	int64_t bytes; // of what is scanned, rewritten, built on or lost, over all leaves: heap and
 				   // TOAST; with indexes where these are rewritten too.  -1 = unknown: large
+	int64_t rows;  // that the planner expects to be written; of UPDATE, DELETE, MERGE only
 	int indexes;   // how many are rebuilt or built along
 	const char *column;		// the first one concerned
 	const char *object;		// constraint, index, type …, by its own name

@@ -9,7 +9,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/catalog.h"
+#include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -147,9 +147,16 @@ void reindex_table(const Reindex &reindex, Oid table, Oid only_index)
 
 // ReindexPartitions(): the whole tree is locked in Share first, whatever is asked for; then each
 // leaf by itself, in a transaction of its own.
-void reindex_partitions(Reindex reindex, Oid parent, bool is_index)
+void reindex_partitions(const Reindex &asked, Oid parent, bool is_index)
 {
+	if (is_index)
+		add_lock(asked.analysis, IndexGetRelation(parent, false), asked.table_lock);
 	List *tree = with_descendants(parent);
+	add_locks(asked.analysis, tree, Lock::share);
+	if (Finding *finding = find_finding(asked.analysis, parent))
+		finding->is_target = true;
+	Reindex reindex = asked;
+	reindex.is_target = false;
 	ListCell *cell;
 	foreach (cell, tree) {
 		Oid member = lfirst_oid(cell);
@@ -158,11 +165,7 @@ void reindex_partitions(Reindex reindex, Oid parent, bool is_index)
 			reindex_table(reindex, IndexGetRelation(member, false), member);
 		else if (kind == RELKIND_RELATION)
 			reindex_table(reindex, member, InvalidOid);
-		reindex.is_target = false;
 	}
-	if (is_index)
-		add_lock(reindex.analysis, IndexGetRelation(parent, false), reindex.table_lock);
-	add_locks(reindex.analysis, tree, Lock::share);
 }
 
 // ReindexMultipleTables(): of a schema or of the whole database; catalogs are nobody's table.
@@ -176,7 +179,7 @@ void reindex_many(const Reindex &reindex, Oid schema)
 		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
 		bool has_indexes = form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW;
 		if (has_indexes && form->relhasindex && form->relpersistence != RELPERSISTENCE_TEMP &&
-			!IsCatalogRelationOid(form->oid) &&
+			form->oid >= FirstNormalObjectId &&
 			(!OidIsValid(schema) || form->relnamespace == schema))
 			tables = lappend_oid(tables, form->oid);
 	}

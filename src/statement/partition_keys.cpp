@@ -158,11 +158,12 @@ void add_keys_of_detached(Analysis *analysis, Relation partition)
 	ListCell *cell;
 	foreach (cell, referencing_tables(RelationGetRelid(partition), is_part)) {
 		Oid referencing = lfirst_oid(cell);
-		Finding *finding = add_finding(analysis, Cause::detach_partition, Effect::scan, referencing,
-									   Lock::access_exclusive);
+		// Checked under Share; then the part of the key that refers to the partition is dropped.
+		add_lock(analysis, referencing, Lock::access_exclusive);
+		Finding *finding =
+			add_finding(analysis, Cause::detach_partition, Effect::scan, referencing, Lock::share);
 		finding->bytes = heap_bytes(referencing);
-		finding->facts = "its foreign key is checked, and the part of it that refers to the "
-						 "partition is dropped";
+		finding->facts = "its foreign key is checked for rows that refer to the partition";
 	}
 	foreach (cell, copyObject(RelationGetFKeyList(partition))) {
 		auto *key = lfirst_node(ForeignKeyCacheInfo, cell);

@@ -1,8 +1,291 @@
-// Renames: what clients know by name.
-#include "statement/analysis.hpp"
+// RENAME and SET SCHEMA.  Follows ExecRenameStmt() and ExecAlterObjectSchemaStmt().
+#include "statement/rename.hpp"
+
+#include "statement/dependents.hpp"
+#include "statement/drop.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
 
 namespace safe_migrate::statement {
 
-void analyse_rename(Analysis *, const RenameStmt *) {}
+namespace {
+
+bool is_index(Oid relation)
+{
+	char kind = get_rel_relkind(relation);
+	return kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX;
+}
+
+// RenameRelation(): an index is locked as the statement says, everything else exclusively.
+void rename_relation(Analysis *analysis, const RenameStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, statement->missing_ok);
+	if (!OidIsValid(target.relation))
+		return;
+	if (is_index(target.relation)) {
+		Finding *finding =
+			add_lock(analysis, target.relation,
+					 statement->renameType == OBJECT_INDEX ? Lock::share_update_exclusive
+														   : Lock::access_exclusive);
+		finding->is_target = true;
+		return;
+	}
+	bool is_sequence = get_rel_relkind(target.relation) == RELKIND_SEQUENCE;
+	Finding *finding =
+		add_finding(analysis, is_sequence ? Cause::rename_other : Cause::rename_table,
+					Effect::client_break, target.relation, Lock::access_exclusive);
+	finding->is_target = true;
+	finding->definition = statement->newname;
+}
+
+// renameatt()
+void rename_column(Analysis *analysis, const RenameStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, statement->missing_ok);
+	if (!OidIsValid(target.relation))
+		return;
+	Oid relation = target.relation;
+	bool is_type = get_rel_relkind(relation) == RELKIND_COMPOSITE_TYPE;
+	Finding *finding = add_finding(analysis, Cause::rename_column, Effect::client_break, relation,
+								   Lock::access_exclusive);
+	finding->is_target = true;
+	finding->column = statement->subname;
+	finding->definition = statement->newname;
+	if (statement->relation->inh)
+		add_locks(analysis, with_descendants(relation), Lock::access_exclusive);
+	if (!is_type)
+		return;
+	ListCell *cell;
+	foreach (cell, typed_tables(get_rel_type_id(relation)))
+		add_locks(analysis, with_descendants(lfirst_oid(cell)), Lock::access_exclusive);
+}
+
+bool is_inherited_kind(Oid relation, const char *constraint_name)
+{
+	Oid constraint = get_relation_constraint_oid(relation, constraint_name, true);
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	auto *form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
+	bool inherited =
+		(form->contype == CONSTRAINT_CHECK || form->contype == 'n') && !form->connoinherit;
+	ReleaseSysCache(tuple);
+	return inherited;
+}
+
+// RenameConstraint()
+void rename_constraint(Analysis *analysis, const RenameStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, statement->missing_ok);
+	if (!OidIsValid(target.relation))
+		return;
+	Finding *finding = add_finding(analysis, Cause::rename_other, Effect::client_break,
+								   target.relation, Lock::access_exclusive);
+	finding->is_target = true;
+	finding->object = statement->subname;
+	finding->definition = statement->newname;
+	if (statement->relation->inh && is_inherited_kind(target.relation, statement->subname))
+		add_locks(analysis, with_descendants(target.relation), Lock::access_exclusive);
+}
+
+// Triggers, rules, policies: nobody knows them by name.  A trigger's on a partitioned table has
+// clones on the partitions.
+void rename_part(Analysis *analysis, const RenameStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, statement->missing_ok);
+	if (!OidIsValid(target.relation))
+		return;
+	Finding *finding = add_lock(analysis, target.relation, Lock::access_exclusive);
+	finding->is_target = true;
+	finding->object = statement->subname;
+	if (statement->renameType == OBJECT_TRIGGER &&
+		get_rel_relkind(target.relation) == RELKIND_PARTITIONED_TABLE)
+		add_locks(analysis, with_descendants(target.relation), Lock::access_exclusive);
+}
+
+void add_renamed_object(Analysis *analysis, const ObjectAddress &object, const char *new_name)
+{
+	if (!OidIsValid(object.objectId))
+		return;
+	Finding *finding = add_object(analysis, Cause::rename_other, Effect::client_break, &object);
+	finding->is_target = true;
+	finding->definition = new_name;
+}
+
+// Sequences that belong to columns of the table go along: AlterSeqNamespaces().
+void add_owned_sequences(Analysis *analysis, Oid table)
+{
+	Relation catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData key[2];
+	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
+	SysScanDesc scan = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, key);
+	HeapTuple tuple;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+		auto *row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+		if (row->classid == RelationRelationId && row->objsubid == 0 && row->refobjsubid != 0 &&
+			(row->deptype == DEPENDENCY_AUTO || row->deptype == DEPENDENCY_INTERNAL) &&
+			get_rel_relkind(row->objid) == RELKIND_SEQUENCE)
+			add_lock(analysis, row->objid, Lock::access_exclusive);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+void move_relation(Analysis *analysis, Oid relation, bool is_target, const char *schema)
+{
+	if (is_index(relation))
+		return;
+	bool is_sequence = get_rel_relkind(relation) == RELKIND_SEQUENCE;
+	Finding *finding =
+		add_finding(analysis, is_sequence ? Cause::rename_other : Cause::rename_table,
+					Effect::client_break, relation, Lock::access_exclusive);
+	finding->is_target = is_target;
+	finding->definition = schema;
+	add_owned_sequences(analysis, relation);
+}
+
+// AlterExtensionNamespace(): all its members move.
+void move_extension(Analysis *analysis, const char *extension, const char *schema)
+{
+	Relation catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData key[2];
+	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ExtensionRelationId));
+	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(get_extension_oid(extension, false)));
+	SysScanDesc scan = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, key);
+	HeapTuple tuple;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+		auto *row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+		if (row->deptype == DEPENDENCY_EXTENSION && row->classid == RelationRelationId &&
+			row->objsubid == 0 && get_rel_relkind(row->objid) != RELKIND_COMPOSITE_TYPE)
+			move_relation(analysis, row->objid, false, schema);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+} // namespace
+
+List *typed_tables(Oid type)
+{
+	List *tables = NIL;
+	Relation catalog = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_class_reloftype, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
+	HeapTuple tuple;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr)
+		tables = lappend_oid(tables, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->oid);
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return tables;
+}
+
+void analyse_rename(Analysis *analysis, const RenameStmt *statement)
+{
+	switch (statement->renameType) {
+		case OBJECT_TABLE:
+		case OBJECT_SEQUENCE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_INDEX:
+		case OBJECT_FOREIGN_TABLE:
+			return rename_relation(analysis, statement);
+		case OBJECT_COLUMN:
+		case OBJECT_ATTRIBUTE:
+			return rename_column(analysis, statement);
+		case OBJECT_TABCONSTRAINT:
+			return rename_constraint(analysis, statement);
+		case OBJECT_RULE:
+		case OBJECT_TRIGGER:
+		case OBJECT_POLICY:
+			return rename_part(analysis, statement);
+		case OBJECT_SCHEMA:
+			return add_renamed_object(
+				analysis, {NamespaceRelationId, get_namespace_oid(statement->subname, false), 0},
+				statement->newname);
+		case OBJECT_DOMAIN:
+		case OBJECT_TYPE:
+		case OBJECT_AGGREGATE:
+		case OBJECT_COLLATION:
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_TSCONFIGURATION:
+		case OBJECT_TSDICTIONARY:
+			return add_renamed_object(
+				analysis, find_named(statement->renameType, statement->object), statement->newname);
+		default:
+			return; // of these nobody but migrations knows the names
+	}
+}
+
+ObjectAddress find_named(ObjectType type, Node *name)
+{
+	if ((type == OBJECT_TYPE || type == OBJECT_DOMAIN) && IsA(name, List))
+		name = reinterpret_cast<Node *>(makeTypeNameFromNameList(castNode(List, name)));
+	return find_object(type, name, false);
+}
+
+void analyse_set_schema(Analysis *analysis, const AlterObjectSchemaStmt *statement)
+{
+	switch (statement->objectType) {
+		case OBJECT_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_FOREIGN_TABLE:
+		case OBJECT_SEQUENCE: {
+			Target target = find_target(analysis, statement->relation, statement->missing_ok);
+			if (OidIsValid(target.relation))
+				move_relation(analysis, target.relation, true, statement->newschema);
+			return;
+		}
+		case OBJECT_EXTENSION:
+			return move_extension(analysis, strVal(statement->object), statement->newschema);
+		case OBJECT_DOMAIN:
+		case OBJECT_TYPE:
+		case OBJECT_AGGREGATE:
+		case OBJECT_COLLATION:
+		case OBJECT_FUNCTION:
+		case OBJECT_OPERATOR:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_TSCONFIGURATION:
+		case OBJECT_TSDICTIONARY:
+			return add_renamed_object(analysis,
+									  find_named(statement->objectType, statement->object),
+									  statement->newschema);
+		default:
+			return;
+	}
+}
 
 } // namespace safe_migrate::statement

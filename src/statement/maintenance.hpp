@@ -1,0 +1,13 @@
+// VACUUM, CLUSTER, REFRESH MATERIALIZED VIEW: tables written anew.
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "statement/analysis.hpp"
+
+namespace safe_migrate::statement {
+
+void analyse_vacuum(Analysis *analysis, const VacuumStmt *statement);
+void analyse_cluster(Analysis *analysis, const ClusterStmt *statement);
+void analyse_refresh(Analysis *analysis, const RefreshMatViewStmt *statement);
+
+} // namespace safe_migrate::statement

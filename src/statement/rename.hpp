@@ -1,0 +1,21 @@
+// SET SCHEMA, and what renames share with it.
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "statement/analysis.hpp"
+
+extern "C" {
+#include "catalog/objectaddress.h"
+}
+
+namespace safe_migrate::statement {
+
+void analyse_set_schema(Analysis *analysis, const AlterObjectSchemaStmt *statement);
+
+// An object as RENAME and SET SCHEMA name it.
+ObjectAddress find_named(ObjectType type, Node *name);
+
+// The tables that were created OF the composite type: find_typed_table_dependencies().
+List *typed_tables(Oid type);
+
+} // namespace safe_migrate::statement

@@ -1,0 +1,180 @@
+// See maintenance.hpp.  Follows ExecVacuum(), cluster() and ExecRefreshMatView().
+#include "statement/maintenance.hpp"
+
+#include "pg/compat_analysis.hpp"
+#include "statement/dependents.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+void add_rewrite(Analysis *analysis, Cause cause, Oid table, bool is_target)
+{
+	Finding *finding = add_finding(analysis, cause, Effect::rewrite, table, Lock::access_exclusive);
+	finding->is_target = is_target;
+	int64 heap = own_heap_bytes(table);
+	int64 indexes = own_index_bytes(table);
+	finding->bytes = heap < 0 || indexes < 0 ? -1 : heap + indexes;
+	finding->indexes = count_own_indexes(table);
+}
+
+bool has_option(const List *options, const char *name)
+{
+	bool given = false;
+	ListCell *cell;
+	foreach (cell, options) {
+		auto *option = lfirst_node(DefElem, cell);
+		if (strcmp(option->defname, name) == 0)
+			given = defGetBoolean(option);
+	}
+	return given;
+}
+
+bool is_rewritten(char kind) { return kind == RELKIND_RELATION || kind == RELKIND_MATVIEW; }
+
+// Of one relation that VACUUM or ANALYZE names: vacuum_rel(), analyze_rel().
+void add_vacuum(Analysis *analysis, Oid table, bool full, bool is_target)
+{
+	char kind = get_rel_relkind(table);
+	if (full && is_rewritten(kind) && table >= FirstNormalObjectId)
+		return add_rewrite(analysis, Cause::vacuum_full, table, is_target);
+	if (kind == RELKIND_PARTITIONED_TABLE && full)
+		return; // has nothing of its own
+	if (Finding *finding = add_lock(analysis, table, Lock::share_update_exclusive))
+		finding->is_target = is_target;
+}
+
+// get_all_vacuum_rels(), of which only the users' tables count, and only where they are rewritten.
+void add_all(Analysis *analysis)
+{
+	Relation catalog = table_open(RelationRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
+	List *tables = NIL;
+	HeapTuple tuple;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+		if (is_rewritten(form->relkind) && form->relpersistence != RELPERSISTENCE_TEMP &&
+			form->oid >= FirstNormalObjectId && pg::may_maintain(form->oid, GetUserId()))
+			tables = lappend_oid(tables, form->oid);
+	}
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	ListCell *cell;
+	foreach (cell, tables)
+		add_rewrite(analysis, Cause::vacuum_full, lfirst_oid(cell), false);
+}
+
+// ---------------------------------------------------------------- CLUSTER
+
+// Tables with an index marked by an earlier CLUSTER: get_tables_to_cluster().
+List *clustered_tables()
+{
+	List *tables = NIL;
+	Relation catalog = table_open(IndexRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
+	HeapTuple tuple;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+		auto *form = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+		if (form->indisclustered && form->indrelid >= FirstNormalObjectId &&
+			pg::may_maintain(form->indrelid, GetUserId()))
+			tables = lappend_oid(tables, form->indrelid);
+	}
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return tables;
+}
+
+void cluster_partitions(Analysis *analysis, Oid parent, const char *index_name)
+{
+	Oid index = index_name == nullptr ? InvalidOid
+									  : get_relname_relid(index_name, get_rel_namespace(parent));
+	if (Finding *finding = add_lock(analysis, parent, Lock::access_exclusive))
+		finding->is_target = true;
+	if (!OidIsValid(index))
+		return; // refused, or marked indexes, which a partitioned table has none of
+	ListCell *cell;
+	foreach (cell, with_descendants(index)) {
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_INDEX)
+			add_rewrite(analysis, Cause::cluster, IndexGetRelation(lfirst_oid(cell), false), false);
+	}
+}
+
+} // namespace
+
+void analyse_vacuum(Analysis *analysis, const VacuumStmt *statement)
+{
+	bool full = statement->is_vacuumcmd && has_option(statement->options, "full");
+	if (statement->rels == NIL) {
+		if (full)
+			add_all(analysis);
+		return;
+	}
+	ListCell *cell;
+	foreach (cell, statement->rels) {
+		auto *named = lfirst_node(VacuumRelation, cell);
+		Oid table = OidIsValid(named->oid) || named->relation == nullptr
+						? named->oid
+						: find_target(analysis, named->relation, false).relation;
+		if (!OidIsValid(table))
+			continue;
+		add_vacuum(analysis, table, full, true);
+		bool recurses = get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE ||
+						(pg::vacuum_recurses && named->relation != nullptr && named->relation->inh);
+		if (!recurses)
+			continue;
+		ListCell *child;
+		foreach (child, with_descendants(table)) {
+			if (lfirst_oid(child) != table)
+				add_vacuum(analysis, lfirst_oid(child), full, false);
+		}
+	}
+}
+
+void analyse_cluster(Analysis *analysis, const ClusterStmt *statement)
+{
+	if (statement->relation == nullptr) {
+		ListCell *cell;
+		foreach (cell, clustered_tables())
+			add_rewrite(analysis, Cause::cluster, lfirst_oid(cell), false);
+		return;
+	}
+	Target target = find_target(analysis, statement->relation, false);
+	if (!OidIsValid(target.relation))
+		return;
+	if (get_rel_relkind(target.relation) == RELKIND_PARTITIONED_TABLE)
+		cluster_partitions(analysis, target.relation, statement->indexname);
+	else
+		add_rewrite(analysis, Cause::cluster, target.relation, true);
+}
+
+void analyse_refresh(Analysis *analysis, const RefreshMatViewStmt *statement)
+{
+	Target target = find_target(analysis, statement->relation, false);
+	if (!OidIsValid(target.relation))
+		return;
+	add_rewrite(analysis, Cause::refresh_materialized_view, target.relation, true);
+	Finding *finding = find_finding(analysis, target.relation);
+	finding->lock = statement->concurrent ? Lock::exclusive : Lock::access_exclusive;
+	if (statement->skipData) {
+		finding->effect = Effect::client_break;
+		finding->facts = "it could not be queried any more until it is refreshed with data";
+	}
+}
+
+} // namespace safe_migrate::statement
