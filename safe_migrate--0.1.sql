@@ -275,6 +275,16 @@ CREATE FUNCTION add_constraint_safely(
 COMMENT ON FUNCTION add_constraint_safely IS
 	'queue a job that adds a constraint: NOT VALID, then validated without a strong lock; keys by an index built concurrently';
 
+CREATE FUNCTION add_not_null_safely(
+	relation    regclass,
+	column_name name,
+	fill        text DEFAULT NULL,
+	job_name    text DEFAULT NULL,
+	settings    jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_add_not_null_safely';
+COMMENT ON FUNCTION add_not_null_safely IS
+	'queue a job that makes a column NOT NULL without a scan under a strong lock; NULLs are set to fill first';
+
 CREATE FUNCTION validate_constraint_safely(
 	relation        regclass,
 	constraint_name name,

@@ -7,7 +7,7 @@ roots_folder() {
 }
 
 root_packages() { # MAJOR
-	echo "postgresql-$1 postgresql-server-dev-$1 g++ make perl libipc-run-perl cmake libgtest-dev"
+	echo "postgresql-$1 postgresql-server-dev-$1 g++ make perl python3 libipc-run-perl cmake libgtest-dev"
 }
 
 # Address of the distribution's archive, from apt's own configuration.

@@ -265,6 +265,14 @@ void finish_step(JobId id, int step_no)
 				args);
 }
 
+void reopen_steps(JobId id, int from_step_no)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(from_step_no)};
+	pg::execute("UPDATE safe_migrate.step SET state = 'pending', finished_at = NULL"
+				" WHERE job_id = $1 AND step_no >= $2",
+				args);
+}
+
 // ---------------------------------------------------------------- queueing
 
 namespace {

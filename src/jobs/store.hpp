@@ -69,5 +69,7 @@ struct StepRow {
 StepRow *load_current_step(JobId id); // the first that is not done; nullptr = all done
 void start_step(JobId id, int step_no);
 void finish_step(JobId id, int step_no);
+// What they had done was taken away again: retry() does them anew, from that one on.
+void reopen_steps(JobId id, int from_step_no);
 
 } // namespace safe_migrate::jobs

@@ -143,6 +143,13 @@ inline constexpr bool partitioned_keys_can_be_not_valid = true;
 inline constexpr bool partitioned_keys_can_be_not_valid = false;
 #endif
 
+// NOT NULL constraints that are not validated, by name.
+#if PG_VERSION_NUM >= 180000
+inline constexpr bool not_null_can_be_not_valid = true;
+#else
+inline constexpr bool not_null_can_be_not_valid = false;
+#endif
+
 // Is the column known to hold no NULL?  From 18 on a NOT NULL constraint may be NOT VALID.
 inline bool is_not_null(TupleDesc desc, AttrNumber attnum)
 {

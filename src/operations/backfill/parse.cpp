@@ -24,9 +24,13 @@ namespace {
 
 [[noreturn]] void not_an_expression(const UserText &text, int location)
 {
-	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-					errmsg("the predicate must be one condition as in WHERE, and nothing else"),
-					position_of(text, location)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_SYNTAX_ERROR),
+		 strcmp(text.argument, "predicate") == 0
+			 ? errmsg("the predicate must be one condition as in WHERE, and nothing else")
+			 : errmsg("argument \"%s\" must be one expression, and nothing else", text.argument),
+		 position_of(text, location)));
 	pg_unreachable();
 }
 

@@ -39,6 +39,11 @@ void append_violations(StringInfo query, Oid relation, const Definition &definit
 						 quoted_name(relation), definition.expression);
 		return;
 	}
+	if (definition.type == CONSTR_NOTNULL) {
+		appendStringInfo(query, "FROM %s WHERE %s IS NULL", quoted_name(relation),
+						 quote_identifier(static_cast<const char *>(linitial(definition.columns))));
+		return;
+	}
 	appendStringInfo(query, "FROM %s f WHERE ", quoted_name(relation));
 	ListCell *left, *right;
 	foreach (left, definition.columns)
@@ -120,6 +125,20 @@ void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition
 
 namespace {
 
+// A column that is NOT NULL may be so by a constraint of another name (from 18 on).
+char *is_valid_query(Oid oid, const Definition &definition)
+{
+	if (definition.type == CONSTR_NOTNULL)
+		return psprintf(
+			"SELECT EXISTS (SELECT FROM pg_constraint c JOIN pg_attribute a ON a.attrelid "
+			"= c.conrelid AND a.attnum = c.conkey[1] WHERE c.conrelid = %u AND a.attname "
+			"= %s AND c.contype = 'n' AND c.convalidated)",
+			oid, literal(static_cast<const char *>(linitial(definition.columns))));
+	return psprintf("SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = %u AND conname = %s "
+					"AND convalidated)",
+					oid, literal(definition.name));
+}
+
 void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definition)
 {
 	char *name = quoted_name(oid);
@@ -128,10 +147,7 @@ void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 		psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", name, identifier(definition.name)));
 	ddl::add_lock(step, oid, Lock::share_update_exclusive);
 	step->caller_path = true; // no name in it has to be found
-	step->done =
-		psprintf("SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = %u AND conname "
-				 "= %s AND convalidated)",
-				 oid, literal(definition.name));
+	step->done = is_valid_query(oid, definition);
 	step->count_query = violations_count(oid, definition);
 	step->sample_query = violations_sample(oid, definition);
 	step->left =

@@ -1,6 +1,7 @@
 // A step as jsonb, and what its runners share: see step.hpp.
 #include "operations/ddl/step.hpp"
 
+#include "jobs/store.hpp"
 #include "jobs/worker.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step_run.hpp"
@@ -33,6 +34,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "sample", step.sample_query);
 	pg::json_text(&json, "cleanup", step.cleanup);
 	pg::json_text(&json, "cleanup_when", step.cleanup_when);
+	pg::json_number(&json, "redo", step.redo);
 	pg::json_text(&json, "left", step.left);
 	pg::json_key(&json, "locks");
 	appendStringInfoChar(&json, '[');
@@ -57,6 +59,7 @@ RecipeStep *read_step(const char *definition)
 	step->sample_query = pg::json_get_text(object, "sample");
 	step->cleanup = pg::json_get_text(object, "cleanup");
 	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
+	step->redo = static_cast<int>(pg::json_get_number(object, "redo", 0));
 	step->left = pg::json_get_text(object, "left");
 	JsonbContainer *locks = pg::json_get_container(object, "locks");
 	for (int i = 0; i < pg::json_size(locks); i++) {
@@ -254,10 +257,14 @@ ErrorData *clean_up(StepRun *run, bool top_level)
 
 void clean_up_after_failure(StepRun *run, bool top_level)
 {
+	StepContext *context = run->context;
 	ErrorData *error = clean_up(run, top_level);
+	if (!error && run->step->redo > 0)
+		error = job_transaction(
+			[&] { reopen_steps(context->job_id, context->step_no - run->step->redo); });
 	if (error)
-		run->context->note_event("notice", psprintf("could not be taken away: %s: %s",
-													run->step->cleanup, error->message));
+		context->note_event("notice", psprintf("could not be taken away: %s: %s",
+											   run->step->cleanup, error->message));
 }
 
 } // namespace safe_migrate::operations::ddl
