@@ -18,6 +18,7 @@ int inline_mode = INLINE_SMALL;
 int small_table_size;
 int batch_time;
 double nice_ratio;
+int wal_flush_after;
 bool vacuum_after;
 int horizon_patience;
 int locked_row_patience;
@@ -191,6 +192,12 @@ constexpr SettingInfo table[] = {
 	// of the time.
 	ratio("safe_migrate.nice_ratio", &settings::nice_ratio, 0, 100, Stricter::greater,
 		  IN_JOB(nice_ratio), "Sleep after each batch, as a multiple of the time it took."),
+
+	// Higher, or 0, where nobody waits for commits (synchronous_commit = off) or flushing is slow.
+	number("safe_migrate.wal_flush_after", &settings::wal_flush_after, 64, 0, 1024 * 1024,
+		   GUC_UNIT_KB, Scope::server, Stricter::not_per_job, not_in_job,
+		   "WAL that a batch leaves unflushed while others write, whose commits wait for it.",
+		   "0 leaves all of it to the server."),
 
 	// Off where autovacuum or a nightly VACUUM is to do it.
 	flag("safe_migrate.vacuum_after", &settings::vacuum_after, true, Scope::superuser,

@@ -41,6 +41,7 @@ void startup()
 		memset(static_cast<void *>(shared), 0, sizeof(Shared));
 		shared->lock = &(GetNamedLWLockTranche(tranche)->lock);
 		ConditionVariableInit(&shared->changed);
+		pg_atomic_init_u64(&shared->worker_transactions, 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "datatype/timestamp.h"
+#include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 }
@@ -73,7 +74,8 @@ struct Shared {
 	ConditionVariable changed; // state changes of jobs
 	pid_t launcher_pid;
 	Latch *launcher_latch;
-	throttle::Readings readings; // newest sample
+	pg_atomic_uint64 worker_transactions; // batches that had a transaction id; without the lock
+	throttle::Readings readings;		  // newest sample
 	Database databases[max_databases];
 	LiveJob jobs[max_live_jobs];
 	LiveWorker workers[max_live_workers];

@@ -11,11 +11,13 @@
 #include "jobs/throttle/signals.hpp"
 #include "jobs/throttle/throttle.hpp"
 #include "jobs/worker.hpp"
+#include "jobs/writer_watch.hpp"
 #include "pg/compat.hpp"
 #include "pg/horizon.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
+#include "access/transam.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "common/pg_prng.h"
@@ -47,6 +49,7 @@ struct ThrottleView {
 	int64 shown_at;
 };
 ThrottleView view;
+WriterWatch writer_watch;
 char *job_settings_text = nullptr; // in TopMemoryContext
 
 void reload_settings(StepContext *context)
@@ -246,6 +249,17 @@ bool StepContext::is_called() const
 		   (live && worker.control_known && live->control != worker.control_seen);
 }
 
+int64 StepContext::wal_piece()
+{
+	using safe_migrate::settings::wal_flush_after;
+	if (wal_flush_after == 0 ||
+		!writer_watch.others_write(
+			GetCurrentTimestamp(), U64FromFullTransactionId(ReadNextFullTransactionId()),
+			pg_atomic_read_u64(&shared->worker_transactions), safe_migrate::settings::max_workers))
+		return 0;
+	return static_cast<int64>(wal_flush_after) * 1024;
+}
+
 Go StepContext::next_batch(bool writes)
 {
 	MemoryContext old = MemoryContextSwitchTo(memory);
@@ -370,6 +384,8 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		PushActiveSnapshot(GetTransactionSnapshot());
 		body(arg);
 		AfterTriggerFireDeferred(); // here, so that what they set is undone as well
+		if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+			(void)pg_atomic_fetch_add_u64(&shared->worker_transactions, 1);
 		if (settings.max_lock_waiters >= 0)
 			view.lock_waiters = throttle::lock_waiters_behind(MyProcPid);
 		if (ActiveSnapshotSet())

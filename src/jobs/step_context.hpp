@@ -83,6 +83,10 @@ struct StepContext {
 	void begin_statement();
 	void end_statement();
 
+	// How much WAL a batch may leave unflushed before its commit, in bytes; 0 = any, as nobody else
+	// waits for WAL.
+	int64 wal_piece();
+
 	// Sleeps at most this long, woken by control; the caller looks again by next_batch().
 	void wait_ms(int64 ms);
 

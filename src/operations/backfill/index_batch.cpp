@@ -1,6 +1,7 @@
 // Deferred, sorted insertion of index entries; what is inserted follows
 // ExecInsertIndexTuples().
 #include "operations/backfill/index_batch.hpp"
+#include "operations/backfill/wal_pieces.hpp"
 #include "pg/compat_executor.hpp"
 
 extern "C" {
@@ -67,6 +68,7 @@ void insert_sorted(IndexBatch &batch, IndexTarget &target)
 		index_insert(target.index, values, nulls, &tuple->t_tid, batch.table, target.check, false,
 					 target.info);
 		MemoryContextSwitchTo(caller);
+		flush_wal_piece();
 	}
 	tuplesort_end(target.sorted);
 	target.sorted = nullptr;

@@ -3,6 +3,7 @@
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/index_upkeep.hpp"
 #include "operations/backfill/slice_state.hpp"
+#include "operations/backfill/wal_pieces.hpp"
 #include "operations/backfill/write_path.hpp"
 #include "pg/compat_executor.hpp"
 #include "pg/horizon.hpp"
@@ -98,6 +99,7 @@ void work(Batch &batch, BlockNumber end)
 		}
 		if (page.block < end) // else truncated by a vacuum
 			work_on(batch, page);
+		flush_wal_piece();
 	}
 	flush_rows(batch);
 }
@@ -258,6 +260,7 @@ BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 		return batch.result;
 	}
 	check_leaf(batch.leaf);
+	begin_wal_pieces(limits.wal_piece);
 	batch.clock.start(limits.target_us); // waiting for the table is not the batch's work
 	MemoryContextReset(runner->batch_context);
 	MemoryContext caller = MemoryContextSwitchTo(runner->batch_context);

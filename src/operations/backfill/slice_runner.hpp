@@ -49,6 +49,7 @@ struct BatchLimits {
 	int64 target_us;	 // aim of one batch; it commits what it has at twice that at the latest
 	bool page_filling;	 // false: write every row of a page at once (the horizon does not move)
 	int lock_timeout_ms; // for FK checks and triggers that may wait
+	int64 wal_piece;	 // WAL that may stay unflushed meanwhile, in bytes; 0 = any
 };
 
 class SliceRunner; // opaque, allocated in `context`

@@ -108,7 +108,7 @@ Outcome batch_body(Work *work, BatchResult *result)
 	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
 		work->stuck_xid = InvalidTransactionId;
 	BatchLimits limits = {work->target_us, !TransactionIdIsValid(work->stuck_xid),
-						  batch_lock_timeout_ms};
+						  batch_lock_timeout_ms, context->wal_piece()};
 	*result = run_batch(work->runner, limits);
 	if (result->end == BatchEnd::relation_changed) {
 		change_slices(work, [&] {

@@ -13,6 +13,7 @@ extern "C" {
 #include "utils/rel.h"
 #include "access/relation.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "nodes/parsenodes.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
@@ -80,7 +81,7 @@ Datum engine_run(PG_FUNCTION_ARGS)
 	engine::Definition *definition = make_definition(fcinfo);
 	Oid leaf = PG_GETARG_OID(1);
 	BlockNumber first = PG_GETARG_INT64(2), end = PG_GETARG_INT64(3);
-	engine::BatchLimits limits = {PG_GETARG_INT64(7), PG_GETARG_BOOL(8), 50};
+	engine::BatchLimits limits = {PG_GETARG_INT64(7), PG_GETARG_BOOL(8), 50, PG_GETARG_INT64(11)};
 	int sabotage = PG_GETARG_INT32(10);
 	MemoryContextSwitchTo(caller);
 
@@ -96,8 +97,11 @@ Datum engine_run(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		engine::BatchClock clock;
 		clock.start(0);
+		XLogRecPtr before = GetXLogInsertRecPtr();
 		engine::BatchResult result = engine::run_batch(runner, limits);
-		batches++;
+		if (batches++ == 0 && limits.wal_piece > 0)
+			ereport(NOTICE, (errmsg("WAL was %s before the first commit",
+									GetFlushRecPtr(nullptr) > before ? "flushed" : "kept back")));
 		if (sabotage > 0 && batches % sabotage == 0) {
 			SPI_rollback();
 			engine::batch_aborted(runner);

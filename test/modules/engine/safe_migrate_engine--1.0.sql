@@ -1,4 +1,5 @@
 CREATE PROCEDURE engine_run(relation regclass, leaf regclass, first_block bigint, end_block bigint,
 	columns text[], expressions text[], predicate text, target_us bigint DEFAULT 30000,
-	page_filling boolean DEFAULT true, fire_triggers boolean DEFAULT true, sabotage int DEFAULT 0)
+	page_filling boolean DEFAULT true, fire_triggers boolean DEFAULT true, sabotage int DEFAULT 0,
+	wal_piece bigint DEFAULT 0)
 LANGUAGE C AS 'MODULE_PATHNAME', 'engine_run';

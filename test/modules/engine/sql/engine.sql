@@ -176,4 +176,8 @@ set client_min_messages = warning;
 call engine_run('sb','sb',0,100000,array['b'],array['''b''||target.id'],'(target.b IS NULL)', target_us=>3000, sabotage=>3);
 reset client_min_messages;
 select count(*) filter (where b='b'||id), chk('sb') from sb;
+\echo == WAL in pieces
+create table wp(id int primary key, b text); insert into wp select g from generate_series(1,20000) g; vacuum wp;
+call engine_run('wp','wp',0,100000,array['b'],array['''b''||target.id'],'(target.b IS NULL)', wal_piece=>8192);
+select count(*) filter (where b='b'||id), chk('wp') from wp;
 drop owned by regress_joe; drop role regress_joe;
