@@ -68,9 +68,11 @@ class Bench:
 		if with_traffic:
 			self.start_traffic(table, before['rows'])
 			time.sleep(self.options.warm_up)
+			alone = time.time()
+			time.sleep(self.options.baseline_seconds)
 		session = ['SET safe_migrate.inline = never'] if method.ours else []
 		begin, end, wal = measure.timed(server, RUN, session, method.work(table, limit))
-		felt = self.stop_traffic(begin, end) if with_traffic else None
+		felt, felt_before = self.stop_traffic((begin, end), (alone, alone + self.options.baseline_seconds)) if with_traffic else (None, None)
 		memory = workers.stop()
 		after = measure.sizes(server, RUN, table)
 		written = before['unfilled'] - after['unfilled']
@@ -89,7 +91,7 @@ class Bench:
 		if method.ours:
 			result['memory'] = memory
 		if felt:
-			result['felt'] = felt
+			result['felt'], result['felt_before'] = felt, felt_before
 			result['lock_waits'] = lock_waits(measure.log_since(server, log), set(memory['pids']))
 		say(report.one_line(result))
 		return result
@@ -108,30 +110,18 @@ class Bench:
 		finally:
 			self.end_traffic()
 
-	def no_migration(self, table, template):
-		"""The same traffic on the same starting state, and nothing else."""
-		self.fresh(template, table, METHODS['update'], True)
-		rows = measure.sizes(self.server, RUN, table)['rows']
-		self.start_traffic(table, rows)
-		time.sleep(self.options.warm_up)
-		begin = time.time()
-		time.sleep(self.options.baseline_seconds)
-		end = time.time()
-		result = {'method': 'none', 'with_traffic': True, 'seconds': end - begin, 'felt': self.stop_traffic(begin, end)}
-		say(report.one_line(result))
-		return result
-
 	def start_traffic(self, table, rows):
 		self.traffic = Traffic(self.server, RUN, table.traffic_files(), {'rows': rows},
 							   self.options.clients, self.options.rate, os.path.join(self.options.work_dir, 'traffic'))
 
-	def stop_traffic(self, begin, end):
+	def stop_traffic(self, *spans):
+		"""What the clients felt in each of the spans (begin, end)."""
 		traffic, self.traffic = self.traffic, None
 		try:
 			traffic.settle(1.0)
 		finally:
 			traffic.stop()
-		return traffic.felt(begin, end)
+		return [traffic.felt(begin, end) for begin, end in spans]
 
 	def end_traffic(self):
 		if self.traffic:
@@ -215,12 +205,11 @@ class Bench:
 				'runs': runs, 'scaling': scaling}
 
 	def under_traffic(self, table, template, limit, repeat):
-		runs = [self.no_migration(table, template)]
+		runs = []
 		for name in (name for name in self.options.methods if name in self.options.traffic_methods):
 			result = self.attempt(table, template, METHODS[name], limit, with_traffic=True)
 			if result:
 				runs.append(result)
-		runs.append(self.no_migration(table, template))
 		for run in runs:
 			run['repeat'] = repeat
 		return runs
@@ -267,7 +256,7 @@ def parse(arguments):
 	options.traffic = [] if options.no_traffic else options.tables
 	options.traffic_methods = WITH_TRAFFIC
 	options.scaling = ['orders']
-	options.warm_up, options.baseline_seconds = WARM_UP, 20.0
+	options.warm_up, options.baseline_seconds = WARM_UP, 10.0
 	if options.quick:
 		options.rows = min(options.rows, 30_000)
 		options.traffic = options.traffic[:1]

@@ -15,6 +15,8 @@ def one_line(run):
 		if not run['finished']:
 			parts.append(f'(stopped at {run["written"] / run["rows"]:.0%} of the rows)')
 	if 'felt' in run:
+		if run.get('felt_before', {}).get('transactions'):
+			parts.append('before: p99 {p99_ms:.2f} max {max_ms:.1f} ms '.format(**run['felt_before']))
 		parts.append('clients p50 {p50_ms:.2f} p99 {p99_ms:.2f} max {max_ms:.1f} ms'.format(**run['felt'])
 					 if run['felt']['transactions'] else 'no transactions')
 	return '  '.join(parts)
@@ -87,30 +89,56 @@ def felt(name):
 	return lambda run: run['felt'][name]
 
 
+def felt_before(name):
+	return lambda run: run['felt_before'][name]
+
+
+def against_before(run, name='p99_ms'):
+	"""A figure beside the migration, as a ratio to the same clients' just before it began."""
+	return run['felt'][name] / run['felt_before'][name]
+
+
+def spread(values):
+	low, high = min(values), max(values)
+	return f'{low:.2f}' if f'{low:.2f}' == f'{high:.2f}' else f'{low:.2f}–{high:.2f}'
+
+
+def windows(run, moment):
+	return '{window_p99_low_ms:.2f} {window_p99_ms:.2f} {window_p99_high_ms:.2f}'.format(**run[moment])
+
+
 def with_traffic(table):
-	quiet = pick(table, 'none', True)
 	lines = []
-	for name in ['none'] + list(METHODS):
+	for name in METHODS:
 		runs = pick(table, name, True)
-		if not runs or not all(run['felt']['transactions'] for run in runs):
+		if not runs or not all(run['felt']['transactions'] and run['felt_before']['transactions'] for run in runs):
 			continue
-		what = 'no migration' if name == 'none' else METHODS[name].what
-		if name != 'none' and not all(run['finished'] for run in runs):
+		what = METHODS[name].what
+		if not all(run['finished'] for run in runs):
 			what += f' [{middle(runs, lambda run: run["written"] / run["rows"]):.0%} done]'
-		p99 = middle(runs, felt('p99_ms'))
+		lines.append(['no migration, just before', '', '',
+					  f'{middle(runs, felt_before("p50_ms")):.2f}', f'{middle(runs, felt_before("p99_ms")):.2f}', '',
+					  windows(middle_run(runs), 'felt_before'),
+					  f'{max(map(felt_before("max_ms"), runs)):,.1f}', f'{middle(runs, felt_before("over_100_ms")):.0f}', ''])
 		lines.append([
 			what,
-			'' if name == 'none' else f'{middle(runs, lambda run: run["seconds"]):.1f}',
-			'' if name == 'none' else shown(ratio(table, name, speed, True)),
+			f'{middle(runs, lambda run: run["seconds"]):.1f}',
+			shown(ratio(table, name, speed, True)),
 			f'{middle(runs, felt("p50_ms")):.2f}',
-			f'{p99:.2f}',
-			f'{p99 / middle(quiet, felt("p99_ms")):.2f}',
+			f'{middle(runs, felt("p99_ms")):.2f}',
+			f'{middle(runs, against_before):.2f}' + (f' ({spread([against_before(run) for run in runs])})' if len(runs) > 1 else ''),
+			windows(middle_run(runs), 'felt'),
 			f'{max(map(felt("max_ms"), runs)):,.1f}',
 			f'{middle(runs, felt("over_100_ms")):.0f}',
-			'' if name == 'none' else f'{max(run["lock_waits"]["longest_ms"] for run in runs):,.0f}',
+			f'{max(run["lock_waits"]["longest_ms"] for run in runs):,.0f}',
 		])
-	return grid(['with traffic; clients\' latency in ms', 'time, s', '× UPDATE', 'p50', 'p99', '× none', 'max',
-				 'over 100 ms', 'longest lock wait'], lines)
+	return grid(['with traffic; clients\' latency in ms', 'time, s', '× UPDATE', 'p50', 'p99', '× before',
+				 'p99 of seconds: quartiles', 'max', 'over 100 ms', 'longest lock wait'], lines)
+
+
+def middle_run(runs):
+	"""The run with the median ratio, for figures that have no median of their own."""
+	return sorted(runs, key=against_before)[(len(runs) - 1) // 2]
 
 
 def scaling(table):
@@ -146,17 +174,17 @@ def aims(table):
 		aim('WAL, at most 0.6 of the plain UPDATE\'s', ratio(table, 'backfill_1', wal_per_row), lambda x: x <= 0.6, '{:.2f}')
 		aim('heap growth, at most 25 %', middle(one, lambda run: run['heap_growth']), lambda x: x <= 0.25, '{:.1%}')
 		aim('HOT, at least 85 %', middle(one, lambda run: run['hot_share']), lambda x: x >= 0.85, '{:.1%}')
-	quiet = pick(table, 'none', True)
 	for name in ('backfill_1', 'backfill_2'):
 		beside = pick(table, name, True)
-		if quiet and beside:
-			aim(f'clients\' p99 beside {METHODS[name].what}, at most 1.5 times that of no migration',
-				middle(beside, felt('p99_ms')) / middle(quiet, felt('p99_ms')), lambda x: x <= 1.5, '{:.2f}')
+		if beside:
+			aim(f'clients\' p99 beside {METHODS[name].what}, at most 1.5 times that before it',
+				middle(beside, against_before), lambda x: x <= 1.5,
+				f'{{:.2f}} (the same clients just before: {middle(beside, felt_before("p99_ms")):.2f} ms)')
 			aim(f'no client waits over 100 ms for a lock of {METHODS[name].what}',
 				sum(run['lock_waits']['held_by_workers'] for run in beside), lambda x: x == 0, '{} waits')
 			aim(f'clients\' longest transaction beside {METHODS[name].what}, at most 100 ms',
 				max(map(felt('max_ms'), beside)), lambda x: x <= 100,
-				f'{{:.1f}} ms (no migration: {max(map(felt("max_ms"), quiet)):.1f} ms)')
+				f'{{:.1f}} ms (no migration: {max(map(felt_before("max_ms"), beside)):.1f} ms)')
 	small = (table['scaling'] or {}).get('backfill_1')
 	if small:
 		for what, key in (('time', 'seconds'), ('processor time', 'processor_seconds')):

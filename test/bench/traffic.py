@@ -10,6 +10,9 @@ import subprocess
 import time
 
 
+WINDOW = 1.0	# seconds: how the latencies spread is told by the p99 of windows of this length
+
+
 class Traffic:
 	"""Eight clients (or as told) that send transactions to one database until `stop`."""
 
@@ -57,11 +60,15 @@ class Traffic:
 
 	def felt(self, begin, end):
 		"""Latencies of the transactions under way or due between the two times (epoch seconds)."""
-		latencies = []
+		latencies, windows = [], {}
 		for finished, latency in self._transactions():
 			if finished >= begin and finished - latency <= end:
 				latencies.append(latency * 1000)
-		return summary(latencies, end - begin)
+				windows.setdefault(int(max(0, finished - latency - begin) / WINDOW), []).append(latency * 1000)
+		whole = max(1, int((end - begin) / WINDOW))	# a cut-off window at the end has too few to tell
+		p99s = sorted(rank(sorted(window), 0.99) for number, window in windows.items() if number < whole)
+		return summary(latencies, end - begin) | {
+			'window_p99_ms': rank(p99s, 0.5), 'window_p99_low_ms': rank(p99s, 0.25), 'window_p99_high_ms': rank(p99s, 0.75)}
 
 	def lately(self, seconds):
 		"""What the clients felt in the last seconds, as far as it is logged (pgbench writes a block at a time)."""
@@ -98,20 +105,22 @@ def _default_signals():
 	signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
+def rank(values, share):
+	"""The value at that share of a sorted list (nearest rank)."""
+	return values[min(len(values) - 1, max(0, int(share * len(values) + 0.999999) - 1))] if values else None
+
+
 def summary(latencies, seconds):
 	"""p50, p99 and max in milliseconds (nearest rank)."""
 	latencies.sort()
 	count = len(latencies)
-
-	def rank(share):
-		return latencies[min(count - 1, max(0, int(share * count + 0.999999) - 1))] if count else None
 	return {
 		'transactions': count,
 		'per_second': count / seconds if seconds > 0 else None,
-		'p50_ms': rank(0.50),
-		'p95_ms': rank(0.95),
-		'p99_ms': rank(0.99),
-		'p999_ms': rank(0.999),
+		'p50_ms': rank(latencies, 0.50),
+		'p95_ms': rank(latencies, 0.95),
+		'p99_ms': rank(latencies, 0.99),
+		'p999_ms': rank(latencies, 0.999),
 		'max_ms': latencies[-1] if count else None,
 		'over_100_ms': sum(1 for latency in latencies if latency > 100),
 	}
