@@ -32,8 +32,8 @@ void add_holder(StringInfo text, pg::LockHolder *holder)
 	if (holder->pid == 0) {
 		appendStringInfo(
 			text,
-			_("Prepared transaction %s holds a conflicting lock (pg_prepared_xacts.transaction)."),
-			holder->gxid);
+			_("Prepared transaction %u holds a conflicting lock (pg_prepared_xacts.transaction)."),
+			holder->prepared);
 		return;
 	}
 	pg::describe_holder(holder);

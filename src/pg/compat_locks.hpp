@@ -33,6 +33,16 @@ inline const PROCLOCK *next_own_proclock(int partition, const PROCLOCK *last)
 #endif
 }
 
+// The number of the transaction that the process runs, as in VirtualTransactionId.
+inline LocalTransactionId local_transaction_of(const PGPROC *proc)
+{
+#if PG_VERSION_NUM >= 170000
+	return proc->vxid.lxid;
+#else
+	return proc->lxid;
+#endif
+}
+
 inline bool owns_relation(Oid relation)
 {
 #if PG_VERSION_NUM >= 160000

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "access/transam.h"
+#include "access/twophase.h"
 #include "catalog/pg_authid.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
@@ -42,20 +43,25 @@ int64 transaction_age_ms(const PgBackendStatus *status)
 	return TimestampDifferenceMilliseconds(status->st_xact_start_timestamp, GetCurrentTimestamp());
 }
 
-LockHolder holder_of(const VirtualTransactionId &transaction)
+// False: it has ended.  A prepared transaction goes by the virtual number that it had in the
+// process that prepared it, which may run another one by now.
+bool find_holder(const VirtualTransactionId &transaction, LockHolder *found)
 {
-	LockHolder holder = {};
+	LockHolder &holder = *found;
+	holder = {};
 	holder.age_ms = -1;
 	const PGPROC *proc = proc_of(transaction);
-	if (proc == nullptr || proc->pid == 0) {
-		holder.gxid = psprintf("%u", transaction.localTransactionId);
-		return holder;
+	if (proc == nullptr || local_transaction_of(proc) != transaction.localTransactionId) {
+		bool more = false;
+		const TransactionId xid = TwoPhaseGetXidByVirtualXID(transaction, &more);
+		holder.prepared = xid;
+		return TransactionIdIsValid(xid);
 	}
 	holder.pid = proc->pid;
 	holder.autovacuum = (proc->statusFlags & PROC_IS_AUTOVACUUM) != 0;
 	holder.wraparound = (proc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) != 0;
 	holder.age_ms = transaction_age_ms(status_of(holder.pid));
-	return holder;
+	return true;
 }
 
 // As HAS_PGSTAT_PERMISSIONS() of pgstatfuncs.c.
@@ -96,9 +102,8 @@ LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n)
 		pgstat_clear_backend_activity_snapshot();
 	*n = 0;
 	for (int i = 0; i < found; i++) {
-		LockHolder holder = holder_of(transactions[i]);
-		if (holder.pid != MyProcPid)
-			holders[(*n)++] = holder;
+		if (find_holder(transactions[i], &holders[*n]))
+			(*n)++;
 	}
 	return holders;
 }

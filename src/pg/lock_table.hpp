@@ -13,7 +13,7 @@ namespace safe_migrate::pg {
 // where there is none or the current user may not see it (as in pg_stat_activity).
 struct LockHolder {
 	int pid;		  // 0 = a prepared transaction
-	const char *gxid; // its transaction number then
+	uint32 prepared;  // its transaction number then
 	bool autovacuum;  // yields to who waits for longer than deadlock_timeout
 	bool wraparound;  // one that does not: it prevents transaction ID wraparound
 	int64 age_ms;	  // of its transaction; -1 = unknown
