@@ -420,5 +420,103 @@ COMMENT ON COLUMN blockers.waiting_pids IS 'these processes';
 COMMENT ON COLUMN blockers.longest_wait IS 'how long the first of them has waited';
 COMMENT ON COLUMN blockers.action IS 'a statement that would clear the way';
 
+-- ---------------------------------------------------------------- guard: policies, overrides
+
+CREATE TABLE policy (
+	relation         regclass UNIQUE,            -- a table, a partitioned one for all its partitions …
+	schema_name      name UNIQUE,                -- … or a schema
+	mode             text CHECK (mode IN ('normal', 'strict', 'exempt')),
+	small_table_size bigint,                     -- bytes
+	rule_levels      text,
+	ddl_lock_try     int,                        -- ms, as the other three
+	ddl_lock_retry   int,
+	ddl_lock_timeout int,
+	max_lock_hold    int,
+	comment          text,
+	set_by           text,
+	set_at           timestamptz NOT NULL DEFAULT now(),
+	CHECK (num_nonnulls(relation, schema_name) = 1)
+);
+SELECT pg_catalog.pg_extension_config_dump('policy',
+	'WHERE relation IS NULL OR relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE FUNCTION policy_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_policy_changed';
+COMMENT ON FUNCTION policy_changed() IS 'has all sessions read the policies again';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON policy
+	FOR EACH STATEMENT EXECUTE FUNCTION policy_changed();
+
+CREATE FUNCTION set_policy(relation regclass DEFAULT NULL, schema_name name DEFAULT NULL,
+	mode text DEFAULT NULL, small_table_size text DEFAULT NULL, rule_levels text DEFAULT NULL,
+	ddl_lock_try text DEFAULT NULL, ddl_lock_retry text DEFAULT NULL,
+	ddl_lock_timeout text DEFAULT NULL, max_lock_hold text DEFAULT NULL, comment text DEFAULT NULL)
+	RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_set_policy';
+COMMENT ON FUNCTION set_policy(regclass, name, text, text, text, text, text, text, text, text) IS
+	'sets what the guard makes of one table or schema; with nothing but the target it is as the settings say again';
+REVOKE EXECUTE ON FUNCTION set_policy(regclass, name, text, text, text, text, text, text, text, text) FROM public;
+
+CREATE TABLE override_log (
+	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+	role         text NOT NULL,
+	session_role text NOT NULL,
+	role_oid     oid NOT NULL,
+	application  text,
+	client       text,
+	command      text NOT NULL,
+	statement    text,
+	rules        text[] NOT NULL,
+	relations    text[] NOT NULL,
+	reason       text NOT NULL
+);
+
+CREATE TABLE recent_column (                     -- ADD COLUMN of the last seven days
+	relation oid NOT NULL,
+	attnum   int2 NOT NULL,
+	added_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (relation, attnum)
+);
+
+CREATE VIEW policies AS
+SELECT p.relation, p.schema_name, p.mode, p.small_table_size, p.rule_levels,
+	p.ddl_lock_try * interval '1 ms' AS ddl_lock_try,
+	p.ddl_lock_retry * interval '1 ms' AS ddl_lock_retry,
+	p.ddl_lock_timeout * interval '1 ms' AS ddl_lock_timeout,
+	p.max_lock_hold * interval '1 ms' AS max_lock_hold,
+	p.comment, p.set_by, p.set_at
+FROM policy p
+WHERE p.relation IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = p.relation);
+COMMENT ON VIEW policies IS 'what the guard makes of single tables and schemas';
+COMMENT ON COLUMN policies.relation IS 'the table; of a partitioned one for all its partitions';
+COMMENT ON COLUMN policies.schema_name IS 'or the schema';
+COMMENT ON COLUMN policies.mode IS 'strict: nothing passes for being small; exempt: all passes; normal';
+COMMENT ON COLUMN policies.small_table_size IS 'what is small here, in bytes';
+COMMENT ON COLUMN policies.rule_levels IS 'levels of rules that differ here';
+COMMENT ON COLUMN policies.ddl_lock_try IS 'as the setting';
+COMMENT ON COLUMN policies.ddl_lock_retry IS 'as the setting';
+COMMENT ON COLUMN policies.ddl_lock_timeout IS 'as the setting';
+COMMENT ON COLUMN policies.max_lock_hold IS 'as the setting';
+COMMENT ON COLUMN policies.comment IS 'why, in the words of who set it';
+COMMENT ON COLUMN policies.set_by IS 'who set it';
+COMMENT ON COLUMN policies.set_at IS 'and when';
+
+CREATE VIEW audit WITH (security_barrier) AS
+SELECT o.id, o.at, o.role, o.session_role AS session_user, o.application, o.client, o.command,
+	o.statement, o.rules, o.relations, o.reason
+FROM override_log o
+WHERE safe_migrate.may_see(o.role_oid);
+COMMENT ON VIEW audit IS 'statements that passed the guard by an override, of roles that the current user may see';
+COMMENT ON COLUMN audit.id IS 'number';
+COMMENT ON COLUMN audit.at IS 'when the statement began';
+COMMENT ON COLUMN audit.role IS 'with whose rights it ran';
+COMMENT ON COLUMN audit.session_user IS 'who had logged in';
+COMMENT ON COLUMN audit.application IS 'application_name';
+COMMENT ON COLUMN audit.client IS 'address of the client; NULL = a local connection';
+COMMENT ON COLUMN audit.command IS 'kind of statement';
+COMMENT ON COLUMN audit.statement IS 'its text';
+COMMENT ON COLUMN audit.rules IS 'that would have rejected it';
+COMMENT ON COLUMN audit.relations IS 'on which they would have';
+COMMENT ON COLUMN audit.reason IS 'what the override said';
+
 GRANT USAGE ON SCHEMA safe_migrate TO public;
-GRANT SELECT ON jobs, job_steps, events, progress, blockers TO public;
+GRANT SELECT ON jobs, job_steps, events, progress, blockers, policies, audit TO public;

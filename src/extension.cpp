@@ -1,6 +1,7 @@
 // Where the server enters: settings, hooks, launcher.  Reads as a table of contents.
 #include "pg/postgres.hpp"
 
+#include "guard/hook.hpp"
 #include "guard/lock_budget.hpp"
 #include "jobs/at_commit.hpp"
 #include "jobs/database_lifecycle.hpp"
@@ -20,12 +21,14 @@ void _PG_init(void)
 {
 	using namespace safe_migrate;
 
+	guard::prepare_settings();
 	define_settings();
 	operations::register_all();
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return; // functions say what is missing
 
 	pg::remember_session_relations();
+	guard::install_guard();
 	guard::install_lock_budget(); // around the guard's own hook: after it
 	jobs::install_shared_memory();
 	jobs::install_at_commit();

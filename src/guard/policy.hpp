@@ -21,4 +21,7 @@ Policy policy_for(const statement::Finding &finding);
 // The tightest of the relations that the statement locks strongly.
 LockBudget budget_for(const statement::Effects *effects);
 
+Oid policy_table_oid();		 // InvalidOid where the extension is absent
+void install_policy_cache(); // from _PG_init
+
 } // namespace safe_migrate::guard

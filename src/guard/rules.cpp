@@ -110,7 +110,7 @@ constexpr Rule rules[] = {
 	 nullptr, "-- let connections run DISCARD PLANS, or reconnect, after the change"},
 	{Cause::set_not_null, "set-not-null", reject, by_work,
 	 "that no row is NULL is verified by scanning the table",
-	 "SELECT safe_migrate.add_not_null_safely({relation_literal}, {column_literal});",
+	 "SELECT safe_migrate.add_not_null_safely({relation_literal}, {column_name_literal});",
 	 "ALTER TABLE {relation} ADD CONSTRAINT {not_null_name} CHECK ({column} IS NOT NULL) NOT "
 	 "VALID;\n"
 	 "-- and each in a transaction of its own:\n"
@@ -139,7 +139,7 @@ constexpr Rule rules[] = {
 	 "-- there is no online form: a new table with the constraint, filled and swapped"},
 	{Cause::validate_constraint, "validate-constraint", reject, by_work,
 	 "the constraint is verified under a lock that stops writes",
-	 "SELECT safe_migrate.validate_constraint_safely({relation_literal}, {object_literal});",
+	 "SELECT safe_migrate.validate_constraint_safely({relation_literal}, {object_name_literal});",
 	 "-- in a transaction of its own:\n"
 	 "ALTER TABLE {relation} VALIDATE CONSTRAINT {object};"},
 	{Cause::drop_constraint, "drop-constraint", warn, always,
@@ -214,7 +214,8 @@ constexpr Rule rules[] = {
 	{Cause::drop_table, "drop-table", reject, always, "the table and its rows are lost",
 	 "SELECT safe_migrate.drop_table_safely({relation_literal});", drop_later},
 	{Cause::drop_column, "drop-column", reject, always, "the column and its values are lost",
-	 "SELECT safe_migrate.drop_column_safely({relation_literal}, {column_literal});", drop_later},
+	 "SELECT safe_migrate.drop_column_safely({relation_literal}, {column_name_literal});",
+	 drop_later},
 	{Cause::drop_cascade, "drop-cascade", reject, always,
 	 "CASCADE takes along what the statement does not name", nullptr,
 	 "-- drop what depends on it first, each by its name"},

@@ -59,6 +59,8 @@ Level judge(const Finding &finding, const Policy &policy)
 	if (policy.exempt || is_exempt(finding, rule.harm) || !is_harmful(finding, rule.harm))
 		return Level::allow;
 	Level level = policy.levels[static_cast<int>(finding.cause)];
+	if (finding.effect == Effect::client_break && rule.level == Level::reject)
+		level = std::min(level, Level::warn); // the rule is about a loss, and this is none
 	if (harm_grows(finding) && !policy.strict)
 		return by_size(finding.bytes, policy.small_table_bytes, level);
 	return level;

@@ -17,6 +17,7 @@ extern "C" {
 #include "storage/sinvaladt.h"
 #include "tcop/pquery.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 }
@@ -96,6 +97,26 @@ inline int slot_user(const ReplicationSlot *slot)
 	return slot->active_proc != INVALID_PROC_NUMBER ? GetPGProcByNumber(slot->active_proc)->pid : 0;
 #else
 	return slot->active_pid;
+#endif
+}
+
+// Of the transaction that is running; each backend counts its own.
+inline LocalTransactionId my_local_transaction_id()
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
+#endif
+}
+
+// Memory for the "extra" of a parameter's value, which the server frees.
+inline void *guc_malloc_extra(size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
 #endif
 }
 

@@ -2,6 +2,7 @@
 #include "statement/analysis.hpp"
 
 #include "statement/relations.hpp"
+#include "statement/surroundings.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -252,6 +253,7 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 		return;
 	dispatch(analysis, statement);
 	settle_locks(effects);
+	analyse_surroundings(analysis, statement);
 }
 
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)

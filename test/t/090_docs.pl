@@ -48,7 +48,7 @@ my @column = column(q{SELECT attrelid::regclass || ' ' || attname FROM pg_attrib
 	WHERE attnum > 0 AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'v' AND relnamespace = 'safe_migrate'::regnamespace)});
 none('each column of a view is explained', grep {
 	my ($view, $name) = split / /;
-	my ($section) = $page{'docs/jobs.md'} =~ /^### \Q$view\E\n(.*?)(?=^##|\z)/ms;
+	my ($section) = ($page{'docs/jobs.md'} . $page{'docs/guard.md'}) =~ /^### \Q$view\E\n(.*?)(?=^##|\z)/ms;
 	!defined $section || $section !~ /^\|[^|]*`$name`/m
 } @column);
 none('each column of a view has a comment', column(q{SELECT attrelid::regclass || '.' || attname FROM pg_attribute
@@ -141,6 +141,11 @@ my $number = 0;
 while ($page{'docs/operations.md'} =~ /^```sql\n(.*?)^```/msg)
 {
 	is($node->psql('postgres', $1, on_error_stop => 1), 0, 'block ' . ++$number . ' of docs/operations.md runs');
+}
+
+while ($page{'docs/guard.md'} =~ /^ *```sql\n(.*?)^ *```/msg)
+{
+	is($node->psql('postgres', $1, on_error_stop => 1), 0, 'block ' . ++$number . ' of docs/guard.md runs');
 }
 
 done_testing();

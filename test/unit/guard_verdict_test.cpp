@@ -116,6 +116,14 @@ TEST(GuardVerdict, LossIsNotAQuestionOfSize)
 	EXPECT_EQ(judge(finding, usual()), Level::allow);
 }
 
+TEST(GuardVerdict, WhatCascadeTakesAlongAndIsNoDataIsAWarning)
+{
+	Finding finding = found(Cause::drop_cascade, Effect::client_break, Lock::none, 0);
+	EXPECT_EQ(judge(finding, usual()), Level::warn);
+	finding.effect = Effect::data_loss;
+	EXPECT_EQ(judge(finding, usual()), Level::reject);
+}
+
 TEST(GuardVerdict, ClientsBreakByAnEmptyTableToo)
 {
 	Finding finding = found(Cause::rename_table, Effect::client_break, Lock::access_exclusive, 0);

@@ -1,0 +1,223 @@
+// See gate.hpp.
+#include "guard/gate.hpp"
+
+#include "guard/lock_budget.hpp"
+#include "guard/override.hpp"
+#include "guard/policy.hpp"
+#include "guard/recent_columns.hpp"
+#include "guard/report.hpp"
+#include "guard/transaction.hpp"
+#include "pg/transaction.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/extension.h"
+#include "lib/stringinfo.h"
+#include "postmaster/bgworker.h"
+#include "replication/logicalworker.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+using statement::Analysis;
+using statement::Effects;
+using statement::Finding;
+
+// What is found and how grave it is, of one look at the statement.
+struct Look {
+	Level *levels; // of each finding
+	Verdict verdict;
+};
+
+bool is_own_worker()
+{
+	return MyBgworkerEntry != nullptr &&
+		   strcmp(MyBgworkerEntry->bgw_library_name, "safe_migrate") == 0;
+}
+
+// Other extensions' workers get warnings at most: nobody reads what they are told.
+bool is_enforced()
+{
+	return settings::guard == GUARD_ENFORCE && (MyBgworkerEntry == nullptr || is_own_worker());
+}
+
+// The statement itself would have failed by it as well, or somebody wants it to stop.
+bool is_passed_on(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		   error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN;
+}
+
+void judge_all(const Effects *effects, Look *look)
+{
+	look->levels = static_cast<Level *>(palloc0(sizeof(Level) * (effects->n + 1)));
+	look->verdict = {Level::allow, nullptr};
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		Level level = judge(finding, policy_for(finding));
+		if (level != Level::allow && is_recent_column(finding))
+			level = Level::allow;
+		if (level != Level::allow && can_be_postponed(finding)) {
+			postpone_rename(effects, finding, level);
+			level = Level::allow;
+		}
+		look->levels[i] = level;
+		if (level > look->verdict.level)
+			look->verdict = {level, &finding};
+	}
+}
+
+// Runs analyse and judges what it found, in a subtransaction whose errors are kept.
+template <class Analyse> bool look_at(Passage *passage, Look *look, Analyse &&analyse)
+{
+	passage->failure = pg::run_subtransaction([&] {
+		passage->effects = {};
+		analyse(&passage->effects);
+		judge_all(&passage->effects, look);
+	});
+	if (passage->failure != nullptr && is_passed_on(passage->failure))
+		ReThrowError(passage->failure);
+	passage->was_judged = true;
+	return passage->failure == nullptr;
+}
+
+void append_once(StringInfo list, const char *item)
+{
+	if (item == nullptr || strstr(list->data, item) != nullptr)
+		return;
+	appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", item);
+}
+
+// What an override lets pass: rules and relations of all that would be rejected.
+void collect_overridden(Passage *passage, const Look &look)
+{
+	StringInfoData rules, relations;
+	initStringInfo(&rules);
+	initStringInfo(&relations);
+	for (int i = 0; i < passage->effects.n; i++) {
+		const Finding &finding = passage->effects.findings[i];
+		if (look.levels[i] != Level::reject)
+			continue;
+		append_once(&rules, rule_of(finding.cause).name);
+		if (finding.name != nullptr)
+			append_once(&relations, quote_qualified_identifier(finding.schema, finding.name));
+	}
+	passage->rules = rules.data;
+	passage->relations = relations.data;
+}
+
+OverrideRecord record_of(const Passage *passage)
+{
+	return {&passage->effects, passage->rules, passage->relations, passage->reason};
+}
+
+// Raises SM001, or notes that an override lets it pass; warnings come later, once.
+void reject_or_override(Passage *passage, const Look &look)
+{
+	if (look.verdict.level != Level::reject || !is_enforced() || passage->reason != nullptr)
+		return;
+	const char *reason = override_reason();
+	if (reason == nullptr)
+		report({&passage->effects, look.verdict.finding, look.levels, true, false});
+	passage->reason = pstrdup(reason);
+	collect_overridden(passage, look);
+	log_override(record_of(passage));
+}
+
+void warn(const Passage *passage, const Look &look)
+{
+	if (look.verdict.level == Level::allow || passage->reason != nullptr)
+		return;
+	bool would_be_error = look.verdict.level == Level::reject && !is_enforced();
+	(void)pg::run_subtransaction([&] {
+		report({&passage->effects, look.verdict.finding, look.levels, false, would_be_error});
+	});
+}
+
+// A limit on the holding of locks that somebody set in this session is meant for this migration.
+bool hold_limit_was_set_here()
+{
+	const char *usual = GetConfigOptionResetString("safe_migrate.max_lock_hold");
+	return usual != nullptr && atoi(usual) != settings::max_lock_hold;
+}
+
+LockBudget budget_of(const Passage *passage)
+{
+	LockBudget budget = budget_for(&passage->effects);
+	if (passage->reason != nullptr && !hold_limit_was_set_here())
+		budget.max_hold = 0;
+	return budget;
+}
+
+} // namespace
+
+bool nobody_is_judged_here()
+{
+	return IsBinaryUpgrade || creating_extension || !IsUnderPostmaster || IsParallelWorker() ||
+		   IsInParallelMode() || IsLogicalWorker() || !IsTransactionState() || RecoveryInProgress();
+}
+
+void pass_utility(Passage *passage, const Node *statement, const char *source, int location,
+				  int length)
+{
+	Look look = {};
+	bool again = false;
+	do {
+		uint64 moment = is_enforced() ? catalog_moment() : 0;
+		bool found = look_at(passage, &look, [&](Effects *effects) {
+			Analysis analysis = {source, nullptr, effects, IsTransactionBlock()};
+			statement::analyse_utility(&analysis, statement, location, length);
+			add_transaction_findings(&analysis);
+		});
+		if (!found)
+			return;
+		reject_or_override(passage, look);
+		again = is_enforced() && take_locks(&passage->effects, budget_of(passage), moment, again);
+	} while (again);
+	warn(passage, look);
+	if (passage->reason != nullptr && !passage->effects.commits_inside)
+		store_override(record_of(passage));
+}
+
+void after_utility(Passage *passage)
+{
+	if (passage->failure != nullptr) {
+		ereport(LOG, (errmsg("safe_migrate: a statement passed without having been judged: %s",
+							 passage->failure->message),
+					  errdetail("SQLSTATE %s", unpack_sql_state(passage->failure->sqlerrcode))));
+		return;
+	}
+	if (passage->reason != nullptr && passage->effects.commits_inside)
+		store_override(record_of(passage));
+	if (!passage->effects.commits_inside)
+		note_strong_locks(&passage->effects);
+	note_recent_columns();
+}
+
+void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source)
+{
+	if (is_own_worker() || !extension_is_here())
+		return; // a job's batches are bounded by themselves
+	Look look = {};
+	bool found = look_at(passage, &look, [&](Effects *effects) {
+		Analysis analysis = {source, nullptr, effects, IsTransactionBlock()};
+		statement::analyse_plan(&analysis, plan);
+		add_row_findings(&analysis, plan);
+	});
+	if (!found)
+		return;
+	reject_or_override(passage, look);
+	warn(passage, look);
+	if (passage->reason != nullptr)
+		store_override(record_of(passage));
+}
+
+} // namespace safe_migrate::guard

@@ -1,0 +1,28 @@
+// The gate every statement passes: judged, and let pass, warned about or rejected.
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "statement/analysis.hpp"
+
+namespace safe_migrate::guard {
+
+// What judging one statement left for after it.
+struct Passage {
+	statement::Effects effects;
+	bool was_judged;
+	ErrorData *failure;	   // of judging: the statement passes, the log says so
+	const char *reason;	   // of an override that let it pass
+	const char *rules;	   // that it overrode
+	const char *relations; // on which it did
+};
+
+// May raise SM001.
+void pass_utility(Passage *passage, const Node *statement, const char *source, int location,
+				  int length);
+void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source);
+// Once the statement has succeeded.
+void after_utility(Passage *passage);
+
+bool nobody_is_judged_here(); // in this process, now
+
+} // namespace safe_migrate::guard

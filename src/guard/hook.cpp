@@ -1,0 +1,111 @@
+// Hooks only dispatch, as in contrib/auto_explain; judging is in gate.cpp.
+#include "guard/hook.hpp"
+
+#include "guard/gate.hpp"
+#include "guard/override.hpp"
+#include "guard/policy.hpp"
+#include "guard/recent_columns.hpp"
+#include "guard/rule_settings.hpp"
+#include "guard/transaction.hpp"
+#include "pg/own_statement.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "tcop/utility.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+ProcessUtility_hook_type previous_utility = nullptr;
+ExecutorStart_hook_type previous_start = nullptr;
+
+bool is_prepare_transaction(const Node *statement)
+{
+	return IsA(statement, TransactionStmt) &&
+		   reinterpret_cast<const TransactionStmt *>(statement)->kind == TRANS_STMT_PREPARE;
+}
+
+// Cheap questions first: SET, COMMIT and their like must not feel the guard.
+bool has_to_be_judged(const Node *statement, ProcessUtilityContext context, bool own)
+{
+	if (settings::guard == GUARD_OFF || own || context == PROCESS_UTILITY_SUBCOMMAND)
+		return false;
+	if (!statement::may_have_effects(statement) && !is_prepare_transaction(statement))
+		return false;
+	if (IsA(statement, DoStmt) || IsA(statement, CallStmt))
+		return false; // what they run comes by itself
+	return !nobody_is_judged_here() && extension_is_here();
+}
+
+void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+				DestReceiver *dest, QueryCompletion *completion)
+{
+	Node *statement = planned->utilityStmt;
+	bool own = context != PROCESS_UTILITY_SUBCOMMAND && pg::take_own_statement_mark();
+	if (context == PROCESS_UTILITY_TOPLEVEL)
+		override_sees_statement();
+	Passage passage = {};
+	if (has_to_be_judged(statement, context, own)) {
+		if (is_prepare_transaction(statement))
+			judge_prepare();
+		else
+			pass_utility(&passage, statement, source, planned->stmt_location, planned->stmt_len);
+	}
+	auto next = previous_utility ? previous_utility : standard_ProcessUtility;
+	next(planned, source, read_only_tree, context, params, environment, dest, completion);
+	if (passage.was_judged)
+		after_utility(&passage);
+}
+
+constexpr double few_rows = 100; // no rule is about as few, on whatever table
+
+// What an application does all day must not feel the guard: two comparisons, and the planner's
+// estimate, which comes from the number of blocks where there are no statistics.
+bool may_write_many_rows(const PlannedStmt *plan)
+{
+	if (plan->commandType == CMD_SELECT && !plan->hasModifyingCTE)
+		return false;
+	double rows = estimated_rows(plan);
+	return rows >= few_rows ||
+		   (settings::max_rows_per_statement > 0 && rows > settings::max_rows_per_statement);
+}
+
+void on_executor_start(QueryDesc *query, int flags)
+{
+	override_sees_statement();
+	if (settings::guard != GUARD_OFF && may_write_many_rows(query->plannedstmt) &&
+		(flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !nobody_is_judged_here()) {
+		Passage passage = {};
+		pass_plan(&passage, query->plannedstmt, query->sourceText);
+	}
+	if (previous_start)
+		previous_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
+} // namespace
+
+void prepare_settings()
+{
+	install_rule_settings();
+	install_override();
+}
+
+void install_guard()
+{
+	install_policy_cache();
+	install_transaction_rules();
+	install_recent_columns();
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = on_executor_start;
+}
+
+} // namespace safe_migrate::guard

@@ -1,0 +1,173 @@
+// See override.hpp.
+#include "guard/override.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/sql.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_parameter_acl.h"
+#include "lib/stringinfo.h"
+#include "libpq/libpq-be.h"
+#include "parser/scansup.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+constexpr const char *parameter = "safe_migrate.override";
+
+// Where a value was set; the server keeps it with the value, through savepoints too.
+struct Origin {
+	LocalTransactionId set_in;
+	bool in_block;
+	LocalTransactionId used_in; // set outside a block: the transaction of the next statement
+};
+
+Origin *origin = nullptr; // of the value that is in force
+
+bool is_blank(const char *text)
+{
+	while (*text && scanner_isspace(*text))
+		text++;
+	return *text == '\0';
+}
+
+// ALTER ROLE, ALTER DATABASE and CREATE FUNCTION … SET check their values as PGC_S_TEST; connection
+// strings, files and what roles have come with sources of their own.
+bool check(char **value, void **extra, GucSource source)
+{
+	if (source == PGC_S_DEFAULT)
+		return true;
+	if (source != PGC_S_SESSION) {
+		GUC_check_errdetail(
+			"It can only be set by SET or SET LOCAL, in the transaction it is for.");
+		return false;
+	}
+	auto *made = static_cast<Origin *>(pg::guc_malloc_extra(sizeof(Origin)));
+	if (made == nullptr)
+		return false;
+	*made = {pg::my_local_transaction_id(), IsTransactionBlock(), InvalidLocalTransactionId};
+	*extra = made;
+	return true;
+}
+
+void assign(const char *, void *extra) { origin = static_cast<Origin *>(extra); }
+
+bool counts_now()
+{
+	if (origin == nullptr)
+		return false;
+	LocalTransactionId now = pg::my_local_transaction_id();
+	if (origin->set_in == now)
+		return true;
+	return !origin->in_block && origin->used_in == now && !IsTransactionBlock();
+}
+
+const char *client_address()
+{
+	if (MyProcPort == nullptr || MyProcPort->remote_host == nullptr ||
+		MyProcPort->remote_host[0] == '\0' || strcmp(MyProcPort->remote_host, "[local]") == 0)
+		return nullptr;
+	return MyProcPort->remote_host;
+}
+
+} // namespace
+
+const char *override_reason()
+{
+	const char *reason = settings::override_reason;
+	if (reason == nullptr || is_blank(reason) || !counts_now())
+		return nullptr;
+	return reason;
+}
+
+void override_sees_statement()
+{
+	if (origin == nullptr || origin->in_block || origin->used_in != InvalidLocalTransactionId)
+		return;
+	LocalTransactionId now = pg::my_local_transaction_id();
+	if (now != origin->set_in)
+		origin->used_in = now;
+}
+
+bool may_override()
+{
+	return pg_parameter_aclcheck(parameter, GetUserId(), ACL_SET) == ACLCHECK_OK;
+}
+
+// The ACL as pg_parameter_aclmask() reads it.
+char *who_may_override()
+{
+	HeapTuple tuple = SearchSysCache1(PARAMETERACLNAME, CStringGetTextDatum(parameter));
+	if (!HeapTupleIsValid(tuple))
+		return nullptr;
+	bool is_null = false;
+	Datum datum = SysCacheGetAttr(PARAMETERACLNAME, tuple, Anum_pg_parameter_acl_paracl, &is_null);
+	StringInfoData list;
+	initStringInfo(&list);
+	if (!is_null) {
+		Acl *acl = DatumGetAclP(datum);
+		for (int i = 0; i < ACL_NUM(acl); i++) {
+			const AclItem &item = ACL_DAT(acl)[i];
+			if ((ACLITEM_GET_PRIVS(item) & ACL_SET) == 0 ||
+				item.ai_grantee == BOOTSTRAP_SUPERUSERID)
+				continue;
+			char *name = item.ai_grantee == ACL_ID_PUBLIC
+							 ? pstrdup("public")
+							 : GetUserNameFromId(item.ai_grantee, true);
+			if (name == nullptr)
+				continue;
+			appendStringInfo(&list, "%s\"%s\"", list.len > 0 ? ", " : "", name);
+		}
+	}
+	ReleaseSysCache(tuple);
+	return list.len > 0 ? list.data : nullptr;
+}
+
+void log_override(const OverrideRecord &record)
+{
+	ereport(LOG,
+			(errmsg("safe_migrate: %s of role \"%s\" passes by an override: %s",
+					record.effects->command, GetUserNameFromId(GetUserId(), true), record.reason),
+			 errdetail("Rules: %s. Session user: \"%s\", application: \"%s\", client: %s.",
+					   record.rules, GetUserNameFromId(GetSessionUserId(), true),
+					   application_name ? application_name : "",
+					   client_address() ? client_address() : "local"),
+			 errhidecontext(true)));
+}
+
+void store_override(const OverrideRecord &record)
+{
+	pg::Arg args[] = {
+		pg::arg_text(GetUserNameFromId(GetUserId(), true)),
+		pg::arg_text(GetUserNameFromId(GetSessionUserId(), true)),
+		pg::arg_oid(GetUserId()),
+		pg::arg_text(application_name),
+		pg::arg_text(client_address()),
+		pg::arg_text(record.effects->command),
+		pg::arg_text(record.effects->text),
+		pg::arg_text(record.rules),
+		pg::arg_text(record.relations),
+		pg::arg_text(record.reason),
+	};
+	(void)pg::execute("INSERT INTO safe_migrate.override_log (role, session_role, role_oid, "
+					  "application, client, command, statement, rules, relations, reason) "
+					  "VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.string_to_array($8, ', '), "
+					  "pg_catalog.string_to_array($9, ', '), $10)",
+					  args);
+}
+
+void install_override() { use_text_hooks(parameter, check, assign); }
+
+} // namespace safe_migrate::guard

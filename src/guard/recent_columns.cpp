@@ -1,0 +1,130 @@
+// See recent_columns.hpp.  ATExecAddColumn() calls the object access hook for each column that it
+// adds, of each partition and child.
+#include "guard/recent_columns.hpp"
+
+#include "guard/policy.hpp"
+#include "pg/boundary.hpp"
+#include "pg/session_relations.hpp"
+#include "pg/sql.hpp"
+#include "pg/transaction.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+constexpr int64 recent_ms = INT64CONST(7) * 24 * 3600 * 1000;
+constexpr int room = 128; // columns added by one statement; more are not remembered
+
+struct Added {
+	Oid relation;
+	int16 column;
+};
+Added added[room];
+int n_added = 0;
+
+object_access_hook_type previous_hook = nullptr;
+
+void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *arg)
+{
+	if (previous_hook != nullptr)
+		previous_hook(access, class_id, object, sub_id, arg);
+	if (access == OAT_POST_CREATE && class_id == RelationRelationId && sub_id > 0 &&
+		n_added < room && settings::guard != GUARD_OFF)
+		added[n_added++] = {object, static_cast<int16>(sub_id)};
+}
+
+void forget(XactEvent event, void *)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		n_added = 0;
+}
+
+void write_down(const Added &column)
+{
+	if (get_rel_persistence(column.relation) == RELPERSISTENCE_TEMP)
+		return;
+	pg::Arg args[] = {pg::arg_oid(column.relation), pg::arg_int4(column.column)};
+	(void)pg::execute("INSERT INTO safe_migrate.recent_column (relation, attnum) VALUES ($1, "
+					  "$2) ON CONFLICT (relation, attnum) DO UPDATE SET added_at = "
+					  "pg_catalog.now()",
+					  args);
+}
+
+// now() was within the last seven days when the column was added.
+bool was_added_lately(Oid relation, int16 column)
+{
+	Oid schema = get_namespace_oid("safe_migrate", true);
+	Oid table = get_relname_relid("recent_column", schema);
+	Oid index = get_relname_relid("recent_column_pkey", schema);
+	if (!OidIsValid(table) || !OidIsValid(index))
+		return false;
+	Relation rel = table_open(table, AccessShareLock);
+	ScanKeyData keys[2];
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(column));
+	SysScanDesc scan = systable_beginscan(rel, index, true, nullptr, 2, keys);
+	bool lately = false;
+	HeapTuple tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple)) {
+		bool is_null = false;
+		Datum at = heap_getattr(tuple, 3, RelationGetDescr(rel), &is_null);
+		lately = !is_null && !TimestampDifferenceExceeds(DatumGetTimestampTz(at),
+														 GetCurrentTimestamp(), recent_ms);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return lately;
+}
+
+} // namespace
+
+bool is_recent_column(const statement::Finding &finding)
+{
+	if (finding.cause != statement::Cause::drop_column || finding.column == nullptr ||
+		!OidIsValid(finding.relation))
+		return false;
+	AttrNumber column = get_attnum(finding.relation, finding.column);
+	return column > 0 && was_added_lately(finding.relation, column);
+}
+
+// It must not be the reason why a statement fails.
+void note_recent_columns()
+{
+	if (n_added == 0)
+		return;
+	int n = n_added;
+	n_added = 0;
+	ErrorData *error = pg::run_subtransaction([n] {
+		for (int i = 0; i < n; i++)
+			write_down(added[i]);
+		(void)pg::execute("DELETE FROM safe_migrate.recent_column WHERE added_at < "
+						  "pg_catalog.now() - interval '7 days'",
+						  nullptr, 0);
+	});
+	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+}
+
+void install_recent_columns()
+{
+	previous_hook = object_access_hook;
+	object_access_hook = on_object_access;
+	RegisterXactCallback(forget, nullptr);
+}
+
+} // namespace safe_migrate::guard

@@ -1,0 +1,20 @@
+// How a verdict is told: an error, or a warning, with SQLSTATE SM001.
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "guard/verdict.hpp"
+
+namespace safe_migrate::guard {
+
+// An error for reject (under enforce), a WARNING else; `deciding` gives the rule, names and HINT,
+// the DETAIL has all findings from `least` on, a line each.
+struct Report {
+	const statement::Effects *effects;
+	const statement::Finding *deciding;
+	const Level *levels; // of each finding
+	bool is_error;
+	bool would_be_error; // warned about only because guard = warn
+};
+void report(const Report &report);
+
+} // namespace safe_migrate::guard

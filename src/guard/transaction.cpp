@@ -1,0 +1,219 @@
+// See transaction.hpp.  What subtransactions did goes with them when they roll back, as in
+// AtEOSubXact_Namespace() and its like.
+#include "guard/transaction.hpp"
+
+#include "guard/held_locks.hpp"
+#include "guard/override.hpp"
+#include "guard/policy.hpp"
+#include "guard/renames.hpp"
+#include "guard/report.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "nodes/plannodes.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+using statement::Analysis;
+using statement::Cause;
+using statement::Effect;
+using statement::Effects;
+using statement::Exempt;
+using statement::Finding;
+using statement::Lock;
+
+constexpr double many_rows = 10000; // that keep a transaction busy
+
+bool rows_were_told = false; // once a transaction
+
+Oid table_of(Oid relation)
+{
+	char kind = get_rel_relkind(relation);
+	return kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX
+			   ? IndexGetRelation(relation, true)
+			   : relation;
+}
+
+const char *name_of_relation(Oid relation)
+{
+	const char *name = get_rel_name(relation);
+	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name)
+				: "a table";
+}
+
+// A finding about the transaction, on a relation of the statement's own.
+void add(Analysis *analysis, Cause cause, const Finding &like, Effect effect, Lock lock, Oid held)
+{
+	int64 bytes = like.bytes;
+	Finding *finding = statement::add_finding(analysis, cause, effect, like.relation, lock);
+	finding->bytes = bytes;
+	finding->is_target = true;
+	finding->facts =
+		psprintf("this transaction holds %s on %s", "a strong lock", name_of_relation(held));
+}
+
+bool is_others(const Finding &finding)
+{
+	return finding.exempt == Exempt::no && OidIsValid(finding.relation);
+}
+
+// Work that the strong locks of earlier statements wait for.
+void look_for_work(Analysis *analysis, const Finding &finding)
+{
+	if (!statement::grows_with_size(finding.effect) || statement::is_strong(finding.lock))
+		return;
+	const HeldLock *same = held_lock_on(table_of(finding.relation));
+	if (same != nullptr && finding.cause == Cause::validate_constraint)
+		add(analysis, Cause::validate_in_same_transaction, finding, finding.effect, same->lock,
+			same->relation);
+	else
+		add(analysis, Cause::work_after_strong_lock, finding, finding.effect, finding.lock,
+			any_held_lock()->relation);
+}
+
+} // namespace
+
+void add_transaction_findings(Analysis *analysis)
+{
+	if (any_held_lock() == nullptr)
+		return;
+	bool told = false;
+	int n = analysis->effects->n;
+	for (int i = 0; i < n; i++) {
+		const Finding finding = analysis->effects->findings[i]; // the array grows
+		if (!is_others(finding))
+			continue;
+		look_for_work(analysis, finding);
+		Oid table = table_of(finding.relation);
+		if (told || !statement::is_strong(finding.lock) || held_lock_on(table) != nullptr)
+			continue;
+		told = true;
+		add(analysis, Cause::several_strong_locks, finding, Effect::metadata, finding.lock,
+			any_held_lock()->relation);
+	}
+}
+
+void add_row_findings(Analysis *analysis, const PlannedStmt *plan)
+{
+	const HeldLock *held = any_held_lock();
+	if (held == nullptr || rows_were_told || estimated_rows(plan) < many_rows)
+		return;
+	ListCell *cell;
+	foreach (cell, plan->resultRelations) {
+		Oid relation = list_nth_node(RangeTblEntry, plan->rtable, lfirst_int(cell) - 1)->relid;
+		Finding *finding = statement::add_finding(analysis, Cause::work_after_strong_lock,
+												  Effect::scan, relation, Lock::row_exclusive);
+		if (finding->exempt != Exempt::no)
+			continue;
+		rows_were_told = true;
+		finding->bytes = -1;
+		finding->facts =
+			psprintf("about %.0f rows, while this transaction holds a strong lock on %s",
+					 estimated_rows(plan), name_of_relation(held->relation));
+		return;
+	}
+}
+
+double estimated_rows(const PlannedStmt *plan)
+{
+	double rows = 0;
+	auto look = [&rows](const Plan *node) {
+		if (node != nullptr && IsA(node, ModifyTable) && outerPlan(node) != nullptr)
+			rows = std::max(rows, outerPlan(node)->plan_rows);
+	};
+	look(plan->planTree);
+	ListCell *cell;
+	foreach (cell, plan->subplans)
+		look(static_cast<const Plan *>(lfirst(cell)));
+	return rows;
+}
+
+void note_strong_locks(const Effects *effects)
+{
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		if (statement::is_strong(finding.lock) && is_others(finding))
+			hold_lock(table_of(finding.relation), finding.lock);
+	}
+}
+
+void judge_prepare()
+{
+	judge_renames();
+	const HeldLock *held = any_held_lock();
+	if (held == nullptr)
+		return;
+	Effects effects = {};
+	effects.command = "PREPARE TRANSACTION";
+	Finding finding = {};
+	finding.cause = Cause::prepare_with_strong_lock;
+	finding.relation = held->relation;
+	finding.lock = held->lock;
+	finding.schema = get_namespace_name(get_rel_namespace(held->relation));
+	finding.name = get_rel_name(held->relation);
+	effects.findings = &finding;
+	effects.n = 1;
+	Level level = judge(finding, policy_for(finding));
+	if (level == Level::allow)
+		return;
+	bool reject = level == Level::reject;
+	const char *reason = override_reason();
+	bool enforce = settings::guard == GUARD_ENFORCE;
+	if (reject && enforce && reason != nullptr) {
+		OverrideRecord record = {&effects, rule_of(finding.cause).name,
+								 name_of_relation(held->relation), reason};
+		log_override(record);
+		return store_override(record);
+	}
+	report({&effects, &finding, &level, reject && enforce, reject && !enforce});
+}
+
+namespace {
+
+void at_end(XactEvent event, void *)
+{
+	switch (event) {
+		case XACT_EVENT_PRE_COMMIT:
+			judge_renames();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			forget_renames();
+			forget_locks();
+			rows_were_told = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void at_subtransaction_end(SubXactEvent event, SubTransactionId own, SubTransactionId parent,
+						   void *)
+{
+	if (event == SUBXACT_EVENT_COMMIT_SUB) {
+		reassign_renames(own, parent);
+		reassign_locks(own, parent);
+	} else if (event == SUBXACT_EVENT_ABORT_SUB) {
+		reassign_renames(own, InvalidSubTransactionId);
+		reassign_locks(own, InvalidSubTransactionId);
+	}
+}
+
+} // namespace
+
+void install_transaction_rules()
+{
+	RegisterXactCallback(at_end, nullptr);
+	RegisterSubXactCallback(at_subtransaction_end, nullptr);
+}
+
+} // namespace safe_migrate::guard
