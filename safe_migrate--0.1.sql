@@ -264,6 +264,16 @@ CREATE FUNCTION estimate_backfill(
 COMMENT ON FUNCTION estimate_backfill IS
 	'what a backfill would take, extrapolated from a sample of blocks that is written and rolled back';
 
+-- ---------------------------------------------------------------- indexes
+
+CREATE FUNCTION create_index_safely(
+	definition text,
+	job_name   text DEFAULT NULL,
+	settings   jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_create_index_safely';
+COMMENT ON FUNCTION create_index_safely IS
+	'queue a job that builds an index concurrently, on a partitioned table leaf by leaf';
+
 -- ---------------------------------------------------------------- constraints
 
 CREATE FUNCTION add_constraint_safely(

@@ -4,6 +4,7 @@
 #include "jobs/operation.hpp"
 #include "operations/backfill/step.hpp"
 #include "operations/ddl/step.hpp"
+#include "operations/index/steps.hpp"
 #include "operations/vacuum.hpp"
 
 namespace safe_migrate::operations {
@@ -16,6 +17,8 @@ constexpr jobs::StepRunner step_runners[] = {
 	{"vacuum", run_vacuum},
 	{"statement", ddl::run_statement_step},
 	{"top level", ddl::run_top_level_step},
+	{"build index", index::run_build_step},
+	{"index frame", index::run_only_step},
 };
 
 } // namespace

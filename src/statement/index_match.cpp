@@ -189,25 +189,37 @@ IndexShape shape_of_index(Relation table, Relation index)
 	return shape;
 }
 
-bool has_matching_index(Oid table_oid, const IndexShape &wanted, bool must_be_valid)
+bool is_same_index(Relation table, Relation index, const IndexStmt *statement, const char *source)
+{
+	IndexShape wanted = shape_of_statement(table, statement, source);
+	return wanted.info != nullptr && matches(table, RelationGetRelid(index), wanted);
+}
+
+Oid find_matching_index(Oid table_oid, const IndexShape &wanted, bool must_be_valid)
 {
 	if (wanted.info == nullptr)
-		return false;
+		return InvalidOid;
 	Relation table = nullptr;
-	bool found = false;
+	Oid found = InvalidOid;
 	ListCell *cell;
 	foreach (cell, own_indexes(table_oid)) {
-		if (found || !may_match(lfirst_oid(cell), wanted, must_be_valid))
+		if (OidIsValid(found) || !may_match(lfirst_oid(cell), wanted, must_be_valid))
 			continue;
 		if (table == nullptr)
 			table = open_judged(table_oid);
 		if (table == nullptr)
-			return false;
-		found = matches(table, lfirst_oid(cell), wanted);
+			return InvalidOid;
+		if (matches(table, lfirst_oid(cell), wanted))
+			found = lfirst_oid(cell);
 	}
 	if (table != nullptr)
 		close_judged(table);
 	return found;
+}
+
+bool has_matching_index(Oid table, const IndexShape &wanted, bool must_be_valid)
+{
+	return OidIsValid(find_matching_index(table, wanted, must_be_valid));
 }
 
 void find_builds(Oid parent, const IndexShape &wanted, IndexBuilds *builds)

@@ -30,6 +30,11 @@ IndexShape shape_of_index(Relation table, Relation index);
 // the parent takes them.
 bool has_matching_index(Oid table, const IndexShape &wanted, bool must_be_valid);
 
+// The same question about one index of the open table, constraint or not.
+bool is_same_index(Relation table, Relation index, const IndexStmt *statement, const char *source);
+// An index of the table that could be attached, InvalidOid where there is none.
+Oid find_matching_index(Oid table, const IndexShape &wanted, bool must_be_valid);
+
 // Which leaves below a partitioned table an index of its would be built on, and how much of them.
 // DefineIndex(): a partition with a matching index gets it attached, with all below it.
 struct IndexBuilds {

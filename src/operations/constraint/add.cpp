@@ -150,6 +150,19 @@ ddl::Recipe new_recipe(const char *kind, Relation relation, const char *text)
 	return recipe;
 }
 
+char *plain_statement(Oid oid, const Definition &definition)
+{
+	if (!definition.body) // a key of an index that is there
+		return psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s", quoted_name(oid),
+						identifier(definition.name),
+						definition.type == CONSTR_PRIMARY ? "PRIMARY KEY" : "UNIQUE",
+						identifier(definition.parsed->indexname));
+	return psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s%s", quoted_name(oid),
+					identifier(definition.name), definition.body,
+					definition.storage ? definition.storage : "",
+					definition.parsed->skip_validation ? " NOT VALID" : "");
+}
+
 jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &options)
 {
 	Relation relation = ddl::open_owned_table(oid);
@@ -162,11 +175,7 @@ jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &option
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
 		add_constraint_steps(&recipe, relation, definition);
-		if (definition.body)
-			recipe.plain =
-				list_make1(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", quoted_name(oid),
-									identifier(definition.name), definition.body,
-									definition.parsed->skip_validation ? " NOT VALID" : ""));
+		recipe.plain = list_make1(plain_statement(oid, definition));
 		id = ddl::carry_out(recipe, options);
 	}
 	table_close(relation, NoLock);

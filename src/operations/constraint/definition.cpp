@@ -2,6 +2,7 @@
 #include "operations/constraint/definition.hpp"
 
 #include "operations/ddl/sql.hpp"
+#include "operations/index/definition.hpp"
 #include "operations/user_text.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/pinned_settings.hpp"
@@ -269,9 +270,9 @@ void read_key(Definition *definition, Relation relation)
 {
 	const Constraint *parsed = definition->parsed;
 	definition->columns = names_of(parsed->keys);
-	if (parsed->indexname) {
+	if (parsed->indexname) { // nothing to build
 		definition->name = definition->named ? definition->name : pstrdup(parsed->indexname);
-		return; // USING INDEX: nothing to build
+		return;
 	}
 	check_columns(relation, definition->columns);
 	bool primary = definition->type == CONSTR_PRIMARY;
@@ -289,6 +290,12 @@ void read_key(Definition *definition, Relation relation)
 		appendStringInfo(&text, " INCLUDE (%s)", column_list(names_of(parsed->including)));
 	append_deferrable(&text, parsed);
 	definition->body = text.data;
+	definition->storage = psprintf(
+		"%s%s",
+		parsed->options != NIL ? psprintf(" WITH (%s)", index::options_text(parsed->options)) : "",
+		parsed->indexspace
+			? psprintf(" USING INDEX TABLESPACE %s", quote_identifier(parsed->indexspace))
+			: "");
 }
 
 } // namespace

@@ -16,6 +16,7 @@ struct Definition {
 	char *name;		  // as given, or as the server would choose it now
 	bool named;		  // it was given
 	char *body;		  // as pg_get_constraintdef() will show it, without NOT VALID
+	char *storage;	  // of a key: "WITH (…) TABLESPACE …" of its index, or ""
 	char *expression; // of a CHECK, deparsed; names of columns unqualified
 	bool no_inherit;
 	Oid referenced;			  // of a foreign key

@@ -56,7 +56,7 @@ jobs::NewStep new_step(const RecipeStep &step)
 
 bool is_done_inline(const Recipe &recipe)
 {
-	if (settings::inline_mode == INLINE_NEVER || recipe.plain == NIL)
+	if (settings::inline_mode == INLINE_NEVER)
 		return false;
 	if (settings::inline_mode == INLINE_ALWAYS)
 		return true;
@@ -153,7 +153,7 @@ jobs::JobId find_earlier(const Recipe &recipe, const Options &options)
 jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 {
 	jobs::NewJob job = new_job(recipe, options);
-	if (is_done_inline(recipe))
+	if (is_done_inline(recipe) || recipe.steps == NIL)
 		return work_inline(&job, recipe);
 	auto *steps =
 		static_cast<jobs::NewStep *>(palloc0_array(jobs::NewStep, list_length(recipe.steps)));

@@ -15,25 +15,21 @@ namespace safe_migrate::operations::ddl {
 
 using namespace jobs;
 
-void run_statement_step(StepContext *context)
+void run_in_transaction(StepRun *run)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = begin_run(context);
-	context->set_phase("schema change");
+	StepContext *context = run->context;
 	BatchOptions options = {};
 	for (;;) {
-		if (context->next_batch(true) == Go::stop || wait_for_standbys(&run) == Go::stop)
+		if (context->next_batch(true) == Go::stop || wait_for_standbys(run) == Go::stop)
 			break;
 		options.lock_timeout_ms = context->settings.ddl_lock_try;
-		options.lock_mode = Max(run.strongest, static_cast<int>(AccessShareLock));
+		options.lock_mode = Max(run->strongest, static_cast<int>(AccessShareLock));
 		context->begin_statement();
 		Batch batch = context->run_batch(
 			[&] {
-				if (!is_done(run)) {
-					take_locks(run);
-					run_own_statement(run.step->sql, !run.step->caller_path);
+				if (run->look(run) != Found::done) {
+					take_locks(*run);
+					run_own_statement(run->step->sql, !run->step->caller_path);
 				}
 				finish_step(context->job_id, context->step_no);
 			},
@@ -45,9 +41,19 @@ void run_statement_step(StepContext *context)
 			break;
 	}
 	if (context->gave_up) {
-		explain_failure(run);
-		clean_up_after_failure(&run, false);
+		explain_failure(*run);
+		clean_up_after_failure(run, false);
 	}
+}
+
+void run_statement_step(StepContext *context)
+{
+	if (context->worker_number != 0)
+		return;
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	StepRun run = begin_run(context, look_by_queries);
+	context->set_phase("schema change");
+	run_in_transaction(&run);
 	MemoryContextSwitchTo(old);
 }
 

@@ -72,10 +72,11 @@ RecipeStep *read_step(const char *definition)
 
 // ---------------------------------------------------------------- running
 
-StepRun begin_run(StepContext *context)
+StepRun begin_run(StepContext *context, Look look)
 {
 	StepRun run = {};
 	run.context = context;
+	run.look = look;
 	run.step = read_step(context->definition);
 	context->leaves = static_cast<Oid *>(palloc0(sizeof(Oid) * lengthof(run.step->locks)));
 	context->n_leaves = run.step->n_locks;
@@ -118,7 +119,15 @@ void take_locks(const StepRun &run)
 	}
 }
 
-bool is_done(const StepRun &run) { return run.step->done && holds(run.step->done); }
+Found look_by_queries(StepRun *run)
+{
+	const RecipeStep &step = *run->step;
+	if (step.done && holds(step.done))
+		return Found::done;
+	if (step.cleanup && (!step.cleanup_when || holds(step.cleanup_when)))
+		return Found::wreck;
+	return Found::nothing;
+}
 
 // Replay of an AccessExclusiveLock stops the readers of a standby, and waits for those that are
 // there: so the old ones are let go first, with the patience there is for locks.
@@ -161,6 +170,27 @@ char *joined(const char *first, const char *second)
 	return psprintf("%s %s", first, second);
 }
 
+// How many rows are in the way, where that is asked, and some of them.
+void add_samples(const StepRun &run, ErrorData *failure)
+{
+	MemoryContext memory = run.context->memory;
+	char *count = nullptr;
+	char *sample = nullptr;
+	ErrorData *error = job_transaction([&] {
+		PushActiveSnapshot(GetTransactionSnapshot());
+		MemoryContext old = MemoryContextSwitchTo(memory);
+		if (run.step->count_query)
+			count = values_of(run.step->count_query);
+		sample = values_of(run.step->sample_query);
+		MemoryContextSwitchTo(old);
+		PopActiveSnapshot();
+	});
+	if (error || !sample)
+		return;
+	failure->detail = count ? psprintf("Rows in the way: %s, for example %s.", count, sample)
+							: psprintf("In the way: %s.", sample);
+}
+
 } // namespace
 
 void explain_failure(const StepRun &run)
@@ -169,24 +199,8 @@ void explain_failure(const StepRun &run)
 	ErrorData *failure = context->failure;
 	if (!failure)
 		return;
-	MemoryContext memory = context->memory;
-	if (is_violation(failure) && run.step->count_query) {
-		char *count = nullptr;
-		char *sample = nullptr;
-		ErrorData *error = job_transaction([&] {
-			PushActiveSnapshot(GetTransactionSnapshot());
-			MemoryContext old = MemoryContextSwitchTo(memory);
-			count = values_of(run.step->count_query);
-			if (run.step->sample_query)
-				sample = values_of(run.step->sample_query);
-			MemoryContextSwitchTo(old);
-			PopActiveSnapshot();
-		});
-		if (!error && count)
-			failure->detail = sample
-								  ? psprintf("Rows in the way: %s, for example %s.", count, sample)
-								  : psprintf("Rows in the way: %s.", count);
-	}
+	if (is_violation(failure) && run.step->sample_query)
+		add_samples(run, failure);
 	if (run.step->left)
 		failure->hint = joined(run.step->left, failure->hint);
 }
@@ -210,11 +224,11 @@ ErrorData *run_own_top_level(StepContext *context, const char *sql)
 namespace {
 
 // Is there something to take away?
-ErrorData *ask_whether_to_clean(const StepRun &run, bool *needed)
+ErrorData *ask_whether_to_clean(StepRun *run, bool *needed)
 {
 	return job_transaction([&] {
 		PushActiveSnapshot(GetTransactionSnapshot());
-		*needed = !run.step->cleanup_when || holds(run.step->cleanup_when);
+		*needed = run->look(run) == Found::wreck;
 		PopActiveSnapshot();
 	});
 }
@@ -237,11 +251,9 @@ ErrorData *clean_in_transaction(const StepRun &run)
 ErrorData *clean_up(StepRun *run, bool top_level)
 {
 	StepContext *context = run->context;
-	if (!run->step->cleanup)
-		return nullptr;
 	for (int attempt = 0;; attempt++) {
 		bool needed = false;
-		ErrorData *error = ask_whether_to_clean(*run, &needed);
+		ErrorData *error = ask_whether_to_clean(run, &needed);
 		if (!error && !needed)
 			return nullptr;
 		if (!error)

@@ -5,18 +5,31 @@
 
 namespace safe_migrate::operations::ddl {
 
+struct StepRun;
+
+// What a step finds before it does anything.
+enum class Found : uint8_t {
+	nothing, // it has to be done
+	wreck,	 // of an earlier try: to be taken away first, by `cleanup`
+	done
+};
+// Looks at the catalog, inside a batch or a transaction of the worker's; errors end the step.
+using Look = Found (*)(StepRun *run);
+
 struct StepRun {
 	jobs::StepContext *context;
 	RecipeStep *step;
 	int strongest; // lock mode
+	Look look;
 };
 
-StepRun begin_run(jobs::StepContext *context); // allocates in the current memory context
+// By the step's own queries.
+Found look_by_queries(StepRun *run);
+
+StepRun begin_run(jobs::StepContext *context, Look look); // allocates in the current memory context
 
 // Inside a batch: the step's locks, in their order.
 void take_locks(const StepRun &run);
-// Inside a batch: is there nothing left to do?
-bool is_done(const StepRun &run);
 
 // Before a batch that asks for AccessExclusiveLock.
 jobs::Go wait_for_standbys(StepRun *run);
@@ -24,6 +37,10 @@ jobs::Go wait_for_standbys(StepRun *run);
 // After the step has failed for good: what stands in the way and what is left goes into the error
 // that the job keeps.
 void explain_failure(const StepRun &run);
+
+// The two ways to run one, to its end.
+void run_in_transaction(StepRun *run);
+void run_at_top_level(StepRun *run);
 
 // Takes away what an earlier try left, or the failed step; nullptr when there is nothing any more.
 ErrorData *clean_up(StepRun *run, bool top_level);

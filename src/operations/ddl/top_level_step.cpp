@@ -52,7 +52,7 @@ Round prepare(StepRun *run)
 	options.lock_mode = Max(run->strongest, static_cast<int>(AccessShareLock));
 	Batch batch = context->run_batch(
 		[&] {
-			done = is_done(*run);
+			done = run->look(run) == Found::done;
 			if (done) {
 				finish_step(context->job_id, context->step_no);
 				return;
@@ -67,33 +67,39 @@ Round prepare(StepRun *run)
 
 } // namespace
 
-void run_top_level_step(StepContext *context)
+void run_at_top_level(StepRun *run)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = begin_run(context);
-	context->set_phase("schema change");
+	StepContext *context = run->context;
 	for (;;) {
-		Round round = prepare(&run);
+		Round round = prepare(run);
 		if (round == Round::again)
 			continue;
 		if (round == Round::finished)
 			context->done = true;
 		if (round != Round::ready)
 			break;
-		ErrorData *error = clean_up(&run, true);
+		ErrorData *error = clean_up(run, true);
 		if (!error)
-			error = run_own_top_level(context, run.step->sql);
+			error = run_own_top_level(context, run->step->sql);
 		if (!error)
-			release_session_locks(run); // an error's abort has released them
+			release_session_locks(*run); // an error's abort has released them
 		else if (context->handle_error(error) == Batch::stop)
 			break;
 	}
 	if (context->gave_up) {
-		explain_failure(run);
-		clean_up_after_failure(&run, true);
+		explain_failure(*run);
+		clean_up_after_failure(run, true);
 	}
+}
+
+void run_top_level_step(StepContext *context)
+{
+	if (context->worker_number != 0)
+		return;
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	StepRun run = begin_run(context, look_by_queries);
+	context->set_phase("schema change");
+	run_at_top_level(&run);
 	MemoryContextSwitchTo(old);
 }
 

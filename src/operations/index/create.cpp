@@ -1,0 +1,258 @@
+// create_index_safely(): concurrently; of a partitioned table first the empty frame on every level,
+// then each leaf, then one attached to the other from the deepest up.
+#include "operations/ddl/sql.hpp"
+#include "operations/index/steps.hpp"
+#include "pg/boundary.hpp"
+#include "statement/index_match.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::index {
+
+using ddl::identifier;
+using ddl::literal;
+using ddl::quoted_name;
+using statement::Lock;
+
+namespace {
+
+// The index of one table of the tree, there or to be built.
+struct Part {
+	Oid table;
+	Oid parent; // InvalidOid of the root
+	const char *name;
+	bool partitioned;
+	bool exists; // a matching one is there, and gets attached
+};
+
+char *index_name(const Part &part)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(part.table)), part.name);
+}
+
+// Keys that occur more than once, for the error of a unique index.
+char *duplicates_query(const Definition &definition, Oid relation)
+{
+	StringInfoData keys, filled;
+	initStringInfo(&keys);
+	initStringInfo(&filled);
+	ListCell *cell;
+	foreach (cell, definition.keys) {
+		const char *key = static_cast<const char *>(lfirst(cell));
+		appendStringInfo(&keys, "%s%s", keys.len > 0 ? ", " : "", key);
+		appendStringInfo(&filled, "%s%s IS NOT NULL", filled.len > 0 ? " AND " : "", key);
+	}
+	return psprintf(
+		"SELECT k FROM (SELECT %s || concat_ws(', ', %s) || ')' AS k FROM %s WHERE %s%s%s GROUP BY "
+		"%s HAVING count(*) > 1 LIMIT 10) d",
+		literal(psprintf("(%s)=(", keys.data)), keys.data, quoted_name(relation),
+		definition.parsed->nulls_not_distinct ? "true" : filled.data,
+		definition.predicate ? " AND " : "", definition.predicate ? definition.predicate : "",
+		keys.data);
+}
+
+void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
+{
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "build index", create_statement(definition, part.name, part.table, true));
+	ddl::add_lock(step, part.table, Lock::share_update_exclusive);
+	step->effect = statement::Effect::index_build;
+	step->bytes = statement::heap_bytes(part.table);
+	step->undo = psprintf("DROP INDEX CONCURRENTLY %s", index_name(part));
+	if (definition.parsed->unique)
+		step->sample_query = duplicates_query(definition, part.table);
+}
+
+void add_only_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
+{
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "index frame", create_statement(definition, part.name, part.table, false));
+	ddl::add_lock(step, part.table, Lock::share);
+	step->undo = psprintf("DROP INDEX %s", index_name(part));
+}
+
+void add_attach_step(ddl::Recipe *recipe, const Part &parent, const Part &child)
+{
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "statement",
+		psprintf("ALTER INDEX %s ATTACH PARTITION %s", index_name(parent), index_name(child)));
+	ddl::add_lock(step, parent.table, Lock::access_share);
+	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) "
+						  "AND inhparent = to_regclass(%s))",
+						  literal(index_name(child)), literal(index_name(parent)));
+}
+
+// The tables in the order of find_all_inheritors(): parents before their children.
+List *find_parts(const Definition &definition, const char *root_name, const char *label)
+{
+	List *parts = NIL;
+	List *taken = list_make1(const_cast<char *>(root_name));
+	Relation root = table_open(definition.relation, AccessShareLock);
+	statement::IndexShape wanted =
+		statement::shape_of_statement(root, definition.parsed, root_name);
+	ListCell *cell;
+	foreach (cell, statement::with_descendants(definition.relation)) {
+		auto *part = static_cast<Part *>(palloc0(sizeof(Part)));
+		part->table = lfirst_oid(cell);
+		char kind = get_rel_relkind(part->table);
+		if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+			continue;
+		bool is_root = part->table == definition.relation;
+		part->partitioned = kind == RELKIND_PARTITIONED_TABLE;
+		part->parent = is_root ? InvalidOid : get_partition_parent(part->table, true);
+		Oid match =
+			is_root ? InvalidOid : statement::find_matching_index(part->table, wanted, true);
+		part->exists = OidIsValid(match);
+		if (part->exists)
+			part->name = get_rel_name(match);
+		else if (is_root)
+			part->name = root_name;
+		else {
+			Relation table = table_open(part->table, AccessShareLock);
+			part->name = choose_name(table, definition.column_names, label, taken);
+			table_close(table, NoLock);
+		}
+		taken = lappend(taken, const_cast<char *>(part->name));
+		parts = lappend(parts, part);
+	}
+	table_close(root, NoLock);
+	return parts;
+}
+
+const Part *find_part(const List *parts, Oid table)
+{
+	ListCell *cell;
+	foreach (cell, parts) {
+		const auto *part = static_cast<const Part *>(lfirst(cell));
+		if (part->table == table)
+			return part;
+	}
+	return nullptr;
+}
+
+// Below a partition whose index exists all have theirs.
+bool is_covered(const List *parts, const Part *part)
+{
+	for (; part; part = find_part(parts, part->parent))
+		if (part->exists)
+			return true;
+	return false;
+}
+
+void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
+						   const char *label)
+{
+	List *parts = find_parts(definition, name, label);
+	ListCell *cell;
+	foreach (cell, parts) {
+		const auto *part = static_cast<const Part *>(lfirst(cell));
+		if (part->partitioned && !is_covered(parts, part))
+			add_only_step(recipe, definition, *part);
+	}
+	foreach (cell, parts) {
+		const auto *part = static_cast<const Part *>(lfirst(cell));
+		if (!part->partitioned && !is_covered(parts, part))
+			add_leaf_step(recipe, definition, *part);
+	}
+	for (int i = list_length(parts) - 1; i > 0; i--) {
+		const auto *part = static_cast<const Part *>(list_nth(parts, i));
+		const Part *parent = find_part(parts, part->parent);
+		if (parent && !is_covered(parts, parent))
+			add_attach_step(recipe, *parent, *part);
+	}
+}
+
+} // namespace
+
+void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
+					  const char *label)
+{
+	if (get_rel_relkind(definition.relation) != RELKIND_PARTITIONED_TABLE) {
+		Part part = {definition.relation, InvalidOid, name, false, false};
+		add_leaf_step(recipe, definition, part);
+	} else
+		add_partitioned_steps(recipe, definition, name, label);
+	if (definition.has_expression) { // the planner knows nothing of it before
+		char *table = quoted_name(definition.relation);
+		ddl::RecipeStep *step = ddl::add_step(recipe, "statement", psprintf("ANALYZE %s", table));
+		ddl::add_lock(step, definition.relation, Lock::share_update_exclusive);
+		step->caller_path = true;
+		step->effect = statement::Effect::scan;
+	}
+}
+
+namespace {
+
+// The call, normalised: its own name of the index, not one that was chosen.
+char *call_text(const Definition &definition)
+{
+	const IndexStmt *parsed = definition.parsed;
+	return psprintf("CREATE %sINDEX %s%sON %s%s %s", parsed->unique ? "UNIQUE " : "",
+					parsed->idxname ? quote_identifier(parsed->idxname) : "",
+					parsed->idxname ? " " : "", parsed->relation->inh ? "" : "ONLY ",
+					quoted_name(definition.relation), definition.body);
+}
+
+char *plain_statement(const Definition &definition, const char *name)
+{
+	return psprintf("CREATE %sINDEX %s ON %s%s %s", definition.parsed->unique ? "UNIQUE " : "",
+					quote_identifier(name), definition.parsed->relation->inh ? "" : "ONLY ",
+					quoted_name(definition.relation), definition.body);
+}
+
+jobs::JobId create_index(const char *text, const ddl::Options &options)
+{
+	Definition definition = read_definition(text);
+	ddl::Recipe recipe = {};
+	recipe.kind = "create_index";
+	recipe.relation = definition.relation;
+	recipe.relation_name = quoted_name(definition.relation);
+	recipe.definition_text = call_text(definition);
+	recipe.relations = statement::leaves(definition.relation);
+	jobs::JobId id = ddl::find_earlier(recipe, options);
+	if (id != 0)
+		return id;
+	Relation relation = table_open(definition.relation, AccessShareLock);
+	const char *name = definition.parsed->idxname
+						   ? definition.parsed->idxname
+						   : choose_name(relation, definition.column_names, "idx", NIL);
+	Oid found;
+	char *sql = create_statement(definition, name, definition.relation, false);
+	Existing existing = compare_existing(sql, &found);
+	if (existing == Existing::different) {
+		if (definition.parsed->if_not_exists)
+			ereport(NOTICE, (errcode(ERRCODE_DUPLICATE_TABLE),
+							 errmsg("relation \"%s\" already exists, skipping", name)));
+		else
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+							errmsg("relation \"%s\" already exists", name)));
+	}
+	if (existing == Existing::none)
+		recipe.plain = list_make1(plain_statement(definition, name));
+	if (existing != Existing::different)
+		add_create_steps(&recipe, definition, name, "idx");
+	table_close(relation, NoLock);
+	return ddl::carry_out(recipe, options);
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::index
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_create_index_safely)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("create_index_safely()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("definition");
+	PG_RETURN_INT64(
+		index::create_index(text_to_cstring(PG_GETARG_TEXT_PP(0)), ddl::read_options(fcinfo, 1)));
+}
