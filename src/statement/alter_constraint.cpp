@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "utils/lsyscache.h"
 }
 
@@ -86,6 +87,21 @@ const char *what_goes_along(const Dependents &dependents)
 	return text;
 }
 
+// A child keeps a column that it has by itself too, or by another parent.
+List *losing(AlterTable *alter, const char *column)
+{
+	List *relations = list_make1_oid(alter->relation);
+	ListCell *cell;
+	foreach (cell, reached_by(alter)) {
+		Oid relation = lfirst_oid(cell);
+		Column own;
+		if (relation != alter->relation && has_rows(relation) &&
+			find_column(relation, column, &own) && own.parents <= 1 && !own.is_local)
+			relations = lappend_oid(relations, relation);
+	}
+	return relations;
+}
+
 void add_deletion_of(AlterTable *alter, Oid class_id, Oid object, int sub_id, const char **facts)
 {
 	ObjectAddress address;
@@ -153,15 +169,16 @@ void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
 	if (!find_column(alter->relation, command->name, &column))
 		return;
 	alter->locks_descendants = true;
-	int first = alter->analysis->effects->n;
 	bool has_values = alter->kind == RELKIND_RELATION || alter->kind == RELKIND_PARTITIONED_TABLE;
 	has_values &= column.generated == '\0' || column.generated == ATTRIBUTE_GENERATED_STORED;
 	Part part = {command->name, nullptr, nullptr, nullptr};
+	int first = alter->analysis->effects->n;
 	report(alter, Cause::drop_column, has_values ? Effect::data_loss : Effect::client_break,
-		   reached_by(alter), part);
+		   losing(alter, command->name), part);
 	const char *facts = nullptr;
 	add_deletion_of(alter, RelationRelationId, alter->relation, column.number, &facts);
 	alter->analysis->effects->findings[first].facts = facts;
+	add_locks(alter->analysis, find_inheritance_children(alter->relation, NoLock), alter->lock);
 }
 
 } // namespace safe_migrate::statement

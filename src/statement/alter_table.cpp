@@ -5,9 +5,17 @@
 #include "statement/constraints.hpp"
 
 extern "C" {
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "commands/tablecmds.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -73,10 +81,57 @@ List *constraints_dropped(const AlterTable *alter)
 	return names;
 }
 
-// Row triggers of a partitioned table have their clones on the partitions.
-bool recurses_to_partitions(const AlterTable *alter)
+bool is_partitioned(const AlterTable *alter) { return alter->kind == RELKIND_PARTITIONED_TABLE; }
+
+// EnableDisableTrigger(): row triggers of a partitioned table have their clones on the partitions.
+bool has_row_trigger(const AlterTable *alter, const AlterTableCmd *command)
 {
-	return alter->kind == RELKIND_PARTITIONED_TABLE;
+	Relation rel = open_judged(alter->relation);
+	if (rel == nullptr)
+		return false;
+	bool spares_system =
+		command->subtype == AT_EnableTrigUser || command->subtype == AT_DisableTrigUser;
+	bool found = false;
+	for (int i = 0; rel->trigdesc != nullptr && i < rel->trigdesc->numtriggers; i++) {
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		found |= TRIGGER_FOR_ROW(trigger->tgtype) && !(trigger->tgisinternal && spares_system) &&
+				 (command->name == nullptr || strcmp(command->name, trigger->tgname) == 0);
+	}
+	close_judged(rel);
+	return found;
+}
+
+// ATExecChangeOwner() takes the table's own sequences along.
+void analyse_owner(AlterTable *alter, const AlterTableCmd *command)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(alter->relation));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (owner == get_rolespec_oid(command->newowner, true))
+		return;
+	report_lock(alter, alter->relation, alter->lock, nullptr);
+	ListCell *cell;
+	foreach (cell, getOwnedSequences(alter->relation))
+		report_lock(alter, lfirst_oid(cell), alter->lock, nullptr);
+}
+
+// find_typed_table_dependencies()
+List *typed_tables(Oid composite)
+{
+	List *tables = NIL;
+	Relation catalog = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_class_reloftype, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(get_rel_type_id(composite)));
+	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
+	HeapTuple tuple;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr)
+		tables = lappend_oid(tables, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->oid);
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return tables;
 }
 
 void analyse_command(AlterTable *alter, const AlterTableCmd *command)
@@ -117,7 +172,7 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_AddIdentity:
 		case AT_SetIdentity:
 		case AT_DropIdentity:
-			alter->locks_descendants |= pg::identity_recurses && recurses_to_partitions(alter);
+			alter->locks_descendants |= pg::identity_recurses && is_partitioned(alter);
 			return;
 		case AT_EnableTrig:
 		case AT_EnableAlwaysTrig:
@@ -127,8 +182,10 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_DisableTrig:
 		case AT_DisableTrigAll:
 		case AT_DisableTrigUser:
-			alter->locks_descendants |= recurses_to_partitions(alter);
+			alter->locks_descendants |= is_partitioned(alter) && has_row_trigger(alter, command);
 			return;
+		case AT_ChangeOwner:
+			return analyse_owner(alter, command);
 		case AT_AddInherit: {
 			Target parent = find_target(alter->analysis, castNode(RangeVar, command->def), false);
 			if (OidIsValid(parent.relation))
@@ -238,6 +295,18 @@ void analyse_alter_table(Analysis *analysis, const AlterTableStmt *statement)
 	alter.commands = statement->cmds;
 	alter.dropped = constraints_dropped(&alter);
 	analyse_commands(&alter);
+	if (alter.kind != RELKIND_COMPOSITE_TYPE)
+		return;
+	ListCell *cell;
+	foreach (cell, typed_tables(target.relation)) { // with CASCADE; else there is none
+		AlterTable typed = alter;
+		typed.relation = lfirst_oid(cell);
+		typed.kind = get_rel_relkind(typed.relation);
+		typed.recurses = true;
+		typed.locks_descendants = false;
+		typed.reached = NIL;
+		analyse_commands(&typed);
+	}
 }
 
 } // namespace safe_migrate::statement

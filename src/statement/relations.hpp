@@ -43,7 +43,8 @@ struct Column {
 	bool is_not_null; // on 18 perhaps by a constraint that is not valid
 	char generated;
 	char identity;
-	int parents;
+	int parents;   // it is inherited from
+	bool is_local; // and its own
 };
 // False where there is none of that name.
 bool find_column(Oid relation, const char *name, Column *column);
