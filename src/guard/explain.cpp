@@ -6,6 +6,7 @@
 #include "pg/transaction.hpp"
 #include "settings.hpp"
 #include "statement/analysis.hpp"
+#include "statement/overlay.hpp"
 
 extern "C" {
 #include "funcapi.h"
@@ -26,11 +27,13 @@ using statement::Cause;
 using statement::Effects;
 using statement::Exempt;
 using statement::Finding;
+using statement::Overlay;
 
 struct Script {
 	const char *sql;
 	List *statements; // RawStmt
 	ReturnSetInfo *result;
+	Overlay *overlay;
 };
 
 // Mirrors sql_exec_error_callback() of functions.c: a syntax error is one of an internal query.
@@ -83,7 +86,7 @@ Judged judge_finding(const Finding &finding)
 		judged.reason = reason_of(finding.exempt);
 	else if (finding.cause != Cause::lock) {
 		judged.rule = rule.name;
-		if (judged.level != Level::allow)
+		if (judged.level != Level::allow && finding.cause != Cause::depends_on_earlier_statement)
 			judged.reason = rule.problem;
 	}
 	return judged;
@@ -116,24 +119,67 @@ bool is_about_statement(const ErrorData *error)
 	}
 }
 
-void explain_statement(const Script &script, int statement_no, const RawStmt *raw)
+enum class Outcome : uint8_t { analysed, depends, fails };
+
+// What a statement that can't be analysed gets: its error may be one of an object that an earlier
+// statement of the script makes.
+Outcome put_error(const Script &script, const RawStmt *raw, const ErrorData *error)
+{
+	const char *command = CreateCommandName(raw->stmt);
+	int by = statement::names_changed_by(script.overlay, script.sql, raw);
+	if (by == 0 || *script.overlay->fails) {
+		const char *reason = *script.overlay->fails
+								 ? psprintf("would fail: %s. %s", error->message, error->detail)
+								 : psprintf("would fail: %s", error->message);
+		put_remark(script.result, script.overlay->statement_no, command,
+				   {Level::warn, nullptr, reason, nullptr});
+		return Outcome::fails;
+	}
+	put_remark(script.result, script.overlay->statement_no, command,
+			   {Level::warn, rule_of(Cause::depends_on_earlier_statement).name,
+				psprintf("it depends on what statement %d does: %s", by, error->message), nullptr});
+	return Outcome::depends;
+}
+
+Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
+{
+	Overlay *overlay = script.overlay;
+	ErrorData *error = pg::run_subtransaction([overlay, analysis, raw] {
+		statement::analyse_in_script(overlay, analysis, raw);
+		statement::judge_in_block(overlay, analysis, raw);
+	});
+	if (error == nullptr)
+		return Outcome::analysed;
+	if (!is_about_statement(error) || list_length(script.statements) == 1)
+		ReThrowError(error);
+	return put_error(script, raw, error);
+}
+
+// What fails inside a transaction block has no effects to tell of.
+bool is_out_of_place(const Script &script, const Effects &effects)
+{
+	if (!script.overlay->in_block || !effects.commits_inside || effects.runs_code)
+		return false;
+	put_remark(
+		script.result, script.overlay->statement_no, effects.command,
+		{Level::warn, nullptr, "would fail: it cannot run inside a transaction block", nullptr});
+	return true;
+}
+
+void explain_statement(const Script &script, const RawStmt *raw)
 {
 	Effects effects = {};
-	Analysis analysis = {script.sql, nullptr, &effects, false};
-	effects.command = CreateCommandName(raw->stmt);
-	if (statement::may_have_effects(raw->stmt)) {
-		ErrorData *error = pg::run_subtransaction([&analysis, raw] {
-			statement::analyse_utility(&analysis, raw->stmt, raw->stmt_location, raw->stmt_len);
-		});
-		if (error != nullptr) {
-			if (!is_about_statement(error) || list_length(script.statements) == 1)
-				ReThrowError(error);
-			return put_remark(
-				script.result, statement_no, effects.command,
-				{Level::warn, nullptr, psprintf("would fail: %s", error->message), nullptr});
-		}
-	}
-	put_effects(script, statement_no, effects);
+	Analysis analysis = {};
+	analysis.source = script.sql;
+	analysis.effects = &effects;
+	if (IsA(raw->stmt, DoStmt) || IsA(raw->stmt, CallStmt))
+		effects.runs_code = true;
+	Outcome outcome = analyse(script, raw, &analysis);
+	if (outcome == Outcome::fails)
+		return; // and changes nothing
+	if (outcome == Outcome::analysed && !is_out_of_place(script, effects))
+		put_effects(script, script.overlay->statement_no, effects);
+	statement::note_statement(script.overlay, script.sql, raw);
 }
 
 void explain_script(const Script &script)
@@ -141,11 +187,10 @@ void explain_script(const Script &script)
 	MemoryContext memory = AllocSetContextCreate(
 		CurrentMemoryContext, "safe_migrate explain statement", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
-	int statement_no = 0;
 	ListCell *cell;
 	foreach (cell, script.statements) {
 		CHECK_FOR_INTERRUPTS();
-		explain_statement(script, ++statement_no, lfirst_node(RawStmt, cell));
+		explain_statement(script, lfirst_node(RawStmt, cell));
 		MemoryContextReset(memory);
 	}
 	MemoryContextSwitchTo(caller);
@@ -163,6 +208,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_explain)
 	script.sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	script.result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	script.statements = parse(script.sql);
+	script.overlay = safe_migrate::statement::begin_script();
 	explain_script(script);
+	safe_migrate::statement::end_script(script.overlay);
 	PG_RETURN_NULL();
 }

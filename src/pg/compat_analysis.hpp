@@ -46,6 +46,15 @@ inline bool walk_query(Query *query, TreeWalker walker, void *context, int flags
 #endif
 }
 
+inline bool walk_raw_expression(Node *node, TreeWalker walker, void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return raw_expression_tree_walker(node, walker, context);
+#else
+	return raw_expression_tree_walker(node, untyped(walker), context);
+#endif
+}
+
 // Columns that parse analysis marked as read, offset by FirstLowInvalidHeapAttributeNumber.
 inline Bitmapset *selected_columns(const ParseNamespaceItem *item)
 {

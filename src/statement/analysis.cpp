@@ -256,6 +256,8 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 	analyse_surroundings(analysis, statement);
 }
 
+Finding *append_finding(Effects *effects) { return append(effects); }
+
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)
 {
 	const Finding *same = find_same(analysis->effects, relation);

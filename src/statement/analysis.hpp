@@ -39,6 +39,8 @@ void analyse_plan(Analysis *analysis, const PlannedStmt *plan);
 
 // ---------------------------------------------------------------- for the families
 
+Finding *append_finding(Effects *effects); // a zeroed one
+
 // Adds a zeroed finding with these, of which the family fills in the rest.  Fills schema, name,
 // exempt and is_target = false; bytes = 0.  For a relation that is there.
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock);

@@ -1,0 +1,391 @@
+// The overlay's memory: names, relations, columns, and what names mean by now.  See overlay.hpp.
+#include "statement/overlay.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+struct NameKey {
+	char schema[NAMEDATALEN];
+	char name[NAMEDATALEN];
+};
+
+struct NameEntry {
+	NameKey key;
+	ScriptRelation *relation; // nullptr: free now
+	int changed_by;
+};
+
+struct OidEntry {
+	Oid oid;
+	ScriptRelation *relation;
+};
+
+struct ObjectEntry {
+	char name[NAMEDATALEN];
+	int changed_by;
+	ObjectKind kind;
+};
+
+HTAB *make_table(const Overlay *overlay, const char *name, Size key, Size entry, int kind)
+{
+	HASHCTL control = {};
+	control.keysize = key;
+	control.entrysize = entry;
+	control.hcxt = overlay->memory;
+	return hash_create(name, 64, &control, HASH_ELEM | HASH_CONTEXT | kind);
+}
+
+ObjectEntry *note_name(const Overlay *overlay, HTAB *table, const char *name)
+{
+	char key[NAMEDATALEN] = {};
+	strlcpy(key, name, NAMEDATALEN);
+	auto *entry = static_cast<ObjectEntry *>(hash_search(table, key, HASH_ENTER, nullptr));
+	entry->changed_by = overlay->statement_no;
+	return entry;
+}
+
+NameKey key_of(const char *schema, const char *name)
+{
+	NameKey key = {};
+	strlcpy(key.schema, schema, NAMEDATALEN);
+	strlcpy(key.name, name, NAMEDATALEN);
+	return key;
+}
+
+NameEntry *find_name(const Overlay *overlay, const char *schema, const char *name)
+{
+	NameKey key = key_of(schema, name);
+	return static_cast<NameEntry *>(hash_search(overlay->by_name, &key, HASH_FIND, nullptr));
+}
+
+void put_name(Overlay *overlay, const char *schema, const char *name, ScriptRelation *relation)
+{
+	NameKey key = key_of(schema, name);
+	auto *entry =
+		static_cast<NameEntry *>(hash_search(overlay->by_name, &key, HASH_ENTER, nullptr));
+	entry->relation = relation;
+	entry->changed_by = overlay->statement_no;
+	(void)note_name(overlay, overlay->names, name);
+	overlay->changes = true;
+}
+
+int changed_by(HTAB *table, const char *name)
+{
+	auto *entry = static_cast<ObjectEntry *>(hash_search(table, name, HASH_FIND, nullptr));
+	return entry != nullptr ? entry->changed_by : 0;
+}
+
+// As recomputeNamespacePath() reads it, but schemas that the script will have made stay in.
+List *split_search_path(const char *value)
+{
+	List *names = NIL;
+	char *raw = pstrdup(value);
+	if (!SplitIdentifierString(raw, ',', &names))
+		return NIL;
+	ListCell *cell;
+	foreach (cell, names) {
+		if (strcmp(static_cast<char *>(lfirst(cell)), "$user") == 0)
+			lfirst(cell) = GetUserNameFromId(GetUserId(), false);
+	}
+	return names;
+}
+
+void read_search_path(Overlay *overlay)
+{
+	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
+	overlay->search_path = split_search_path(namespace_search_path);
+	MemoryContextSwitchTo(caller);
+}
+
+constexpr char temporary_schema[] = "pg_temp";
+
+// The schema's name under which the overlay keeps it.
+const char *schema_key(const char *schema)
+{
+	return strncmp(schema, "pg_temp", 7) == 0 ? temporary_schema : schema;
+}
+
+bool schema_exists(const Overlay *overlay, const char *schema)
+{
+	ListCell *cell;
+	foreach (cell, overlay->schemas) {
+		if (strcmp(static_cast<const char *>(lfirst(cell)), schema) == 0)
+			return true;
+	}
+	return OidIsValid(get_namespace_oid(schema, true));
+}
+
+const char *creation_schema(const Overlay *overlay, const RangeVar *name)
+{
+	if (name->relpersistence == RELPERSISTENCE_TEMP)
+		return temporary_schema;
+	if (name->schemaname != nullptr)
+		return schema_key(name->schemaname);
+	ListCell *cell;
+	foreach (cell, overlay->search_path) {
+		auto *schema = static_cast<const char *>(lfirst(cell));
+		if (schema_exists(overlay, schema))
+			return schema_key(schema);
+	}
+	return "";
+}
+
+ScriptRelation *new_relation(Overlay *overlay)
+{
+	return static_cast<ScriptRelation *>(
+		MemoryContextAllocZero(overlay->memory, sizeof(ScriptRelation)));
+}
+
+Named named(const Overlay *, const NameEntry *entry)
+{
+	if (entry->relation == nullptr)
+		return {nullptr, InvalidOid, entry->changed_by};
+	return {entry->relation, entry->relation->oid, 0};
+}
+
+Named named(const Overlay *overlay, Oid relation)
+{
+	return {find_record(overlay, relation), relation, 0};
+}
+
+} // namespace
+
+// Nothing changed yet.
+static void open_overlay(Overlay *overlay)
+{
+	overlay->memory = AllocSetContextCreate(overlay->parent_memory, "safe_migrate overlay",
+											ALLOCSET_DEFAULT_SIZES);
+	overlay->by_name = make_table(overlay, "names", sizeof(NameKey), sizeof(NameEntry), HASH_BLOBS);
+	overlay->by_oid = make_table(overlay, "relations", sizeof(Oid), sizeof(OidEntry), HASH_BLOBS);
+	overlay->names = make_table(overlay, "by name", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
+	overlay->objects =
+		make_table(overlay, "objects", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
+	overlay->unseen = make_table(overlay, "unseen", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
+	overlay->guc_nest = NewGUCNestLevel();
+	read_search_path(overlay);
+}
+
+Overlay *begin_script()
+{
+	auto *overlay = static_cast<Overlay *>(palloc0(sizeof(Overlay)));
+	overlay->parent_memory = CurrentMemoryContext;
+	overlay->fails = static_cast<bool *>(palloc0(sizeof(bool)));
+	overlay->memory = CurrentMemoryContext; // a ROLLBACK doesn't take this one away
+	overlay->mentioned =
+		make_table(overlay, "mentioned", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
+	open_overlay(overlay);
+	return overlay;
+}
+
+void forget_changes(Overlay *overlay)
+{
+	end_script(overlay);
+	overlay->schemas = NIL;
+	overlay->path_after_block = nullptr;
+	overlay->casts_by = 0;
+	overlay->unknown_by = 0;
+	overlay->changes = false;
+	open_overlay(overlay);
+}
+
+void end_script(Overlay *overlay)
+{
+	AtEOXact_GUC(true, overlay->guc_nest);
+	MemoryContextDelete(overlay->memory);
+}
+
+void set_search_path(Overlay *overlay, const char *value)
+{
+	(void)set_config_option("search_path", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							0, false);
+	read_search_path(overlay);
+}
+
+Named resolve(const Overlay *overlay, const RangeVar *name)
+{
+	if (!overlay->changes)
+		return {nullptr, RangeVarGetRelid(name, NoLock, true), 0};
+	if (name->schemaname != nullptr) {
+		const NameEntry *entry = find_name(overlay, schema_key(name->schemaname), name->relname);
+		return entry != nullptr ? named(overlay, entry)
+								: named(overlay, RangeVarGetRelid(name, NoLock, true));
+	}
+	// As RelnameGetRelid() goes along the path; temporary relations come first.
+	Named found = {};
+	List *path = lcons(const_cast<char *>(temporary_schema), list_copy(overlay->search_path));
+	ListCell *cell;
+	foreach (cell, path) {
+		auto *schema = static_cast<const char *>(lfirst(cell));
+		const NameEntry *entry = find_name(overlay, schema_key(schema), name->relname);
+		if (entry != nullptr && entry->relation != nullptr)
+			return named(overlay, entry);
+		if (entry != nullptr) {
+			found.gone_by = entry->changed_by;
+			continue;
+		}
+		Oid space = schema == temporary_schema ? InvalidOid : get_namespace_oid(schema, true);
+		Oid relation = OidIsValid(space) ? get_relname_relid(name->relname, space) : InvalidOid;
+		if (OidIsValid(relation))
+			return named(overlay, relation);
+	}
+	if (found.gone_by == 0) // a temporary one of before the script, a catalog
+		return named(overlay, RangeVarGetRelid(name, NoLock, true));
+	return found;
+}
+
+RangeVar *range_var_of(const List *names)
+{
+	return makeRangeVarFromNameList(const_cast<List *>(names));
+}
+
+ScriptRelation *find_record(const Overlay *overlay, Oid relation)
+{
+	auto *entry =
+		static_cast<OidEntry *>(hash_search(overlay->by_oid, &relation, HASH_FIND, nullptr));
+	return entry != nullptr ? entry->relation : nullptr;
+}
+
+ScriptRelation *record_of(Overlay *overlay, Oid relation)
+{
+	bool found;
+	auto *entry =
+		static_cast<OidEntry *>(hash_search(overlay->by_oid, &relation, HASH_ENTER, &found));
+	if (!found) {
+		entry->relation = new_relation(overlay);
+		entry->relation->oid = relation;
+		const char *schema = get_namespace_name(get_rel_namespace(relation));
+		const char *name = get_rel_name(relation);
+		entry->relation->schema =
+			MemoryContextStrdup(overlay->memory, schema != nullptr ? schema : "");
+		entry->relation->name = MemoryContextStrdup(overlay->memory, name != nullptr ? name : "");
+	}
+	entry->relation->changed_by = overlay->statement_no;
+	(void)note_name(overlay, overlay->names, entry->relation->name);
+	overlay->changes = true;
+	return entry->relation;
+}
+
+ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name)
+{
+	ScriptRelation *relation = new_relation(overlay);
+	relation->schema = MemoryContextStrdup(overlay->memory, creation_schema(overlay, name));
+	relation->name = MemoryContextStrdup(overlay->memory, name->relname);
+	relation->created_by = overlay->statement_no;
+	put_name(overlay, relation->schema, relation->name, relation);
+	return relation;
+}
+
+void drop_relation(Overlay *overlay, ScriptRelation *relation)
+{
+	relation->gone_by = overlay->statement_no;
+	put_name(overlay, schema_key(relation->schema), relation->name, nullptr);
+}
+
+void rename_relation(Overlay *overlay, ScriptRelation *relation, const char *schema,
+					 const char *name)
+{
+	put_name(overlay, schema_key(relation->schema), relation->name, nullptr);
+	relation->schema = MemoryContextStrdup(overlay->memory, schema);
+	relation->name = MemoryContextStrdup(overlay->memory, name);
+	relation->renamed_by = overlay->statement_no;
+	put_name(overlay, schema_key(relation->schema), relation->name, relation);
+}
+
+ScriptColumn *find_column(const ScriptRelation *relation, const char *name)
+{
+	ListCell *cell;
+	if (relation == nullptr)
+		return nullptr;
+	foreach (cell, relation->columns) {
+		auto *column = static_cast<ScriptColumn *>(lfirst(cell));
+		if (strcmp(column->name, name) == 0)
+			return column;
+	}
+	return nullptr;
+}
+
+ScriptColumn *column_of(Overlay *overlay, ScriptRelation *relation, const char *name)
+{
+	ScriptColumn *column = find_column(relation, name);
+	if (column != nullptr)
+		return column;
+	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
+	column = static_cast<ScriptColumn *>(palloc0(sizeof(ScriptColumn)));
+	column->name = pstrdup(name);
+	relation->columns = lappend(relation->columns, column);
+	MemoryContextSwitchTo(caller);
+	return column;
+}
+
+ScriptConstraint *find_constraint(const ScriptRelation *relation, const char *name)
+{
+	ListCell *cell;
+	if (relation == nullptr)
+		return nullptr;
+	foreach (cell, relation->constraints) {
+		auto *constraint = static_cast<ScriptConstraint *>(lfirst(cell));
+		if (constraint->name != nullptr && constraint->dropped_by == 0 &&
+			strcmp(constraint->name, name) == 0)
+			return constraint;
+	}
+	return nullptr;
+}
+
+void note_object(Overlay *overlay, const char *name, ObjectKind kind)
+{
+	note_name(overlay, overlay->objects, name)->kind = kind;
+	overlay->changes = true;
+}
+
+void note_mention(Overlay *overlay, const char *name)
+{
+	note_name(overlay, overlay->mentioned, name);
+}
+
+void note_unseen(Overlay *overlay, const char *name)
+{
+	note_name(overlay, overlay->unseen, name);
+	overlay->changes = true;
+}
+
+int object_changed_by(const Overlay *overlay, const char *name)
+{
+	return changed_by(overlay->objects, name);
+}
+
+bool is_new_plain_type(const Overlay *overlay, const char *name)
+{
+	auto *entry =
+		static_cast<ObjectEntry *>(hash_search(overlay->objects, name, HASH_FIND, nullptr));
+	return entry != nullptr && entry->kind == ObjectKind::plain_type;
+}
+
+int mentioned_by(const Overlay *overlay, const char *name)
+{
+	return changed_by(overlay->mentioned, name);
+}
+
+int relation_changed_by(const Overlay *overlay, const char *name)
+{
+	return changed_by(overlay->names, name);
+}
+
+int perhaps_changed_by(const Overlay *overlay, const char *relation_name)
+{
+	return changed_by(overlay->unseen, relation_name);
+}
+
+} // namespace safe_migrate::statement

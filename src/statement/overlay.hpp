@@ -1,0 +1,168 @@
+// What the earlier statements of a script would have changed, so that a later one can be judged
+// against the catalog as it will be then.  It knows relations (created, renamed, dropped), columns,
+// constraints, indexes, partitions, transaction blocks and the search_path; everything else only by
+// name.  A statement whose effects follow from the catalog and from what is known here gets them;
+// any other one says on which statement it depends.  It never takes a guess for the better.
+#pragma once
+#include "pg/postgres.hpp"
+
+#include "statement/analysis.hpp"
+
+extern "C" {
+#include "nodes/pg_list.h"
+#include "utils/hsearch.h"
+}
+
+namespace safe_migrate::statement {
+
+// Statements are numbered from 1; 0 = by none.  Names are without quotes.
+struct ScriptColumn {
+	const char *name;
+	int added_by;
+	int changed_by;	 // retyped, renamed or dropped
+	int not_null_by; // the later of these two holds
+	int nullable_by;
+};
+
+struct ScriptConstraint {
+	const char *name; // nullptr = the server will choose it
+	ConstrType type;
+	int added_by; // 0: it was there
+	int validated_by;
+	int dropped_by;
+	List *columns;				   // names: its keys, or what a CHECK proves not to be NULL
+	struct ScriptRelation *parent; // that a foreign key refers to
+};
+
+struct ScriptRelation {
+	Oid oid; // 0: only the script creates it
+	const char *schema;
+	const char *name; // by now
+	int created_by;
+	int changed_by;		 // the last that did anything to it
+	int gone_by;		 // dropped
+	int renamed_by;		 // itself or its schema
+	int indexes_by;		 // an index was added or dropped
+	int partitions_by;	 // a partition with rows was attached, or one was detached
+	int foreign_keys_by; // a foreign key from or to it was added
+	List *columns;		 // ScriptColumn
+	List *constraints;	 // ScriptConstraint
+	List *key;			 // of an index: the names of its columns; NIL with expressions
+	ScriptRelation *of;	 // of an index: its table; of a partition: its parent
+};
+
+// A strong lock that the open transaction block holds.
+struct HeldLock {
+	Oid relation;
+	int statement_no;
+};
+
+// What is noted again after a ROLLBACK.
+struct LoggedStatement {
+	const char *text;
+	const Node *statement;
+	int statement_no;
+};
+
+struct Savepoint {
+	const char *name; // nullptr: the beginning of the block
+	int log_length;
+	int statement_no;
+};
+
+struct Overlay {
+	MemoryContext parent_memory;
+	MemoryContext memory;
+	int statement_no;	  // that is looked at
+	int location, length; // of its text
+	HTAB *by_name;		  // (schema, name) → ScriptRelation, or that the name is free now
+	HTAB *by_oid;		  // → ScriptRelation of a relation that was there
+	HTAB *names;	 // unqualified name of a relation that was changed in any way → by the last
+	HTAB *objects;	 // name of anything else that was created, changed or dropped → by which
+	HTAB *unseen;	 // words of DO blocks: what they did to a relation of that name, nobody knows
+	HTAB *mentioned; // every identifier of the statements that change the catalog → by the last
+	List *schemas;	 // names of those that the script creates
+	List *search_path;
+	char *path_after_block; // what SET LOCAL hides until COMMIT
+	int guc_nest;
+	int casts_by;	// casts, operators: what a change of type may hinge on
+	int unknown_by; // an extension, a DO block: what it changed can't be told
+	bool changes;	// is there anything above?
+	bool *fails;	// the statement at hand names what the script has dropped
+
+	bool in_block;
+	int block_begin;
+	List *held;		  // HeldLock *
+	List *log;		  // LoggedStatement *: what is noted again after a ROLLBACK
+	List *savepoints; // Savepoint *
+};
+
+// In the current memory context, which has to outlive it.  Ends with end_script(), or the
+// transaction.
+Overlay *begin_script();
+void end_script(Overlay *overlay);
+
+// The effects of the next statement of the script.  Raises the errors that the statement itself
+// would raise.
+void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw);
+
+// What the statement does to its transaction block, and the block to it: adds findings on the locks
+// held.  After analyse_in_script().
+void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw);
+
+// That it has been carried out.  Not in a subtransaction: it may change the search_path.
+void note_statement(Overlay *overlay, const char *source, const RawStmt *raw);
+
+// The last statement that changed something of a name that the text mentions; 0 = none did.
+int names_changed_by(const Overlay *overlay, const char *source, const RawStmt *raw);
+
+// ---------------------------------------------------------------- among the files of the overlay
+
+// What a name means by now: a relation of the script's, one of the catalog's (`script` may be
+// nullptr then: unchanged), or neither.  gone_by: the statement that took it away.
+struct Named {
+	ScriptRelation *script;
+	Oid oid;
+	int gone_by;
+	bool is_new() const { return script != nullptr && script->created_by != 0; }
+	bool exists() const { return is_new() || OidIsValid(oid); }
+};
+Named resolve(const Overlay *overlay, const RangeVar *name);
+RangeVar *range_var_of(const List *names); // of a DROP
+
+// The script's record of a relation that is there; made where there is none.
+ScriptRelation *record_of(Overlay *overlay, Oid relation);
+ScriptRelation *find_record(const Overlay *overlay, Oid relation);
+ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name);
+void rename_relation(Overlay *overlay, ScriptRelation *relation, const char *schema,
+					 const char *name);
+void drop_relation(Overlay *overlay, ScriptRelation *relation);
+
+ScriptColumn *find_column(const ScriptRelation *relation, const char *name);
+ScriptColumn *column_of(Overlay *overlay, ScriptRelation *relation, const char *name);
+ScriptConstraint *find_constraint(const ScriptRelation *relation, const char *name);
+
+// Enums, composite and range types are plain: a column of one costs what a text column costs.
+enum class ObjectKind : uint8_t { other, plain_type };
+void note_object(Overlay *overlay, const char *name, ObjectKind kind = ObjectKind::other);
+void note_mention(Overlay *overlay, const char *name);
+void note_unseen(Overlay *overlay, const char *name);
+int object_changed_by(const Overlay *overlay, const char *name);
+bool is_new_plain_type(const Overlay *overlay, const char *name);
+int mentioned_by(const Overlay *overlay, const char *name);
+int relation_changed_by(const Overlay *overlay, const char *name); // one of that name, anywhere
+int perhaps_changed_by(const Overlay *overlay, const char *relation_name);
+void note_alter_table(Overlay *overlay, ScriptRelation *relation, const AlterTableStmt *statement);
+
+void set_search_path(Overlay *overlay, const char *value);
+void forget_changes(Overlay *overlay); // all but the log
+
+// An expression or definition of the parse tree names something that the script changed, other
+// than relations and columns: the statement's number, *what = its name.
+int names_changed_object(const Overlay *overlay, Node *node, const char **what);
+// … a column of the relation that the script added or changed.
+bool names_changed_column(const ScriptRelation *relation, Node *expression);
+// The columns that a CHECK shows not to be NULL: `c IS NOT NULL`, also inside AND.
+List *columns_proven_not_null(const Node *check);
+
+} // namespace safe_migrate::statement

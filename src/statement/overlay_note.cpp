@@ -1,0 +1,347 @@
+// What a statement changes, read from its parse tree, as if it had been carried out.
+#include "statement/overlay_note.hpp"
+
+#include "statement/identifiers.hpp"
+#include "statement/overlay.hpp"
+
+extern "C" {
+#include "catalog/pg_class.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+template <class T> const T *as(const Node *node) { return reinterpret_cast<const T *>(node); }
+
+const char *last_name(const List *names) { return names == NIL ? "" : strVal(llast(names)); }
+
+void note_new(Overlay *overlay, const RangeVar *name, bool if_not_exists)
+{
+	if (if_not_exists && resolve(overlay, name).exists())
+		return;
+	add_relation(overlay, name);
+}
+
+// A foreign key of a relation, its own or the column's.
+void note_table_element(Overlay *overlay, ScriptRelation *relation, Node *element)
+{
+	if (IsA(element, Constraint))
+		return note_constraint(overlay, relation, castNode(Constraint, element), nullptr);
+	if (!IsA(element, ColumnDef))
+		return;
+	ListCell *cell;
+	foreach (cell, castNode(ColumnDef, element)->constraints) {
+		auto *constraint = lfirst_node(Constraint, cell);
+		if (constraint->contype == CONSTR_FOREIGN)
+			note_constraint(overlay, relation, constraint, castNode(ColumnDef, element)->colname);
+	}
+}
+
+void note_create_table(Overlay *overlay, const CreateStmt *create)
+{
+	if (create->if_not_exists && resolve(overlay, create->relation).exists())
+		return;
+	ScriptRelation *relation = add_relation(overlay, create->relation);
+	ListCell *cell;
+	foreach (cell, create->tableElts)
+		note_table_element(overlay, relation, static_cast<Node *>(lfirst(cell)));
+	if (create->partbound != nullptr)
+		relation->of = relation_of(overlay, linitial_node(RangeVar, create->inhRelations));
+}
+
+void note_create_index(Overlay *overlay, const IndexStmt *create)
+{
+	ScriptRelation *table = relation_of(overlay, create->relation);
+	if (table == nullptr)
+		return;
+	table->indexes_by = overlay->statement_no;
+	if (create->idxname == nullptr)
+		return;
+	RangeVar name = *create->relation;
+	name.relname = create->idxname;
+	name.schemaname = const_cast<char *>(table->schema);
+	if (create->if_not_exists && resolve(overlay, &name).exists())
+		return;
+	ScriptRelation *index = add_relation(overlay, &name);
+	index->of = table;
+	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
+	ListCell *cell;
+	foreach (cell, create->indexParams) {
+		auto *element = lfirst_node(IndexElem, cell);
+		if (element->name == nullptr || create->whereClause != nullptr) {
+			index->key = NIL;
+			break;
+		}
+		index->key = lappend(index->key, makeString(pstrdup(element->name)));
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+bool drops_relations(ObjectType type)
+{
+	return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW ||
+		   type == OBJECT_INDEX || type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE;
+}
+
+void note_drop_relation(Overlay *overlay, const List *names)
+{
+	Named named = resolve(overlay, range_var_of(names));
+	if (!named.exists())
+		return;
+	ScriptRelation *relation = named.script;
+	if (relation == nullptr)
+		relation = record_of(overlay, named.oid);
+	if (relation->of != nullptr)
+		relation->of->indexes_by = overlay->statement_no;
+	else if (OidIsValid(named.oid) && get_rel_relkind(named.oid) == RELKIND_INDEX)
+		note_index_of(overlay, named.oid);
+	drop_relation(overlay, relation);
+}
+
+void note_drop(Overlay *overlay, const DropStmt *drop)
+{
+	ListCell *cell;
+	foreach (cell, drop->objects) {
+		auto *object = static_cast<Node *>(lfirst(cell));
+		if (drops_relations(drop->removeType))
+			note_drop_relation(overlay, castNode(List, object));
+		else if (IsA(object, List) && drop->removeType != OBJECT_TRIGGER &&
+				 drop->removeType != OBJECT_RULE && drop->removeType != OBJECT_POLICY)
+			note_object(overlay, IsA(llast(castNode(List, object)), String)
+									 ? last_name(castNode(List, object))
+									 : "");
+		else if (IsA(object, TypeName))
+			note_object(overlay, last_name(castNode(TypeName, object)->names));
+		else if (IsA(object, ObjectWithArgs))
+			note_object(overlay, last_name(castNode(ObjectWithArgs, object)->objname));
+		else if (IsA(object, String))
+			note_object(overlay, strVal(object));
+	}
+	if (drop->removeType == OBJECT_CAST || drop->removeType == OBJECT_OPERATOR)
+		overlay->casts_by = overlay->statement_no;
+}
+
+void note_rename(Overlay *overlay, const RenameStmt *rename)
+{
+	if (rename->relation == nullptr) {
+		if (rename->subname != nullptr)
+			note_object(overlay, rename->subname);
+		if (rename->object != nullptr && IsA(rename->object, List))
+			note_object(overlay, last_name(castNode(List, rename->object)));
+		if (rename->object != nullptr && IsA(rename->object, ObjectWithArgs))
+			note_object(overlay, last_name(castNode(ObjectWithArgs, rename->object)->objname));
+		if (rename->renameType != OBJECT_DOMCONSTRAINT)
+			note_object(overlay, rename->newname);
+		return;
+	}
+	ScriptRelation *relation = relation_of(overlay, rename->relation);
+	if (relation == nullptr)
+		return;
+	if (rename->renameType == OBJECT_COLUMN || rename->renameType == OBJECT_ATTRIBUTE) {
+		note_column_rename(overlay, relation, rename->subname, rename->newname);
+	} else if (rename->renameType == OBJECT_TABCONSTRAINT) {
+		note_constraint_rename(overlay, relation, rename->subname, rename->newname);
+	} else if (rename->subname == nullptr)
+		rename_relation(overlay, relation, relation->schema, rename->newname);
+}
+
+void note_set_schema(Overlay *overlay, const AlterObjectSchemaStmt *move)
+{
+	if (move->relation != nullptr) {
+		ScriptRelation *relation = relation_of(overlay, move->relation);
+		if (relation != nullptr)
+			rename_relation(overlay, relation, move->newschema, relation->name);
+		return;
+	}
+	if (IsA(move->object, List) && IsA(llast(castNode(List, move->object)), String))
+		note_object(overlay, last_name(castNode(List, move->object)));
+	else if (IsA(move->object, ObjectWithArgs))
+		note_object(overlay, last_name(castNode(ObjectWithArgs, move->object)->objname));
+}
+
+void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
+{
+	const char *schema =
+		create->schemaname != nullptr ? create->schemaname : create->authrole->rolename;
+	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
+	if (schema != nullptr)
+		overlay->schemas = lappend(overlay->schemas, pstrdup(schema));
+	MemoryContextSwitchTo(caller);
+	overlay->changes = true;
+	ListCell *cell;
+	foreach (cell, create->schemaElts) {
+		auto *element = static_cast<Node *>(copyObjectImpl(lfirst(cell)));
+		RangeVar *name = IsA(element, CreateStmt)	   ? castNode(CreateStmt, element)->relation
+						 : IsA(element, ViewStmt)	   ? castNode(ViewStmt, element)->view
+						 : IsA(element, CreateSeqStmt) ? castNode(CreateSeqStmt, element)->sequence
+													   : nullptr;
+		if (name != nullptr && name->schemaname == nullptr)
+			name->schemaname = pstrdup(schema != nullptr ? schema : "");
+		note_change(overlay, nullptr, element);
+	}
+}
+
+// SET search_path, and what pg_dump writes in its place.
+void note_set(Overlay *overlay, const VariableSetStmt *set)
+{
+	if (set->kind == VAR_RESET_ALL || set->name == nullptr || strcmp(set->name, "search_path") != 0)
+		return;
+	if (set->is_local && overlay->in_block && overlay->path_after_block == nullptr)
+		overlay->path_after_block =
+			MemoryContextStrdup(overlay->memory, GetConfigOption("search_path", false, false));
+	if (set->is_local && !overlay->in_block)
+		return;
+	const char *value =
+		set->kind == VAR_SET_VALUE
+			? ExtractSetVariableArgs(const_cast<VariableSetStmt *>(set))
+			: (set->kind == VAR_SET_CURRENT ? GetConfigOption("search_path", false, false)
+											: GetConfigOptionResetString("search_path"));
+	set_search_path(overlay, value);
+}
+
+const char *string_of(const Node *node)
+{
+	return node != nullptr && IsA(node, A_Const) && !as<A_Const>(node)->isnull &&
+				   IsA(&as<A_Const>(node)->val.node, String)
+			   ? strVal(&as<A_Const>(node)->val.node)
+			   : nullptr;
+}
+
+void note_select(Overlay *overlay, const SelectStmt *select)
+{
+	if (select->intoClause != nullptr)
+		note_new(overlay, select->intoClause->rel, false);
+	if (list_length(select->targetList) != 1 || select->fromClause != NIL)
+		return;
+	Node *value = linitial_node(ResTarget, select->targetList)->val;
+	if (!IsA(value, FuncCall) || list_length(castNode(FuncCall, value)->args) != 3 ||
+		strcmp(last_name(castNode(FuncCall, value)->funcname), "set_config") != 0)
+		return;
+	const List *args = castNode(FuncCall, value)->args;
+	const char *setting = string_of(static_cast<Node *>(linitial(args)));
+	const char *path = string_of(static_cast<Node *>(lsecond(args)));
+	if (setting != nullptr && path != nullptr && strcmp(setting, "search_path") == 0)
+		set_search_path(overlay, path);
+}
+
+// Types, functions, operators …: known by name.
+bool note_other_object(Overlay *overlay, const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_CreateEnumStmt:
+			note_object(overlay, last_name(as<CreateEnumStmt>(statement)->typeName),
+						ObjectKind::plain_type);
+			return true;
+		case T_CreateRangeStmt:
+			note_object(overlay, last_name(as<CreateRangeStmt>(statement)->typeName),
+						ObjectKind::plain_type);
+			return true;
+		case T_CompositeTypeStmt:
+			note_object(overlay, as<CompositeTypeStmt>(statement)->typevar->relname,
+						ObjectKind::plain_type);
+			return true;
+		case T_CreateDomainStmt:
+			note_object(overlay, last_name(as<CreateDomainStmt>(statement)->domainname));
+			return true;
+		case T_AlterDomainStmt:
+			note_object(overlay, last_name(as<AlterDomainStmt>(statement)->typeName));
+			return true;
+		case T_CreateFunctionStmt:
+			note_object(overlay, last_name(as<CreateFunctionStmt>(statement)->funcname));
+			return true;
+		case T_AlterFunctionStmt:
+			note_object(overlay, last_name(as<AlterFunctionStmt>(statement)->func->objname));
+			return true;
+		case T_DefineStmt:
+			note_object(overlay, last_name(as<DefineStmt>(statement)->defnames));
+			if (as<DefineStmt>(statement)->kind == OBJECT_OPERATOR)
+				overlay->casts_by = overlay->statement_no;
+			return true;
+		case T_CreateCastStmt:
+		case T_CreateOpClassStmt:
+		case T_AlterOpFamilyStmt:
+		case T_AlterOperatorStmt:
+			overlay->casts_by = overlay->statement_no;
+			overlay->changes = true;
+			return true;
+		default:
+			return false;
+	}
+}
+
+} // namespace
+
+void note_change(Overlay *overlay, const char *text, const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_CreateStmt:
+			return note_create_table(overlay, as<CreateStmt>(statement));
+		case T_CreateForeignTableStmt:
+			return note_create_table(overlay, &as<CreateForeignTableStmt>(statement)->base);
+		case T_CreateTableAsStmt:
+			return note_new(overlay, as<CreateTableAsStmt>(statement)->into->rel,
+							as<CreateTableAsStmt>(statement)->if_not_exists);
+		case T_ViewStmt:
+			return note_new(overlay, as<ViewStmt>(statement)->view, true);
+		case T_CreateSeqStmt:
+			return note_new(overlay, as<CreateSeqStmt>(statement)->sequence,
+							as<CreateSeqStmt>(statement)->if_not_exists);
+		case T_IndexStmt:
+			return note_create_index(overlay, as<IndexStmt>(statement));
+		case T_AlterTableStmt: {
+			auto *alter = as<AlterTableStmt>(statement);
+			ScriptRelation *relation = relation_of(overlay, alter->relation);
+			if (relation != nullptr)
+				note_alter_table(overlay, relation, alter);
+			return;
+		}
+		case T_DropStmt:
+			return note_drop(overlay, as<DropStmt>(statement));
+		case T_RenameStmt:
+			return note_rename(overlay, as<RenameStmt>(statement));
+		case T_AlterObjectSchemaStmt:
+			return note_set_schema(overlay, as<AlterObjectSchemaStmt>(statement));
+		case T_CreateSchemaStmt:
+			return note_create_schema(overlay, as<CreateSchemaStmt>(statement));
+		case T_VariableSetStmt:
+			return note_set(overlay, as<VariableSetStmt>(statement));
+		case T_SelectStmt:
+			return note_select(overlay, as<SelectStmt>(statement));
+		case T_CreateExtensionStmt:
+		case T_AlterExtensionStmt:
+		case T_CallStmt:
+		case T_ImportForeignSchemaStmt:
+		case T_ExecuteStmt:
+			overlay->unknown_by = overlay->statement_no;
+			overlay->changes = true;
+			return;
+		case T_DoStmt: {
+			overlay->unknown_by = overlay->statement_no;
+			overlay->changes = true;
+			ListCell *cell;
+			foreach (cell, identifiers_of(text, static_cast<int>(strlen(text))).names)
+				note_unseen(overlay, static_cast<const char *>(lfirst(cell)));
+			return;
+		}
+		default:
+			(void)note_other_object(overlay, statement);
+	}
+}
+
+ScriptRelation *relation_of(Overlay *overlay, const RangeVar *name)
+{
+	Named named = resolve(overlay, name);
+	if (named.script != nullptr) {
+		named.script->changed_by = overlay->statement_no;
+		return named.script;
+	}
+	return OidIsValid(named.oid) ? record_of(overlay, named.oid) : nullptr;
+}
+
+} // namespace safe_migrate::statement

@@ -1,0 +1,22 @@
+// How the overlay takes down what statements change: among its own files.
+#pragma once
+#include "statement/overlay.hpp"
+
+namespace safe_migrate::statement {
+
+// The script's record of what is named, made where there is none; nullptr: it does not exist.
+ScriptRelation *relation_of(Overlay *overlay, const RangeVar *name);
+
+// One statement, or an element of CREATE SCHEMA; its text where it has one.
+void note_change(Overlay *overlay, const char *text, const Node *statement);
+
+// Parts of ALTER TABLE and CREATE TABLE; column = of whose definition the constraint is a part.
+void note_constraint(Overlay *overlay, ScriptRelation *relation, const Constraint *constraint,
+					 const char *column);
+void note_column_rename(Overlay *overlay, ScriptRelation *relation, const char *from,
+						const char *to);
+void note_constraint_rename(Overlay *overlay, ScriptRelation *relation, const char *from,
+							const char *to);
+void note_index_of(Overlay *overlay, Oid index); // its table has lost it
+
+} // namespace safe_migrate::statement
