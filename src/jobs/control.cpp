@@ -8,6 +8,7 @@
 #include "jobs/state.hpp"
 #include "jobs/store.hpp"
 #include "pg/boundary.hpp"
+#include "pg/compat_analysis.hpp"
 #include "pg/sql.hpp"
 #include "settings.hpp"
 
@@ -17,6 +18,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::jobs {
@@ -45,6 +47,16 @@ void say_impossible(const JobRow &job, Action action)
 					errhint("%s", hint)));
 }
 
+void warn_of_gone_owner(const JobRow &job)
+{
+	ereport(WARNING,
+			(errmsg("the role that owns job " INT64_FORMAT " does not exist any more", job.id),
+			 errdetail("It will be paused again."),
+			 errhint("Give it to another role by safe_migrate.reassign(" INT64_FORMAT
+					 ", 'role') while it is paused.",
+					 job.id)));
+}
+
 void act(JobId id, Action action, const char *reason)
 {
 	require_preload();
@@ -56,6 +68,8 @@ void act(JobId id, Action action, const char *reason)
 		say_repeated(*job, action);
 	else if (t.effect == Effect::impossible)
 		say_impossible(*job, action);
+	else if ((action == Action::resume || action == Action::retry) && owner_is_gone(*job))
+		warn_of_gone_owner(*job);
 }
 
 // None of these functions is STRICT: a call that does nothing, as a gate that lets everything
@@ -122,9 +136,13 @@ void configure(JobId id, const char *setting, const char *value)
 		const pg::Arg args[] = {pg::arg_int8(id), pg::arg_int4(workers)};
 		pg::execute("UPDATE safe_migrate.job SET workers = $2 WHERE id = $1", args);
 	} else {
-		const pg::Arg args[] = {pg::arg_int8(id), pg::arg_jsonb(configure_job_settings(
-													  job->settings, setting, value, GetUserId()))};
+		char *settings = configure_job_settings(job->settings, setting, value, GetUserId());
+		const pg::Arg args[] = {pg::arg_int8(id), pg::arg_jsonb(settings)};
 		pg::execute("UPDATE safe_migrate.job SET settings = $2 WHERE id = $1", args);
+		if (effective_settings(settings).vacuum_after &&
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(job->relation)) &&
+			pg::may_maintain(job->relation, job->owner))
+			add_vacuum_step(id);
 	}
 	add_event(id, "configured", GetUserId(),
 			  psprintf("%s = %s", setting, value ? value : "the server's"));
@@ -145,6 +163,11 @@ int what_to_do(const JobRow &job)
 {
 	switch (job.state) {
 		case JobState::paused:
+			if (owner_is_gone(job))
+				return errhint("Its owner does not exist any more. It goes on by SELECT "
+							   "safe_migrate.reassign(" INT64_FORMAT
+							   ", 'role'), safe_migrate.resume(" INT64_FORMAT ").",
+							   job.id, job.id);
 			return errhint("It goes on by SELECT safe_migrate.resume(" INT64_FORMAT ").", job.id);
 		case JobState::failed:
 		case JobState::cancelled:

@@ -26,7 +26,9 @@ double eta_of(const Meter &meter)
 	if (meter.state != JobState::running || meter.units_total <= 0 || meter.units_per_second <= 0)
 		return -1.0;
 	int64_t left = std::max<int64_t>(meter.units_total - meter.units_done, 0);
-	return static_cast<double>(left) / meter.units_per_second;
+	constexpr double a_year = 365.0 * 86400;
+	double seconds = static_cast<double>(left) / meter.units_per_second;
+	return seconds <= a_year ? seconds : -1.0; // as good as standing still
 }
 
 size_t write_grouped(char *to, size_t size, int64_t value)

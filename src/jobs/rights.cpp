@@ -33,6 +33,8 @@ RoleFacts facts_of(Oid role)
 
 } // namespace
 
+bool owner_is_gone(const JobRow &job) { return !facts_of(job.owner).exists; }
+
 Oid connect_role(Oid owner, Oid session_role, const char **why)
 {
 	RoleFacts facts = facts_of(owner);

@@ -13,6 +13,9 @@ bool may_see(Oid owner);
 bool may_control(Oid owner);
 void check_may_control(const JobRow *job); // error 42501
 
+// Such a job is paused, for reassign().
+bool owner_is_gone(const JobRow &job);
+
 // The role a worker connects as for this owner, InvalidOid where it can't: why says so.
 Oid connect_role(Oid owner, Oid session_role, const char **why);
 

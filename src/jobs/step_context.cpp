@@ -422,6 +422,27 @@ bool pause_without_owner(JobId id)
 	return true;
 }
 
+// What a batch waited for: a lock on a table, or one that a row's trigger, foreign key or index
+// entry needs, of which the error's context tells.
+void show_lock_wait(StepContext *context, const ErrorData &error)
+{
+	int blocker = 0;
+	(void)job_transaction([&] {
+		blocker = context->n_leaves > 0
+					  ? pg::find_lock_holder(context->leaves, context->n_leaves, RowExclusiveLock)
+					  : pg::find_lock_holder(&context->relation, 1, RowExclusiveLock);
+	});
+	char detail[160];
+	if (blocker != 0)
+		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
+	else if (error.context)
+		snprintf(detail, sizeof detail, "a lock that others hold: %.*s",
+				 static_cast<int>(strcspn(error.context, "\n")), error.context);
+	else
+		strlcpy(detail, "a lock that others hold", sizeof detail);
+	(void)context->set_condition(Condition::locked, detail, blocker);
+}
+
 } // namespace
 
 Batch StepContext::handle_error(ErrorData *error)
@@ -451,13 +472,10 @@ Batch StepContext::handle_error(ErrorData *error)
 		return Batch::stop;
 	}
 	worker.not_before = GetCurrentTimestamp() + retry.wait_us;
-	int blocker = 0;
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		(void)job_transaction(
-			[&] { blocker = pg::find_lock_holder(leaves, n_leaves, RowExclusiveLock); });
-	(void)set_condition(error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? Condition::locked
-																		: Condition::retrying,
-						error->message, blocker);
+		show_lock_wait(this, *error);
+	else
+		(void)set_condition(Condition::retrying, error->message);
 	return Batch::again;
 }
 

@@ -217,6 +217,19 @@ void clear_retry(JobId id)
 	pg::execute("UPDATE safe_migrate.job SET attempts = 0, retry_at = NULL WHERE id = $1", args);
 }
 
+void add_vacuum_step(JobId id)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::execute("INSERT INTO safe_migrate.step (job_id, step_no, kind, definition, description)"
+				" SELECT j.id, max(s.step_no) + 1, 'vacuum',"
+				"   pg_catalog.jsonb_build_object('relation', j.relation::bigint),"
+				"   'VACUUM (ANALYZE) ' || j.relation_name"
+				" FROM safe_migrate.job j JOIN safe_migrate.step s ON s.job_id = j.id"
+				" WHERE j.id = $1 AND j.kind IN ('backfill', 'delete') GROUP BY j.id"
+				" HAVING bool_and(s.kind <> 'vacuum')",
+				args);
+}
+
 void note_start(JobId id)
 {
 	// a crash must not take the note along

@@ -57,6 +57,8 @@ void fail_job(JobId id, const ErrorData *error, const char *statement);
 // A retry that is being waited for.
 void note_retry(JobId id, const ErrorData *error, int attempt, int64 wait_us);
 void clear_retry(JobId id);
+// The last step of a job that works on rows, where it has none: vacuum_after was turned on.
+void add_vacuum_step(JobId id);
 
 void add_event(JobId id, const char *kind, Oid role, const char *detail);
 

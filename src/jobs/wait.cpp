@@ -2,6 +2,7 @@
 // progress.  State and progress come from shared memory; only a job that is not live there is
 // looked up in its table, in a transaction of its own.
 #include "jobs/find_job.hpp"
+#include "jobs/rights.hpp"
 #include "jobs/progress_meter.hpp"
 #include "jobs/shared.hpp"
 #include "jobs/store.hpp"
@@ -144,7 +145,12 @@ bool look_at_row(Waiter *waiter, const LiveJob &live)
 		ereport(NOTICE,
 				(errmsg("job " INT64_FORMAT " is paused%s%s", job->id,
 						job->state_reason ? ": " : "", job->state_reason ? job->state_reason : ""),
-				 errhint("It goes on by SELECT safe_migrate.resume(" INT64_FORMAT ").", job->id)));
+				 owner_is_gone(*job)
+					 ? errhint("It goes on by SELECT safe_migrate.reassign(" INT64_FORMAT
+							   ", 'role'), safe_migrate.resume(" INT64_FORMAT ").",
+							   job->id, job->id)
+					 : errhint("It goes on by SELECT safe_migrate.resume(" INT64_FORMAT ").",
+							   job->id)));
 	} else if (job->state != JobState::paused)
 		waiter->paused_said = false;
 	SPI_commit();

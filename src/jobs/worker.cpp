@@ -161,6 +161,9 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 			worker.noted_start = GetCurrentTimestamp();
 		}
 		next->row = load_current_step(worker.job_id);
+		// configure() may be adding one
+		if (!next->row && lead && load_job(worker.job_id, true))
+			next->row = load_current_step(worker.job_id);
 		if (!next->row) {
 			if (lead && move_job(worker.job_id, Action::succeed, InvalidOid, nullptr).effect !=
 							Effect::moves)

@@ -38,6 +38,8 @@ void run_vacuum(StepContext *context)
 			return;
 		if (found == Batch::again)
 			continue;
+		if (!context->settings.vacuum_after) // turned off since it was queued
+			sql = nullptr;
 		ErrorData *error = sql ? pg::run_toplevel(sql) : nullptr;
 		if (error) {
 			if (context->handle_error(error) == Batch::stop)

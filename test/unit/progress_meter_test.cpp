@@ -48,6 +48,8 @@ TEST(ProgressMeter, UnknownIsNegative)
 	meter = running();
 	meter.units_per_second = 0;
 	EXPECT_LT(eta_of(meter), 0);
+	meter.units_per_second = 1e-40; // hours after the last batch
+	EXPECT_LT(eta_of(meter), 0);
 }
 
 TEST(ProgressMeter, NeverMoreThanAll)

@@ -123,13 +123,30 @@ void refuse_kept(const RowCounts &counts, const Target &target, RowAction action
 
 } // namespace
 
+namespace {
+
+bool is_small(int64 blocks) { return blocks * (BLCKSZ / 1024) <= settings::small_table_size; }
+
+} // namespace
+
 bool is_done_inline(const Target &target)
 {
 	if (settings::inline_mode == INLINE_NEVER)
 		return false;
 	if (settings::inline_mode == INLINE_ALWAYS)
 		return true;
-	return blocks_of_others(target) * (BLCKSZ / 1024) <= settings::small_table_size;
+	int64 own = 0;
+	if (!is_small(blocks_of_others(target, &own)))
+		return false;
+	if (!is_small(own))
+		ereport(
+			NOTICE,
+			(errmsg("table \"%s\" is worked on in this transaction, large as it is (" INT64_FORMAT
+					" MB)",
+					RelationGetRelationName(target.root), own * (BLCKSZ / 1024) / 1024),
+			 errdetail("This session created it within the last hour."),
+			 errhint("SET safe_migrate.inline = never has a job do it.")));
+	return true;
 }
 
 int64 run_inline(const Resolved &resolved, const Target &target)

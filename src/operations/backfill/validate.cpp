@@ -375,15 +375,13 @@ int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, boo
 	return n;
 }
 
-int64 blocks_of_others(const Target &target)
+int64 blocks_of_others(const Target &target, int64 *own)
 {
 	int64 blocks = 0;
 	ListCell *lc;
 	foreach (lc, target.leaves) {
-		if (pg::is_session_relation(lfirst_oid(lc)))
-			continue;
 		Relation rel = relation_open(lfirst_oid(lc), NoLock);
-		blocks += RelationGetNumberOfBlocks(rel);
+		(pg::is_session_relation(lfirst_oid(lc)) ? *own : blocks) += RelationGetNumberOfBlocks(rel);
 		relation_close(rel, NoLock);
 	}
 	return blocks;

@@ -46,6 +46,6 @@ void note_indexes(const Target &target, const Bitmapset *assigned);
 int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, bool *blocking);
 
 // Total size in blocks, of relations that this session did not create.
-int64 blocks_of_others(const Target &target);
+int64 blocks_of_others(const Target &target, int64 *own);
 
 } // namespace safe_migrate::operations::backfill

@@ -1,0 +1,90 @@
+# What an operator meets: vacuum_after changed on a job, what a lock wait says, an owner that is gone,
+# a large table of one's own session.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('operating',
+	'safe_migrate.inline' => 'never',
+	'safe_migrate.batch_time' => '2ms',
+	autovacuum => 'off');
+my $rows = 20_000;
+
+sub sql { return $node->safe_psql('postgres', @_); }
+
+sub make_table
+{
+	my ($name) = @_;
+	sql("CREATE TABLE $name (id int PRIMARY KEY, a text, b text); INSERT INTO $name SELECT i, i FROM generate_series(1, $rows) i");
+	return;
+}
+
+# ---- vacuum_after, turned on and off after the job was queued
+for my $case ([ 'off', 'on', 1 ], [ 'on', 'off', 0 ])
+{
+	my ($first, $then, $vacuums) = @$case;
+	my $table = "vacuum_$then";
+	make_table($table);
+	my $job = sql(qq{SELECT safe_migrate.backfill('$table', 'b = a', settings => '{"nice_ratio": 50, "vacuum_after": "$first"}')});
+	wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job");
+	sql("SELECT safe_migrate.configure($job, 'vacuum_after', '$then'), safe_migrate.configure($job, 'vacuum_after', '$then'),
+		safe_migrate.configure($job, 'nice_ratio', NULL)");
+	wait_for_state($node, $job, 'succeeded');
+	is(sql("SELECT string_agg(kind || ' ' || state, ', ' ORDER BY step_no) FROM safe_migrate.job_steps WHERE job_id = $job"),
+		'backfill done, vacuum done', "vacuum_after turned $then: steps");
+	is(sql("SELECT relallvisible > 0 FROM pg_class WHERE relname = '$table'"), $vacuums ? 't' : 'f', "vacuum_after turned $then: the table");
+}
+
+# ---- what a job waits for
+make_table('locked');
+my $job = sql(q{SELECT safe_migrate.backfill('locked', 'b = a', settings => '{"nice_ratio": 50}')});
+wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job");
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE locked IN SHARE MODE');
+my $pid = $holder->query_safe('SELECT pg_backend_pid()');
+wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
+wait_for($node, "SELECT detail = 'process $pid holds a lock on the table' FROM safe_migrate.progress WHERE job_id = $job");
+pass('a lock on the table is named with its holder');
+$holder->query_safe('COMMIT');
+sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+wait_for_state($node, $job, 'succeeded');
+
+sql(q{CREATE TABLE counter (n int); INSERT INTO counter VALUES (0);
+	CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE counter SET n = n + 1; RETURN new; END $$});
+make_table('counted');
+sql('CREATE TRIGGER count_up BEFORE UPDATE ON counted FOR EACH ROW WHEN (new.id = 100) EXECUTE FUNCTION count_up()');
+$holder->query_safe('BEGIN; UPDATE counter SET n = n + 1');
+$job = sql(q{SELECT safe_migrate.backfill('counted', 'b = a', settings => '{"horizon_patience": "0"}')});
+wait_for($node, "SELECT detail LIKE 'a lock that others hold: while updating tuple (0,1) in relation \"counter\"%'
+	FROM safe_migrate.progress WHERE job_id = $job");
+pass('a lock that a trigger waits for is told by what waits');
+$holder->query_safe('COMMIT');
+wait_for_state($node, $job, 'succeeded');
+is(sql('SELECT n FROM counter'), '2', 'and its batch is done once');
+$holder->quit;
+
+# ---- the owner is gone
+sql('CREATE ROLE leaver LOGIN; CREATE ROLE heir LOGIN');
+make_table('left_behind');
+sql('GRANT SELECT, UPDATE ON left_behind TO leaver, heir');
+$job = sql(q{SET ROLE leaver; SELECT safe_migrate.backfill('left_behind', 'b = a', job_name => 'left', settings => '{"nice_ratio": 50}')});
+wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job");
+sql("SELECT safe_migrate.pause($job); DROP OWNED BY leaver; DROP ROLE leaver");
+like(error_of($node, "SELECT safe_migrate.resume($job)"),
+	qr/WARNING:.*role that owns job $job does not exist any more.*HINT:.*safe_migrate\.reassign\($job, 'role'\)/s, 'resume() names reassign()');
+wait_for($node, "SELECT state = 'paused' FROM safe_migrate.jobs WHERE id = $job");
+sql("SELECT safe_migrate.reassign($job, 'heir'), safe_migrate.configure($job, 'nice_ratio', NULL), safe_migrate.resume($job)");
+wait_for_state($node, $job, 'succeeded');
+
+# ---- a large table of one's own session
+my $own = q{SET safe_migrate.inline = small; CREATE TABLE own_%s AS SELECT i AS id, i::text AS a, NULL::text AS b FROM generate_series(1, %s) i;
+	SELECT safe_migrate.backfill('own_%s', 'b = a')};
+like(error_of($node, 'SET safe_migrate.small_table_size = 100;' . sprintf $own, 'large', 20_000, 'large'),
+	qr/NOTICE:.*table "own_large" is worked on in this transaction.*HINT:.*safe_migrate\.inline = never/s, 'a large one is told of');
+unlike(error_of($node, sprintf $own, 'small', 100, 'small'), qr/worked on in this transaction/, 'a small one is not');
+
+stays_clean($node);
+done_testing();
