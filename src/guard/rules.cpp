@@ -190,6 +190,11 @@ constexpr Rule rules[] = {
 	 "the parent is locked so that reads and writes of all its partitions wait",
 	 "SELECT safe_migrate.detach_partition_safely({parent_literal}, {relation_literal});",
 	 "ALTER TABLE {parent} DETACH PARTITION {relation} CONCURRENTLY;"},
+	{Cause::detach_partition_foreign_key, "detach-partition-foreign-key", reject, by_work,
+	 "that no row refers to the partition is verified under a lock that stops writes", nullptr,
+	 "-- a foreign key to the partitioned table is checked at every DETACH: drop it first, and add "
+	 "it again\n"
+	 "-- with safe_migrate.add_constraint_safely()"},
 
 	// ---- whole tables
 	{Cause::vacuum_full, "vacuum-full", reject, by_work,

@@ -237,4 +237,11 @@ inline constexpr bool vacuum_recurses = true;
 #else
 inline constexpr bool vacuum_recurses = false;
 #endif
+
+// ATTACH PARTITION tells an index of a PRIMARY KEY from one of a UNIQUE constraint.
+#if PG_VERSION_NUM >= 160000
+inline constexpr bool compares_constraint_types = true;
+#else
+inline constexpr bool compares_constraint_types = false;
+#endif
 } // namespace safe_migrate::pg

@@ -85,6 +85,7 @@ enum class Cause : uint8_t {
 	attach_partition_foreign_key,
 	create_partition_default, // the scan of the default partition
 	detach_partition,
+	detach_partition_foreign_key, // one that refers to the partition is checked
 
 	// whole tables
 	vacuum_full,

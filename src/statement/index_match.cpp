@@ -125,7 +125,8 @@ bool is_same_constraint(Oid table, Oid index, const IndexShape &wanted)
 	if (!wanted.is_constraint)
 		return true;
 	Oid constraint = get_relation_idx_constraint_oid(table, index);
-	return OidIsValid(constraint) && pg::constraint_type(constraint) == wanted.constraint_kind;
+	return OidIsValid(constraint) && (!pg::compares_constraint_types ||
+									  pg::constraint_type(constraint) == wanted.constraint_kind);
 }
 
 bool matches(Relation table, Oid index_oid, const IndexShape &wanted)

@@ -160,8 +160,8 @@ void add_keys_of_detached(Analysis *analysis, Relation partition)
 		Oid referencing = lfirst_oid(cell);
 		// Checked under Share; then the part of the key that refers to the partition is dropped.
 		add_lock(analysis, referencing, Lock::access_exclusive);
-		Finding *finding =
-			add_finding(analysis, Cause::detach_partition, Effect::scan, referencing, Lock::share);
+		Finding *finding = add_finding(analysis, Cause::detach_partition_foreign_key, Effect::scan,
+									   referencing, Lock::share);
 		finding->bytes = heap_bytes(referencing);
 		finding->facts = "its foreign key is checked for rows that refer to the partition";
 	}

@@ -79,8 +79,13 @@ void rename_column(Analysis *analysis, const RenameStmt *statement)
 	if (!is_type)
 		return;
 	ListCell *cell;
-	foreach (cell, typed_tables(get_rel_type_id(relation)))
+	foreach (cell, typed_tables(get_rel_type_id(relation))) {
+		Finding *table = add_finding(analysis, Cause::rename_column, Effect::client_break,
+									 lfirst_oid(cell), Lock::access_exclusive);
+		table->column = statement->subname;
+		table->definition = statement->newname;
 		add_locks(analysis, with_descendants(lfirst_oid(cell)), Lock::access_exclusive);
+	}
 }
 
 bool is_inherited_kind(Oid relation, const char *constraint_name)
@@ -133,6 +138,28 @@ void add_renamed_object(Analysis *analysis, const ObjectAddress &object, const c
 	Finding *finding = add_object(analysis, Cause::rename_other, Effect::client_break, &object);
 	finding->is_target = true;
 	finding->definition = new_name;
+}
+
+// Nothing is locked, but whoever qualifies a name of the schema's fails.
+void rename_schema(Analysis *analysis, const RenameStmt *statement)
+{
+	Oid schema = get_namespace_oid(statement->subname, false);
+	add_renamed_object(analysis, {NamespaceRelationId, schema, 0}, statement->newname);
+	Relation catalog = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
+	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
+	HeapTuple tuple;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+		if (form->relkind == RELKIND_RELATION || form->relkind == RELKIND_PARTITIONED_TABLE ||
+			form->relkind == RELKIND_VIEW || form->relkind == RELKIND_MATVIEW ||
+			form->relkind == RELKIND_FOREIGN_TABLE)
+			add_finding(analysis, Cause::rename_other, Effect::client_break, form->oid, Lock::none);
+	}
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
 }
 
 // Sequences that belong to columns of the table go along: AlterSeqNamespaces().
@@ -229,9 +256,7 @@ void analyse_rename(Analysis *analysis, const RenameStmt *statement)
 		case OBJECT_POLICY:
 			return rename_part(analysis, statement);
 		case OBJECT_SCHEMA:
-			return add_renamed_object(
-				analysis, {NamespaceRelationId, get_namespace_oid(statement->subname, false), 0},
-				statement->newname);
+			return rename_schema(analysis, statement);
 		case OBJECT_DOMAIN:
 		case OBJECT_TYPE:
 		case OBJECT_AGGREGATE:

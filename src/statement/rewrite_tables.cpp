@@ -170,9 +170,13 @@ void analyse_refresh(Analysis *analysis, const RefreshMatViewStmt *statement)
 		return;
 	add_rewrite(analysis, Cause::refresh_materialized_view, target.relation, true);
 	Finding *finding = find_finding(analysis, target.relation);
-	finding->lock = statement->concurrent ? Lock::exclusive : Lock::access_exclusive;
-	if (statement->skipData) {
-		finding->effect = Effect::client_break;
+	if (statement->concurrent) {
+		// Reads go on, and nobody writes to it but another REFRESH.
+		finding->cause = Cause::lock;
+		finding->effect = Effect::scan;
+		finding->lock = Lock::exclusive;
+	} else if (statement->skipData) {
+		finding->effect = Effect::data_loss;
 		finding->facts = "it could not be queried any more until it is refreshed with data";
 	}
 }
