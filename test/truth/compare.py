@@ -58,6 +58,8 @@ class Comparison:
 			owner = self.catalog.relations.get(relation.owner)
 			if relation.kind in 'ct' or (owner and owner.kind == 't'):
 				continue
+			if self.seen.partial and relation.kind in 'iI':
+				continue
 			if relation.owner and relation.kind in 'iIS':
 				# Who waits for the index waits for its table already.
 				if seen <= self.seen.locks.get(relation.owner, 0):

@@ -115,6 +115,7 @@ class Catalog:
 @dataclass
 class Observation:
 	error: object = None
+	partial: bool = False  # locks of indexes were not to be seen
 	locks: dict = field(default_factory=dict)  # oid: strongest mode
 	rewritten: set = field(default_factory=set)
 	emptied: set = field(default_factory=set)

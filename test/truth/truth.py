@@ -108,6 +108,13 @@ class Run:
 			asker.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'safe_migrate.small_table_size'")
 		return session, asker
 
+	def fresh(self, family):
+		session, asker = self.open_database(family)
+		catalog = Catalog(session)
+		session.close()
+		asker.close()
+		return catalog
+
 	def ask(self, asker, case, catalog):
 		"""What explain() says, and what it left behind: (said, error, complaint)."""
 		asker.query('BEGIN')
@@ -138,7 +145,7 @@ class Run:
 				catalog = Catalog(session)
 			said, error, complaint = self.ask(asker, case, catalog) if self.explains else (None, None, None)
 			if case.top_level:
-				seen = observe_top_level(self.connect, session, case.sql, catalog)
+				seen = observe_top_level(self.connect, lambda f=family: self.fresh(f), session, case.sql, catalog)
 			else:
 				seen = observe(session, case.sql, catalog, ';'.join(s.replace('set ', 'SET LOCAL ', 1) for s in case.settings))
 			self.judge(family, case, catalog, seen, said, error, complaint)
