@@ -119,6 +119,7 @@ class Observation:
 	locks: dict = field(default_factory=dict)  # oid: strongest mode
 	rewritten: set = field(default_factory=set)
 	emptied: set = field(default_factory=set)
+	sequences: set = field(default_factory=set)  # with a new file
 	built: dict = field(default_factory=dict)  # table: indexes
 	scanned: set = field(default_factory=set)
 	maybe_scanned: set = field(default_factory=set)  # read to check what refers to it
@@ -155,8 +156,10 @@ def compare_catalogs(seen, before, after):
 				seen.columns_gone.add(old.oid)
 			elif new.columns[number][1:3] != column[1:3]:
 				seen.retyped.add(old.oid)
-		if old.kind in 'rm' and new.file != old.file:
-			(seen.emptied if new.size == 0 and old.size else seen.rewritten).add(old.oid)
+		if old.kind == 'S' and new.file != old.file:
+			seen.sequences.add(old.oid)
+		if old.kind in 'rm' and new.file != old.file and old.size:
+			(seen.emptied if new.size == 0 else seen.rewritten).add(old.oid)
 	for new in after.relations.values():
 		if new.kind == 'i' and new.file not in files and new.owner in before.relations and before.relations[new.owner].kind != 't':
 			if new.owner not in seen.rewritten | seen.emptied:
@@ -195,10 +198,10 @@ def observe(connection, statement, before, prepare=''):
 		if foreign:
 			# The referencing tables are what is verified; what they refer to is looked up.
 			referenced = {int(oid) for oid, in connection.rows('SELECT DISTINCT confrelid FROM pg_constraint WHERE confrelid > 0')}
-			seen.maybe_scanned = read & referenced
-		busy = seen.rewritten | seen.emptied | set(seen.built)
-		seen.scanned = {oid for oid in (seen.scanned | (read - seen.maybe_scanned)) if oid not in busy or oid in seen.built}
-		seen.scanned -= {oid for oid in seen.built if oid in read}  # a build reads its table
+			seen.maybe_scanned = referenced & set(seen.locks)
+		# A rewrite and an index build read their table; what is verified besides has its message.
+		seen.scanned |= read - seen.maybe_scanned - set(seen.built)
+		seen.scanned -= seen.rewritten | seen.emptied
 		# Plain reading (COPY, CREATE TABLE AS) is nobody's problem.
 		seen.scanned = {oid for oid in seen.scanned if seen.locks.get(oid, 0) >= SHARE_UPDATE_EXCLUSIVE}
 	connection.query('ROLLBACK')

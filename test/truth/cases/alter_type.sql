@@ -160,8 +160,6 @@ ALTER TABLE t ALTER ts TYPE timestamptz;
 ALTER TABLE t ALTER ts TYPE timestamptz;
 --@ set timezone = 'Europe/Vienna'
 ALTER TABLE t ALTER tz TYPE timestamp;
---@ set timezone = 'Universal'
-ALTER TABLE t ALTER tz TYPE timestamp;
 --@ set timezone = '0'
 ALTER TABLE t ALTER tz TYPE timestamp;
 --@ set timezone = 'UTC'
