@@ -79,7 +79,7 @@ class Comparison:
 				if effect not in names:
 					self.under.append(f'{effect} of {self.name(oid)}')
 		# A table written anew is read for that, and gets its indexes anew.
-		allowed = {'rewrite': seen.rewritten | seen.sequences, 'index build': set(seen.built) | seen.rewritten,
+		allowed = {'rewrite': seen.rewritten | seen.nothing_rewritten, 'index build': set(seen.built) | seen.rewritten,
 			'scan': seen.scanned | seen.maybe_scanned | seen.rewritten}
 		for s in self.said:
 			if s.effect not in allowed or not s.relation:
@@ -99,7 +99,8 @@ class Comparison:
 				if not names & {'data loss', 'client break'}:
 					self.under.append(f'{what}: {self.name(oid)}')
 		for oid in seen.emptied:
-			if 'data loss' not in {s.effect for one in self.catalog.ancestors(oid) for s in self.of(one)}:
+			names = {s.effect for one in self.catalog.ancestors(oid) for s in self.of(one)}
+			if not names & ({'data loss', 'client break'} if self.catalog.relations[oid].kind == 'm' else {'data loss'}):
 				self.under.append(f'emptied: {self.name(oid)}')
 		for oid in seen.retyped:
 			if self.catalog.relations[oid].kind not in TABLES:

@@ -119,7 +119,7 @@ class Observation:
 	locks: dict = field(default_factory=dict)  # oid: strongest mode
 	rewritten: set = field(default_factory=set)
 	emptied: set = field(default_factory=set)
-	sequences: set = field(default_factory=set)  # with a new file
+	nothing_rewritten: set = field(default_factory=set)  # sequences and empty tables with a new file
 	built: dict = field(default_factory=dict)  # table: indexes
 	scanned: set = field(default_factory=set)
 	maybe_scanned: set = field(default_factory=set)  # read to check what refers to it
@@ -156,13 +156,13 @@ def compare_catalogs(seen, before, after):
 				seen.columns_gone.add(old.oid)
 			elif new.columns[number][1:3] != column[1:3]:
 				seen.retyped.add(old.oid)
-		if old.kind == 'S' and new.file != old.file:
-			seen.sequences.add(old.oid)
-		if old.kind in 'rm' and new.file != old.file and old.size:
+		if new.file != old.file and (old.kind == 'S' or (old.kind in 'rm' and not old.size)):
+			seen.nothing_rewritten.add(old.oid)
+		elif old.kind in 'rm' and new.file != old.file:
 			(seen.emptied if new.size == 0 else seen.rewritten).add(old.oid)
 	for new in after.relations.values():
 		if new.kind == 'i' and new.file not in files and new.owner in before.relations and before.relations[new.owner].kind != 't':
-			if new.owner not in seen.rewritten | seen.emptied:
+			if new.owner not in seen.rewritten | seen.emptied | seen.nothing_rewritten:
 				seen.built.setdefault(new.owner, set()).add(new.quoted)
 
 
