@@ -13,10 +13,10 @@ extern "C" {
 #include "catalog/catalog.h"
 #include "catalog/pg_parameter_acl.h"
 #include "lib/stringinfo.h"
-#include "libpq/libpq-be.h"
 #include "parser/scansup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
 }
@@ -74,12 +74,13 @@ bool counts_now()
 	return !origin->in_block && origin->used_in == now && !IsTransactionBlock();
 }
 
+// By the server's function, not by MyProcPort: its header wants those of Kerberos.
 const char *client_address()
 {
-	if (MyProcPort == nullptr || MyProcPort->remote_host == nullptr ||
-		MyProcPort->remote_host[0] == '\0' || strcmp(MyProcPort->remote_host, "[local]") == 0)
-		return nullptr;
-	return MyProcPort->remote_host;
+	LOCAL_FCINFO(call, 0);
+	InitFunctionCallInfoData(*call, nullptr, 0, InvalidOid, nullptr, nullptr);
+	Datum address = inet_client_addr(call);
+	return call->isnull ? nullptr : DatumGetCString(DirectFunctionCall1(inet_out, address));
 }
 
 } // namespace
