@@ -465,6 +465,10 @@ COMMENT ON FUNCTION set_policy(regclass, name, text, text, text, text, text, tex
 	'sets what the guard makes of one table or schema; with nothing but the target it is as the settings say again';
 REVOKE EXECUTE ON FUNCTION set_policy(regclass, name, text, text, text, text, text, text, text, text) FROM public;
 
+CREATE FUNCTION rules(OUT rule text, OUT level text, OUT default_level text, OUT problem text)
+	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_rules';
+COMMENT ON FUNCTION rules() IS 'the rules of the guard, with the levels that rule_levels gives them in this session';
+
 CREATE TABLE override_log (
 	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	at           timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -511,7 +515,7 @@ COMMENT ON COLUMN policies.set_by IS 'who set it';
 COMMENT ON COLUMN policies.set_at IS 'and when';
 
 CREATE VIEW audit WITH (security_barrier) AS
-SELECT o.id, o.at, o.role, o.session_role AS session_user, o.application, o.client, o.command,
+SELECT o.id, o.at, o.role, o.session_role, o.application, o.client, o.command,
 	o.statement, o.rules, o.relations, o.reason
 FROM override_log o
 WHERE safe_migrate.may_see(o.role_oid);
@@ -519,7 +523,7 @@ COMMENT ON VIEW audit IS 'statements that passed the guard by an override, of ro
 COMMENT ON COLUMN audit.id IS 'number';
 COMMENT ON COLUMN audit.at IS 'when the statement began';
 COMMENT ON COLUMN audit.role IS 'with whose rights it ran';
-COMMENT ON COLUMN audit.session_user IS 'who had logged in';
+COMMENT ON COLUMN audit.session_role IS 'who had logged in';
 COMMENT ON COLUMN audit.application IS 'application_name';
 COMMENT ON COLUMN audit.client IS 'address of the client; NULL = a local connection';
 COMMENT ON COLUMN audit.command IS 'kind of statement';

@@ -1,0 +1,116 @@
+# The same gate for every way a statement comes in; what is not judged; warn changes nothing.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use IPC::Run;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('guard_ways_in', 'safe_migrate.guard' => 'enforce', 'max_prepared_transactions' => 5);
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE t AS SELECT i AS a, repeat('x', 1000) AS x FROM generate_series(1, 20000) i;
+CREATE TABLE log (a int);
+INSERT INTO log VALUES (1);
+CREATE TABLE grows (a int);
+CREATE INDEX ON grows (a);
+SQL
+my $index = 'CREATE INDEX i ON t (a)';
+my $rejected = qr/ERROR:  SM001: CREATE INDEX is not safe/;
+sub no_index { return $node->safe_psql('postgres', q{SELECT count(*) FROM pg_indexes WHERE tablename = 't'}) eq '0' }
+
+my %way = (
+	'simple protocol' => $index,
+	'a transaction block' => "BEGIN;\n$index;\nCOMMIT;",
+	'a multi-statement string' => "SELECT 1\\;$index\\;SELECT 2;",
+	'a DO block' => "DO \$\$ BEGIN $index; END \$\$",
+	'EXECUTE' => "DO \$\$ BEGIN EXECUTE '$index'; END \$\$",
+	'a function' => "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN $index; END \$\$;\nSELECT f()",
+	'an SQL function' => "CREATE FUNCTION g() RETURNS void LANGUAGE sql AS '$index';\nSELECT g()",
+	'a procedure' => "CREATE PROCEDURE p() LANGUAGE plpgsql AS \$\$ BEGIN COMMIT; $index; END \$\$;\nCALL p()",
+	'a savepoint' => "BEGIN;\nSAVEPOINT s;\n$index;\nCOMMIT;",
+);
+for my $name (sort keys %way)
+{
+	like(error_of($node, $way{$name}), $rejected, "rejected: $name");
+	ok(no_index(), "no index is there: $name");
+}
+like(error_of($node, 'CREATE SCHEMA s CREATE TABLE part (a int, b int REFERENCES t (a))', db => 'postgres'),
+	qr/ERROR:  42830/, "an element of CREATE SCHEMA that fails by itself has the server's error");
+$node->safe_psql('postgres', 'ALTER TABLE t ADD COLUMN k int');
+
+# ---- extended protocol, prepared once, judged at each execution
+my $pgbench = $node->basedir . '/ddl.sql';
+append_to_file($pgbench, "$index;\n");
+for my $mode ('extended', 'prepared')
+{
+	$node->command_fails_like(
+		[ 'pgbench', '-n', '-M', $mode, '-t', '1', '-f', $pgbench, $node->connstr('postgres') ],
+		qr/CREATE INDEX is not safe/, "rejected: $mode protocol");
+	ok(no_index(), "no index is there: $mode protocol");
+}
+is(error_of($node, <<'SQL'), '', 'a statement in a function is judged at each execution (here: while the table is empty)');
+CREATE FUNCTION rebuild() RETURNS void LANGUAGE plpgsql AS $$ BEGIN REINDEX TABLE grows; END $$;
+SELECT rebuild();
+SQL
+$node->safe_psql('postgres', q{ALTER TABLE grows ADD COLUMN x text;
+	INSERT INTO grows SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i});
+like(error_of($node, 'SELECT rebuild()'), qr/ERROR:  SM001: REINDEX is not safe/, 'and when it has grown');
+
+# ---- catching the error does not carry the statement out
+is($node->safe_psql('postgres', <<"SQL"), 'SM001|create-index|public|t', 'a program reads rule and names from the fields');
+CREATE TABLE caught (state text, rule text, schema text, tab text);
+DO \$\$
+DECLARE s text; r text; n text; o text;
+BEGIN
+	$index;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS s = RETURNED_SQLSTATE, r = CONSTRAINT_NAME, n = SCHEMA_NAME, o = TABLE_NAME;
+	INSERT INTO caught VALUES (s, r, n, o);
+END \$\$;
+SELECT * FROM caught;
+SQL
+ok(no_index(), 'and there is no index');
+
+# ---- what is not judged
+is(error_of($node, <<'SQL'), '', "a session's own tables, temporary ones, and SELECT INTO");
+CREATE TABLE own AS SELECT a, x FROM t;
+CREATE INDEX ON own (a);
+ALTER TABLE own ALTER COLUMN a TYPE bigint;
+CREATE TEMP TABLE temporary AS SELECT a, x FROM t;
+ALTER TABLE temporary ALTER COLUMN a TYPE bigint;
+DROP TABLE own;
+SQL
+is(error_of($node, 'CREATE INDEX CONCURRENTLY ok ON t (a)'), '', 'the safe way passes');
+is(error_of($node, 'DROP INDEX CONCURRENTLY ok'), '', 'and back');
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', q{CREATE TABLE t AS SELECT i AS a, repeat('x', 1000) AS x FROM generate_series(1, 20000) i});
+is(error_of($node, $index, db => 'other'), '', 'a database without the extension is not judged');
+is(error_of($node, "CREATE EXTENSION safe_migrate;\nDROP TABLE t;", db => 'other') =~ /SM001/ ? 1 : 0, 1,
+	'from CREATE EXTENSION on it is, in the same session');
+is(error_of($node, "DROP EXTENSION safe_migrate;\nDROP TABLE t;", db => 'other'), '', 'up to DROP EXTENSION');
+is(error_of($node, "SET safe_migrate.guard = off;\n$index;\nDROP INDEX i;"), '', 'off judges nothing');
+
+# ---- warn
+configure_server($node, 'safe_migrate.guard' => 'warn');
+like(error_of($node, $index), qr/^psql:\S+ WARNING:  SM001: CREATE INDEX is not safe: .*guard = enforce would reject it/s,
+	'warn says what enforce would do');
+ok(!no_index(), 'and lets it pass');
+$node->safe_psql('postgres', 'DROP INDEX i');
+is($node->safe_psql('postgres', "BEGIN ISOLATION LEVEL SERIALIZABLE; $index; COMMIT; SELECT count(*) FROM pg_indexes WHERE indexname = 'i'"),
+	'1', 'in a serializable transaction too');
+$node->safe_psql('postgres', 'DROP INDEX i');
+$node->safe_psql('postgres', "SET safe_migrate.override = 'CHG-1';\n$index");
+is($node->safe_psql('postgres', 'SELECT count(*) FROM safe_migrate.audit'), '0', 'where nothing is rejected nothing is overridden');
+
+# ---- who wants it to stop is heard while it is judged
+my $holder = IPC::Run::start([ 'psql', '-X', '-q', '-c', 'BEGIN', '-c', 'LOCK TABLE safe_migrate.policy', '-c', 'SELECT pg_sleep(3600)',
+		$node->connstr('postgres') ], '>', \my $ignored, '2>', \my $ignored_too);
+wait_for($node, q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'safe_migrate.policy'::regclass AND granted AND mode = 'AccessExclusiveLock'});
+like(error_of($node, "SET statement_timeout = '100ms';\n$index"), qr/ERROR:  57014: canceling statement due to statement timeout/,
+	'a cancel while judging is passed on');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND pid <> pg_backend_pid()});
+$holder->finish;
+
+stays_clean($node);
+done_testing();

@@ -1,0 +1,120 @@
+# Policies: the nearest wins; sessions see them at once; a dump has them, and nothing else of the extension's.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('guard_policy', 'safe_migrate.guard' => 'enforce');
+$node->safe_psql('postgres', <<'SQL');
+CREATE SCHEMA hot;
+CREATE TABLE hot.orders AS SELECT i AS a FROM generate_series(1, 1000) i;
+CREATE TABLE small AS SELECT i AS a FROM generate_series(1, 1000) i;
+CREATE TABLE large AS SELECT i AS a, repeat('x', 1000) AS x FROM generate_series(1, 20000) i;
+CREATE TABLE parent (a int) PARTITION BY RANGE (a);
+CREATE TABLE child PARTITION OF parent FOR VALUES FROM (1) TO (2000);
+INSERT INTO parent SELECT i FROM generate_series(1, 1000) i;
+CREATE ROLE app;
+SQL
+
+# The rule that rejects, or 'passes'; nothing is carried out.
+sub verdict
+{
+	my ($sql) = @_;
+	my $error = error_of($node, "BEGIN;\n$sql;\nROLLBACK;");
+	my ($rule) = $error =~ /CONSTRAINT NAME:  (\S+)/;
+	return $error eq '' ? 'passes' : $error =~ /ERROR:  SM001/ ? $rule : $error =~ /WARNING:  SM001/ ? "warns: $rule" : $error;
+}
+sub policy { return $node->safe_psql('postgres', "SELECT safe_migrate.set_policy($_[0])") }
+
+is(verdict('CREATE INDEX ON small (a)'), 'passes', 'what is small passes');
+policy(q{'small', mode => 'strict'});
+is(verdict('CREATE INDEX ON small (a)'), 'create-index', 'not on a strict table');
+policy(q{'small'});
+is(verdict('CREATE INDEX ON small (a)'), 'passes', 'without a policy it is as before');
+policy(q{'small', small_table_size => '8kB'});
+is(verdict('CREATE INDEX ON small (a)'), 'create-index', 'small is what the policy says');
+policy(q{'small', small_table_size => '120kB'});
+is(verdict('CREATE INDEX ON small (a)'), 'warns: create-index', 'from a quarter of it on there is a warning');
+policy(q{'small'});
+
+is(verdict('CREATE INDEX ON large (a)'), 'create-index', 'what is large is rejected');
+policy(q{'large', rule_levels => 'create-index=allow'});
+is(verdict('CREATE INDEX ON large (a)'), 'passes', 'not where its policy allows it');
+is(verdict('DROP TABLE large'), 'drop-table', 'which says nothing of other rules');
+policy(q{'large', mode => 'exempt'});
+is(verdict('DROP TABLE large'), 'passes', 'on an exempt table all passes');
+policy(q{'large'});
+
+is(verdict('CREATE INDEX ON child (a)'), 'passes', 'a small partition passes');
+policy(q{'parent', mode => 'strict'});
+is(verdict('CREATE INDEX ON child (a)'), 'create-index', "not under its parent's policy");
+policy(q{'child', mode => 'normal'});
+is(verdict('CREATE INDEX ON child (a)'), 'passes', 'its own policy is nearer');
+policy(q{'child', rule_levels => 'drop-table=warn'});
+is(verdict('CREATE INDEX ON child (a)'), 'create-index', 'where it says something');
+
+policy(q{schema_name => 'hot', mode => 'strict'});
+is(verdict('CREATE INDEX ON hot.orders (a)'), 'create-index', "a schema's policy holds for its tables");
+policy(q{'hot.orders', mode => 'normal'});
+is(verdict('CREATE INDEX ON hot.orders (a)'), 'passes', "the table's own is nearer");
+policy(q{'hot.orders'});
+
+# ---- a session that has read them sees changes of others
+like(error_of($node, <<'SQL'), qr/WARNING:  01000: rejected, passed$/m, 'a policy holds from the next statement on, and goes when it is rolled back');
+DO $$
+DECLARE
+	seen text[];
+BEGIN
+	FOR i IN 1 .. 2 LOOP
+		BEGIN
+			CREATE INDEX ON large (a);
+			seen := seen || 'passed'::text;
+		EXCEPTION WHEN SQLSTATE 'SM001' THEN
+			seen := seen || 'rejected'::text;
+		END;
+		PERFORM safe_migrate.set_policy('large', mode => 'exempt');
+	END LOOP;
+	RAISE EXCEPTION '%', array_to_string(seen, ', ');
+EXCEPTION WHEN raise_exception THEN
+	RAISE WARNING '%', SQLERRM;
+END $$;
+SQL
+is(verdict('CREATE INDEX ON large (a)'), 'create-index', 'a policy that was rolled back is gone');
+
+# ---- who may, and what is refused
+like(error_of($node, "SET ROLE app; SELECT safe_migrate.set_policy('small', mode => 'exempt')"),
+	qr/permission denied for function set_policy/, 'not everybody sets policies');
+like(error_of($node, "SET ROLE app; INSERT INTO safe_migrate.policy (relation, mode) VALUES ('small', 'exempt')"),
+	qr/permission denied for table policy/, 'nor writes the table');
+for my $case ([ q{}, qr/either relation or schema_name/ ],
+	[ q{'small', 'public', 'strict'}, qr/either relation or schema_name/ ],
+	[ q{'small', mode => 'lax'}, qr/Available modes: normal, strict, exempt/ ],
+	[ q{'small', small_table_size => 'much'}, qr/invalid value for small_table_size: "much"/ ],
+	[ q{'small', max_lock_hold => '-1'}, qr/invalid value for max_lock_hold: "-1"/ ],
+	[ q{schema_name => 'nowhere', mode => 'strict'}, qr/schema "nowhere" does not exist/ ],
+	[ q{'nowhere', mode => 'strict'}, qr/relation "nowhere" does not exist/ ],
+	[ q{'pg_class_oid_index', mode => 'strict'}, qr/has no policy of its own/ ])
+{
+	like(error_of($node, "SELECT safe_migrate.set_policy($case->[0])"), $case->[1], "set_policy($case->[0]) is refused");
+}
+
+# ---- dump and restore
+policy(q{'large', mode => 'exempt', max_lock_hold => '1s', ddl_lock_try => '50ms', comment => 'it''s the archive'});
+$node->safe_psql('postgres', q{CREATE TABLE dropped (a int); SELECT safe_migrate.set_policy('dropped', mode => 'strict'); DROP TABLE dropped});
+my $query = 'SELECT relation, schema_name, mode, rule_levels, ddl_lock_try, max_lock_hold, comment, set_by FROM safe_migrate.policies ORDER BY relation::text, schema_name';
+my $before = $node->safe_psql('postgres', $query);
+like($before, qr/^large\|\|exempt\|\|00:00:00.05\|00:00:01\|it's the archive\|postgres$/m, 'policies shows them');
+unlike($before, qr/dropped|\d{5}/, 'not that of a dropped table');
+my $dump = PostgreSQL::Test::Utils::tempdir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump runs');
+$node->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
+$node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-q', '-f', $dump, $node->connstr('restored') ],
+	'the dump is restored without an error, under enforce');
+is($node->safe_psql('restored', $query), $before, 'the policies came along');
+unlike(error_of($node, 'DROP TABLE large', db => 'restored'), qr/SM001/, 'and hold');
+like(error_of($node, 'CREATE INDEX ON hot.orders (a)', db => 'restored'), qr/SM001/, 'all of them');
+
+stays_clean($node);
+done_testing();
