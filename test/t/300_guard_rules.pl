@@ -26,7 +26,7 @@ for my $name (sort keys %rule)
 {
 	my $page = $page{$name} // '';
 	like($page, qr/\A# \Q$name\E\nLevel: $rule{$name}{default}\n/, "the page of $name begins with name and level");
-	like($page, qr/^\*\*Problem\.\*\* \Q$rule{$name}{problem}\E$/m, "the page of $name states the problem");
+	like($page, qr/^\*\*Problem\.\*\* \Q$rule{$name}{problem}\E/m, "the page of $name states the problem");
 	like($page, qr/^\*\*Safe when\*\* .*^\*\*Instead of\*\*\n\n```sql\n.*^\*\*Use\*\*.*^```sql\n/ms,
 		"the page of $name says when it is safe, and what to use instead");
 	like($index, qr/^\| \[\Q$name\E\]\(\Q$name\E\.md\) \| $rule{$name}{default} \| /m, "$name is in the index");
