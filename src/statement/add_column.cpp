@@ -172,16 +172,17 @@ Cost cost_of(Analysis *analysis, const NewColumn &column)
 }
 
 // The reached relations that get the column: not those that have one of that name, with which it
-// is merged, nor what inherits from these only.
-List *where_added(AlterTable *alter, const char *name)
+// is merged, unless the statement drops that one first.
+List *where_added(AlterTable *alter, const char *name, bool is_replaced)
 {
 	List *relations = NIL;
 	ListCell *cell;
 	foreach (cell, reached_by(alter)) {
-		char kind = get_rel_relkind(lfirst_oid(cell));
-		bool has_storage = kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
-		if (has_storage && get_attnum(lfirst_oid(cell), name) == InvalidAttrNumber)
-			relations = lappend_oid(relations, lfirst_oid(cell));
+		Oid relation = lfirst_oid(cell);
+		char kind = get_rel_relkind(relation);
+		if ((kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) &&
+			(is_replaced || get_attnum(relation, name) == InvalidAttrNumber))
+			relations = lappend_oid(relations, relation);
 	}
 	return relations;
 }
@@ -203,7 +204,8 @@ void analyse_column_constraints(AlterTable *alter, const NewColumn &column, cons
 void analyse_add_column(AlterTable *alter, const AlterTableCmd *command)
 {
 	auto *definition = castNode(ColumnDef, command->def);
-	if (get_attnum(alter->relation, definition->colname) != InvalidAttrNumber)
+	bool is_replaced = drops_column(alter, definition->colname);
+	if (!is_replaced && get_attnum(alter->relation, definition->colname) != InvalidAttrNumber)
 		return; // IF NOT EXISTS, or an error of the server's
 	alter->locks_descendants = true;
 	if (alter->kind != RELKIND_RELATION && alter->kind != RELKIND_PARTITIONED_TABLE)
@@ -214,7 +216,7 @@ void analyse_add_column(AlterTable *alter, const AlterTableCmd *command)
 	Part part = {definition->colname, nullptr, text, nullptr};
 	if (OidIsValid(column.type) && cost.cause == Cause::add_column_constrained_domain)
 		part.object = format_type_be(column.type);
-	List *relations = where_added(alter, definition->colname);
+	List *relations = where_added(alter, definition->colname, is_replaced);
 	if (cost.rewrites)
 		report(alter, cost.cause, Effect::rewrite, relations, part);
 	else if (column.is_not_null && !cost.fills)

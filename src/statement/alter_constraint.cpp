@@ -114,16 +114,28 @@ void add_deletion_of(AlterTable *alter, Oid class_id, Oid object, int sub_id, co
 
 } // namespace
 
-void analyse_validate_constraint(AlterTable *alter, const char *name, Cause cause)
+// One that the statement itself adds as NOT VALID: it is verified at its end, under its lock.
+static void analyse_validate_added(AlterTable *alter, const Constraint *added)
+{
+	if (!added->skip_validation)
+		return;
+	Part part = {nullptr, added->conname, nullptr, nullptr};
+	report(alter, Cause::validate_constraint, Effect::scan, reached_by(alter), part);
+}
+
+void analyse_validate_constraint(AlterTable *alter, const char *name)
 {
 	const ConstraintRow *constraint = find_constraint(alter->relation, name);
+	const Constraint *added = constraint == nullptr ? added_constraint(alter, name) : nullptr;
+	if (added != nullptr)
+		return analyse_validate_added(alter, added);
 	if (constraint == nullptr || constraint->is_valid)
 		return;
 	Part part = {nullptr, name, nullptr, nullptr};
 	if (constraint->n_keys > 0)
 		part.column = get_attname(alter->relation, constraint->keys[0], true);
 	List *relations = unverified(alter, constraint);
-	report(alter, cause, Effect::scan, relations, part);
+	report(alter, Cause::validate_constraint, Effect::scan, relations, part);
 	if (constraint->type != CONSTRAINT_FOREIGN)
 		return;
 	add_locks(alter->analysis, relations, alter->lock);
@@ -156,8 +168,11 @@ void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
 	report(alter, Cause::drop_constraint, is_key ? Effect::client_break : Effect::metadata,
 		   list_make1_oid(alter->relation), part);
 	bool is_inherited = constraint->type == CONSTRAINT_CHECK || constraint->type == 'n';
-	if (is_inherited && !constraint->no_inherit)
+	if (is_inherited && !constraint->no_inherit) {
 		alter->locks_descendants = true;
+		add_locks(alter->analysis, find_inheritance_children(alter->relation, NoLock),
+				  alter->lock);
+	}
 	if (constraint->type == CONSTRAINT_FOREIGN)
 		add_lock(alter->analysis, constraint->referenced, alter->lock);
 	add_deletion_of(alter, ConstraintRelationId, constraint->oid, 0, nullptr);

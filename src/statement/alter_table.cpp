@@ -145,7 +145,7 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_AddConstraint:
 			return analyse_add_constraint(alter, castNode(Constraint, command->def));
 		case AT_ValidateConstraint:
-			return analyse_validate_constraint(alter, command->name, Cause::validate_constraint);
+			return analyse_validate_constraint(alter, command->name);
 		case AT_AlterConstraint:
 			return analyse_alter_constraint(alter, command);
 		case AT_DropConstraint:
@@ -198,8 +198,30 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 	}
 }
 
+// A rewrite verifies and builds all at once: what else would have been scanned or built on the same
+// relation comes for nothing.
+void drop_what_a_rewrite_does(Effects *effects, int first)
+{
+	List *rewritten = NIL;
+	for (int i = first; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		if (finding.effect == Effect::rewrite && finding.cause != Cause::set_tablespace)
+			rewritten = lappend_oid(rewritten, finding.relation);
+	}
+	int kept = first;
+	for (int i = first; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		bool is_part = finding.effect == Effect::scan || finding.effect == Effect::index_build;
+		if (!is_part || !list_member_oid(rewritten, finding.relation))
+			effects->findings[kept++] = finding;
+	}
+	effects->n = kept;
+	list_free(rewritten);
+}
+
 void analyse_commands(AlterTable *alter)
 {
+	int first = alter->analysis->effects->n;
 	ListCell *cell;
 	foreach (cell, alter->commands) {
 		alter->now = lfirst_node(AlterTableCmd, cell);
@@ -207,6 +229,7 @@ void analyse_commands(AlterTable *alter)
 	}
 	alter->now = nullptr;
 	analyse_alter_type(alter);
+	drop_what_a_rewrite_does(alter->analysis->effects, first);
 	report_lock(alter, alter->relation, alter->lock, nullptr);
 	if (!alter->locks_descendants)
 		return;
@@ -279,6 +302,31 @@ bool adds_column(const AlterTable *alter, const char *name)
 			return true;
 	}
 	return false;
+}
+
+bool drops_column(const AlterTable *alter, const char *name)
+{
+	ListCell *cell;
+	foreach (cell, alter->commands) {
+		auto *command = lfirst_node(AlterTableCmd, cell);
+		if (command->subtype == AT_DropColumn && strcmp(command->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+const Constraint *added_constraint(const AlterTable *alter, const char *name)
+{
+	ListCell *cell;
+	foreach (cell, alter->commands) {
+		auto *command = lfirst_node(AlterTableCmd, cell);
+		if (command->subtype != AT_AddConstraint)
+			continue;
+		auto *constraint = castNode(Constraint, command->def);
+		if (constraint->conname != nullptr && strcmp(constraint->conname, name) == 0)
+			return constraint;
+	}
+	return nullptr;
 }
 
 void analyse_alter_table(Analysis *analysis, const AlterTableStmt *statement)

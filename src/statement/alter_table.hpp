@@ -42,8 +42,10 @@ void report(AlterTable *alter, Cause cause, Effect effect, List *relations, cons
 // Nothing but the lock, on any relation, unless it is known already.
 void report_lock(AlterTable *alter, Oid relation, Lock lock, const char *facts);
 
-// Do all sub-commands together do this to the column?  For what the same statement changed before.
+// What the same statement does before: drops first, types next, columns, constraints last.
 bool adds_column(const AlterTable *alter, const char *name);
+bool drops_column(const AlterTable *alter, const char *name);
+const Constraint *added_constraint(const AlterTable *alter, const char *name); // nullptr: none
 
 // ADD COLUMN and SET EXPRESSION
 void analyse_add_column(AlterTable *alter, const AlterTableCmd *command);
@@ -56,7 +58,7 @@ void analyse_set_not_null(AlterTable *alter, const char *column);
 void analyse_add_constraint(AlterTable *alter, const Constraint *constraint);
 void analyse_column_constraint(AlterTable *alter, const char *column, const Constraint *constraint,
 							   const char *definition, bool has_default);
-void analyse_validate_constraint(AlterTable *alter, const char *name, Cause cause);
+void analyse_validate_constraint(AlterTable *alter, const char *name);
 void analyse_alter_constraint(AlterTable *alter, const AlterTableCmd *command);
 void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command);
 // DROP COLUMN

@@ -194,30 +194,20 @@ List *referencing(AlterTable *alter)
 													: list_make1_oid(alter->relation);
 }
 
-// The lock on the referenced table lasts as long as the other's rows are checked: these are the
-// bytes.
-void report_referenced(AlterTable *alter, Cause cause, Oid referenced, Lock lock, int first,
+// The lock on the referenced table lasts as long as the other's rows are checked.
+void report_referenced(AlterTable *alter, Cause cause, Oid referenced, bool is_checked,
 					   const Part &part)
 {
-	const Effects *effects = alter->analysis->effects;
-	Finding checked = {};
-	bool is_checked = false;
-	if (first < effects->n && effects->findings[first].effect == Effect::scan) {
-		checked = effects->findings[first];
-		is_checked = true;
+	if (referenced != alter->relation && is_checked) {
+		Finding *finding = add_finding(alter->analysis, cause, Effect::metadata, referenced,
+									   Lock::share_row_exclusive);
+		finding->object = part.object;
+		finding->definition = part.definition;
+		finding->facts = psprintf("writes wait while the rows of %s are checked",
+								  get_rel_name(alter->relation));
 	}
-	if (referenced == alter->relation)
-		return;
-	if (!is_checked || checked.exempt != Exempt::no) {
-		add_referenced(alter->analysis, referenced, lock);
-		return;
-	}
-	Finding *finding = add_finding(alter->analysis, cause, Effect::scan, referenced, lock);
-	finding->object = part.object;
-	finding->definition = part.definition;
-	finding->bytes = checked.bytes;
-	finding->facts = psprintf("the rows of %s would be checked", checked.name);
-	add_referenced(alter->analysis, referenced, lock);
+	if (referenced != alter->relation)
+		add_referenced(alter->analysis, referenced, Lock::share_row_exclusive);
 }
 
 void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, const Part &part,
@@ -226,7 +216,6 @@ void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, 
 	Target target = find_target(alter->analysis, key->pktable, false);
 	if (!OidIsValid(target.relation))
 		return; // of the script's own
-	int first = alter->analysis->effects->n;
 	List *scanned = NIL;
 	ListCell *cell;
 	foreach (cell, referencing(alter)) {
@@ -238,7 +227,7 @@ void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, 
 	}
 	report(alter, cause, Effect::scan, scanned, part);
 	add_locks(alter->analysis, referencing(alter), alter->lock);
-	report_referenced(alter, cause, target.relation, Lock::share_row_exclusive, first, part);
+	report_referenced(alter, cause, target.relation, scanned != NIL, part);
 }
 
 } // namespace

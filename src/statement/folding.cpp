@@ -10,6 +10,8 @@ extern "C" {
 #include "access/transam.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -23,7 +25,20 @@ namespace safe_migrate::statement {
 
 namespace {
 
-bool is_user_function(Oid function, void *) { return function >= FirstNormalObjectId; }
+// Folding calls what is IMMUTABLE, and puts the body of an SQL function in its place, which may be.
+bool may_be_folded(Oid function, void *)
+{
+	if (function < FirstNormalObjectId)
+		return false;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	auto *form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+	bool may_be = form->provolatile == PROVOLATILE_IMMUTABLE || form->prolang == SQLlanguageId ||
+				  OidIsValid(form->prosupport);
+	ReleaseSysCache(tuple);
+	return may_be;
+}
 
 // array_eq() and its kin call the functions of the type that they are given.
 bool is_user_type(Oid type)
@@ -69,7 +84,7 @@ bool find_user_code(Node *node, void *context)
 {
 	if (node == nullptr)
 		return false;
-	if (check_functions_in_node(node, is_user_function, nullptr) || works_on_user_type(node))
+	if (check_functions_in_node(node, may_be_folded, nullptr) || works_on_user_type(node))
 		return true;
 	return pg::walk_expression(node, find_user_code, context);
 }

@@ -11,7 +11,7 @@ extern "C" {
 
 namespace safe_migrate::statement {
 
-// Could evaluating it run code that was not built in?
+// Could the planner, folding it, run code that was not built in?
 bool calls_user_code(Node *expression);
 
 // expression_planner() where only built-in functions can run; else the expression as it is.

@@ -80,7 +80,7 @@ void analyse_storage(AlterTable *alter, const AlterTableCmd *command)
 		case AT_SetUnLogged: {
 			char wanted = command->subtype == AT_SetLogged ? RELPERSISTENCE_PERMANENT
 														   : RELPERSISTENCE_UNLOGGED;
-			if (form.relpersistence == wanted)
+			if (form.relpersistence == wanted || form.relkind == RELKIND_SEQUENCE)
 				return;
 			report_copy(alter, Cause::set_logged, Effect::rewrite, nullptr);
 			report_owned_sequences(alter);
