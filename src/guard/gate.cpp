@@ -16,8 +16,10 @@ extern "C" {
 #include "access/xlog.h"
 #include "commands/extension.h"
 #include "lib/stringinfo.h"
+#include "parser/scansup.h"
 #include "postmaster/bgworker.h"
 #include "replication/logicalworker.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 }
@@ -157,6 +159,20 @@ LockBudget budget_of(const Passage *passage)
 	return budget;
 }
 
+// What analyse_utility() fills in of a utility statement.
+void name_plan(Effects *effects, const PlannedStmt *plan, const char *source)
+{
+	effects->command = GetCommandTagName(
+		CreateCommandTag(const_cast<Node *>(reinterpret_cast<const Node *>(plan))));
+	if (source == nullptr)
+		return;
+	const char *begin = source + std::max(plan->stmt_location, 0);
+	while (scanner_isspace(*begin))
+		begin++;
+	int length = plan->stmt_len - static_cast<int>(begin - source) + plan->stmt_location;
+	effects->text = plan->stmt_len > 0 ? pnstrdup(begin, std::max(length, 0)) : pstrdup(begin);
+}
+
 } // namespace
 
 bool nobody_is_judged_here()
@@ -209,6 +225,7 @@ void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source)
 	Look look = {};
 	bool found = look_at(passage, &look, [&](Effects *effects) {
 		Analysis analysis = {source, nullptr, effects, IsTransactionBlock()};
+		name_plan(effects, plan, source);
 		statement::analyse_plan(&analysis, plan);
 		add_row_findings(&analysis, plan);
 	});

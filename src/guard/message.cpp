@@ -5,9 +5,13 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "parser/scansup.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/lsyscache.h"
@@ -102,19 +106,32 @@ void append_client_break(StringInfo text, const Finding &finding)
 	appendStringInfoString(text, " fail");
 }
 
+bool is_about_rows(Cause cause)
+{
+	return cause == Cause::update_without_where || cause == Cause::delete_without_where ||
+		   cause == Cause::too_many_rows;
+}
+
 // What is done, without the lock.
 void append_effect(StringInfo text, const Finding &finding)
 {
 	switch (finding.effect) {
 		case Effect::scan:
-			appendStringInfo(text, "it would scan %s", sized(finding));
+			appendStringInfo(text,
+							 finding.cause == Cause::update_without_where
+								 ? "it would write all rows of %s"
+								 : "it would scan %s",
+							 sized(finding));
 			return;
 		case Effect::rewrite:
 			appendStringInfo(text, "it would rewrite %s", sized(finding));
 			append_indexes(text, finding.indexes);
 			return;
 		case Effect::index_build:
-			if (finding.indexes > 1)
+			if (finding.cause == Cause::reindex &&
+				get_rel_relkind(finding.relation) == RELKIND_INDEX)
+				appendStringInfo(text, "it would rebuild %s", sized(finding));
+			else if (finding.indexes > 1)
 				appendStringInfo(text, "it would build %d indexes on %s", finding.indexes,
 								 sized(finding));
 			else
@@ -130,7 +147,10 @@ void append_effect(StringInfo text, const Finding &finding)
 			break;
 	}
 	const char *name = qualified(finding.schema, finding.name);
-	if (statement::is_strong(finding.lock) && name)
+	if (finding.cause == Cause::too_many_rows)
+		appendStringInfo(text, "it would touch about " INT64_FORMAT " rows of %s", finding.rows,
+						 name ? name : "a table");
+	else if (statement::is_strong(finding.lock) && name)
 		appendStringInfo(text, "it locks %s", name);
 	else
 		appendStringInfo(text, "it is about %s", name ? name : "the whole transaction");
@@ -171,6 +191,75 @@ char *parent_name(const Effects *effects, const Finding &finding)
 	return nullptr;
 }
 
+// The UPDATE that the text is, if it is plain: everything but SET list and table would not fit into
+// what backfill() is given.
+const UpdateStmt *plain_update(const char *text)
+{
+	List *parsed = text ? pg_parse_query(text) : NIL;
+	if (list_length(parsed) != 1 || !IsA(linitial_node(RawStmt, parsed)->stmt, UpdateStmt))
+		return nullptr;
+	auto *update = castNode(UpdateStmt, linitial_node(RawStmt, parsed)->stmt);
+	bool plain = update->fromClause == NIL && update->whereClause == nullptr &&
+				 update->returningList == NIL && update->withClause == nullptr;
+	ListCell *cell;
+	foreach (cell, update->targetList) {
+		auto *target = lfirst_node(ResTarget, cell);
+		plain = plain && target->indirection == NIL && !IsA(target->val, MultiAssignRef) &&
+				!IsA(target->val, SetToDefault);
+	}
+	return plain ? update : nullptr;
+}
+
+// From there to there, without the space, commas and semicolons around it.
+char *cut(const char *begin, const char *end)
+{
+	while (end > begin && (scanner_isspace(end[-1]) || end[-1] == ';' || end[-1] == ','))
+		end--;
+	return pnstrdup(begin, end - begin);
+}
+
+// Of "name = expression" the expression.
+const char *behind_equals(const char *assignment)
+{
+	const char *p = assignment;
+	bool quoted = false;
+	for (; *p && (quoted || *p != '='); p++)
+		quoted = quoted != (*p == '"');
+	return *p ? p + 1 : p;
+}
+
+// The SET list of a plain UPDATE, cut out of its text.
+char *assignments_of(const char *text)
+{
+	const UpdateStmt *update = plain_update(text);
+	if (update == nullptr)
+		return nullptr;
+	return cut(text + linitial_node(ResTarget, update->targetList)->location, text + strlen(text));
+}
+
+// The condition of the rows that have not yet what the SET list gives them.
+char *unassigned_of(const char *text)
+{
+	const UpdateStmt *update = plain_update(text);
+	if (update == nullptr)
+		return nullptr;
+	StringInfoData condition;
+	initStringInfo(&condition);
+	int n = list_length(update->targetList);
+	for (int i = 0; i < n; i++) {
+		auto *target = list_nth_node(ResTarget, update->targetList, i);
+		const char *end = i + 1 < n
+							  ? text + list_nth_node(ResTarget, update->targetList, i + 1)->location
+							  : text + strlen(text);
+		const char *expression = behind_equals(cut(text + target->location, end));
+		while (scanner_isspace(*expression))
+			expression++;
+		appendStringInfo(&condition, "%s%s IS DISTINCT FROM (%s)", i > 0 ? " OR " : "",
+						 quote_identifier(target->name), expression);
+	}
+	return condition.data;
+}
+
 // One placeholder's value, without quotes around it; nullptr where the finding has none.
 char *value_of(const Effects *effects, const Finding &finding, const char *name, int length)
 {
@@ -196,6 +285,10 @@ char *value_of(const Effects *effects, const Finding &finding, const char *name,
 		return copied(effects->text);
 	if (is("statement_concurrently"))
 		return effects->text ? with_concurrently(effects->text) : nullptr;
+	if (is("assignments"))
+		return assignments_of(effects->text);
+	if (is("unassigned"))
+		return unassigned_of(effects->text);
 	if (is("parent"))
 		return parent_name(effects, finding);
 	if (is("assignment"))
@@ -262,7 +355,9 @@ char *detail_of(const Finding &finding)
 	StringInfoData text;
 	initStringInfo(&text);
 	append_effect(&text, finding);
-	if (finding.lock != Lock::none && finding.effect != Effect::client_break)
+	if (is_about_rows(finding.cause))
+		appendStringInfoString(&text, ", which stay locked up to the end of the transaction");
+	else if (finding.lock != Lock::none && finding.effect != Effect::client_break)
 		appendStringInfo(&text, " under %s: %s", lock_name(finding.lock), waiters(finding.lock));
 	if (finding.facts != nullptr)
 		appendStringInfo(&text, "; %s", finding.facts);

@@ -255,7 +255,9 @@ constexpr Rule rules[] = {
 	// ---- rows
 	{Cause::update_without_where, "update-without-where", reject, always,
 	 "each row of the table is written in one transaction, and stays locked to its end",
-	 "SELECT safe_migrate.backfill({relation_literal}, {definition_literal}, 'true');", nullptr},
+	 "SELECT safe_migrate.backfill({relation_literal}, {assignments_literal}, "
+	 "{unassigned_literal});",
+	 "-- in batches: SELECT safe_migrate.backfill({relation_literal}, …);"},
 	{Cause::delete_without_where, "delete-without-where", reject, always,
 	 "each row of the table is deleted in one transaction",
 	 "SELECT safe_migrate.delete_safely({relation_literal}, 'true');", nullptr},

@@ -111,8 +111,9 @@ bool find_column(Oid relation, const char *name, Column *column)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	auto *form = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
-	*column = {form->attnum,	 form->atttypid,	 form->atttypmod,	form->attcollation,
-			   form->attnotnull, form->attgenerated, form->attidentity, form->attinhcount, form->attislocal};
+	*column = {form->attnum,	   form->atttypid,	  form->atttypmod,
+			   form->attcollation, form->attnotnull,  form->attgenerated,
+			   form->attidentity,  form->attinhcount, form->attislocal};
 	ReleaseSysCache(tuple);
 	return true;
 }
