@@ -264,6 +264,38 @@ CREATE FUNCTION estimate_backfill(
 COMMENT ON FUNCTION estimate_backfill IS
 	'what a backfill would take, extrapolated from a sample of blocks that is written and rolled back';
 
+-- ---------------------------------------------------------------- apply
+
+CREATE FUNCTION apply(
+	ddl      text,
+	job_name text DEFAULT NULL,
+	settings jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_apply';
+COMMENT ON FUNCTION apply IS
+	'queue a job that carries out ordinary DDL: what is brief as it stands, the rest by its safe recipe';
+
+CREATE PROCEDURE run(
+	ddl      text,
+	job_name text DEFAULT NULL,
+	settings jsonb DEFAULT '{}',
+	timeout  interval DEFAULT NULL
+) LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_run';
+COMMENT ON PROCEDURE run IS 'apply(), then wait()';
+
+CREATE FUNCTION plan(
+	ddl text,
+	OUT step       int,
+	OUT sql        text,
+	OUT lock       text,
+	OUT blocks     text,
+	OUT effect     text,
+	OUT bytes      bigint,
+	OUT reversible boolean,
+	OUT undo       text,
+	OUT kind       text
+) RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'safe_migrate_plan';
+COMMENT ON FUNCTION plan IS 'the steps that apply() would take, without doing any';
+
 -- ---------------------------------------------------------------- indexes
 
 CREATE FUNCTION create_index_safely(

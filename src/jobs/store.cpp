@@ -349,24 +349,27 @@ JobId insert_job(const NewJob &job, JobState state)
 	return id;
 }
 
+void insert_step(JobId id, int step_no, const NewStep &step, bool done)
+{
+	const Arg args[] = {pg::arg_int8(id),
+						pg::arg_int4(step_no),
+						pg::arg_text(step.kind),
+						pg::arg_jsonb(step.definition ? step.definition : "{}"),
+						pg::arg_text(step.description),
+						pg::arg_bool(done)};
+	pg::execute("INSERT INTO safe_migrate.step (job_id, step_no, kind, definition, description,"
+				" state, started_at, finished_at)"
+				" SELECT $1, $2, $3, $4, $5,"
+				" CASE WHEN $6 THEN 'done' ELSE 'pending' END::safe_migrate.step_state,"
+				" CASE WHEN $6 THEN pg_catalog.clock_timestamp() END,"
+				" CASE WHEN $6 THEN pg_catalog.clock_timestamp() END",
+				args);
+}
+
 void insert_steps(JobId id, const NewJob &job, bool done)
 {
-	for (int i = 0; i < job.n_steps; i++) {
-		const NewStep &step = job.steps[i];
-		const Arg args[] = {pg::arg_int8(id),
-							pg::arg_int4(i + 1),
-							pg::arg_text(step.kind),
-							pg::arg_jsonb(step.definition ? step.definition : "{}"),
-							pg::arg_text(step.description),
-							pg::arg_bool(done)};
-		pg::execute("INSERT INTO safe_migrate.step (job_id, step_no, kind, definition, description,"
-					" state, started_at, finished_at)"
-					" SELECT $1, $2, $3, $4, $5,"
-					" CASE WHEN $6 THEN 'done' ELSE 'pending' END::safe_migrate.step_state,"
-					" CASE WHEN $6 THEN pg_catalog.clock_timestamp() END,"
-					" CASE WHEN $6 THEN pg_catalog.clock_timestamp() END",
-					args);
-	}
+	for (int i = 0; i < job.n_steps; i++)
+		insert_step(id, i + 1, job.steps[i], done);
 }
 
 // What there is of that name already; 0 where nothing is.
@@ -452,6 +455,22 @@ JobId find_finished_job(const NewJob &job)
 	ereport(NOTICE, (errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
 					 errdetail("Its id is " INT64_FORMAT ".", found.id)));
 	return found.id;
+}
+
+void replace_step(JobId id, int step_no, const NewStep *steps, int n)
+{
+	const Arg old[] = {pg::arg_int8(id), pg::arg_int4(step_no)};
+	pg::execute("DELETE FROM safe_migrate.step WHERE job_id = $1 AND step_no = $2", old);
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no), pg::arg_int4(n - 1)};
+	// by way of negative numbers, which collide with none
+	pg::execute("UPDATE safe_migrate.step SET step_no = -(step_no + $3)"
+				" WHERE job_id = $1 AND step_no > $2",
+				args);
+	const Arg job[] = {pg::arg_int8(id)};
+	pg::execute("UPDATE safe_migrate.step SET step_no = -step_no WHERE job_id = $1 AND step_no < 0",
+				job);
+	for (int i = 0; i < n; i++)
+		insert_step(id, step_no + i, steps[i], false);
 }
 
 } // namespace safe_migrate::jobs

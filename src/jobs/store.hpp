@@ -71,6 +71,8 @@ struct StepRow {
 StepRow *load_current_step(JobId id); // the first that is not done; nullptr = all done
 void start_step(JobId id, int step_no);
 void finish_step(JobId id, int step_no);
+// Other steps in the place of that one; those that followed it move on.
+void replace_step(JobId id, int step_no, const NewStep *steps, int n);
 // What they had done was taken away again: retry() does them anew, from that one on.
 void reopen_steps(JobId id, int from_step_no);
 

@@ -6,6 +6,7 @@
 #include "jobs/progress_meter.hpp"
 #include "jobs/shared.hpp"
 #include "jobs/store.hpp"
+#include "jobs/wait.hpp"
 #include "pg/boundary.hpp"
 
 extern "C" {
@@ -202,20 +203,22 @@ void wait_for(JobId id, TimestampTz deadline)
 	ConditionVariableCancelSleep();
 }
 
-// After the check of the arguments: `find` gives the job.
-template <class F> void wait_call(FunctionCallInfo fcinfo, const char *argument, F &&find)
+} // namespace
+
+void commit_and_wait(FunctionCallInfo fcinfo, const char *argument, int timeout_argument,
+					 JobId (*find)(FunctionCallInfo))
 {
 	refuse_in_transaction(fcinfo);
 	require_preload();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"%s\" must not be NULL", argument)));
-	JobId id = find();
+	JobId id = find(fcinfo);
 	TimestampTz deadline = 0;
-	if (!PG_ARGISNULL(1))
+	if (!PG_ARGISNULL(timeout_argument))
 		deadline = DatumGetTimestampTz(
 			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-								PG_GETARG_DATUM(1)));
+								PG_GETARG_DATUM(timeout_argument)));
 	(void)job_or_error(id);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -223,8 +226,6 @@ template <class F> void wait_call(FunctionCallInfo fcinfo, const char *argument,
 	wait_for(id, deadline);
 	SPI_finish();
 }
-
-} // namespace
 
 Meter meter_of(const LiveJob &live)
 {
@@ -239,13 +240,14 @@ Meter meter_of(const LiveJob &live)
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_wait)
 {
-	safe_migrate::jobs::wait_call(fcinfo, "job", [fcinfo] { return PG_GETARG_INT64(0); });
+	safe_migrate::jobs::commit_and_wait(fcinfo, "job", 1,
+										[](FunctionCallInfo fcinfo) { return PG_GETARG_INT64(0); });
 	PG_RETURN_VOID();
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_wait_name)
 {
-	safe_migrate::jobs::wait_call(fcinfo, "job_name", [fcinfo] {
+	safe_migrate::jobs::commit_and_wait(fcinfo, "job_name", 1, [](FunctionCallInfo fcinfo) {
 		return safe_migrate::jobs::job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	});
 	PG_RETURN_VOID();

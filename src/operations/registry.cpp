@@ -2,6 +2,7 @@
 #include "operations/registry.hpp"
 
 #include "jobs/operation.hpp"
+#include "operations/apply/steps.hpp"
 #include "operations/backfill/step.hpp"
 #include "operations/ddl/step.hpp"
 #include "operations/index/steps.hpp"
@@ -19,6 +20,7 @@ constexpr jobs::StepRunner step_runners[] = {
 	{"top level", ddl::run_top_level_step},
 	{"build index", index::run_build_step},
 	{"index frame", index::run_only_step},
+	{"apply", apply::run_apply_step},
 };
 
 } // namespace

@@ -56,7 +56,7 @@ jobs::NewStep new_step(const RecipeStep &step)
 
 bool is_done_inline(const Recipe &recipe)
 {
-	if (settings::inline_mode == INLINE_NEVER)
+	if (settings::inline_mode == INLINE_NEVER || (recipe.plain == NIL && recipe.steps != NIL))
 		return false;
 	if (settings::inline_mode == INLINE_ALWAYS)
 		return true;
@@ -105,8 +105,8 @@ RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql)
 
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode)
 {
-	if (step->n_locks >= static_cast<int>(lengthof(step->locks)))
-		elog(ERROR, "a step takes at most %zu locks", lengthof(step->locks));
+	Size size = sizeof(StepLock) * static_cast<Size>(step->n_locks + 1);
+	step->locks = static_cast<StepLock *>(step->locks ? repalloc(step->locks, size) : palloc(size));
 	step->locks[step->n_locks++] = {relation, mode};
 }
 
@@ -150,19 +150,23 @@ jobs::JobId find_earlier(const Recipe &recipe, const Options &options)
 	return jobs::find_finished_job(new_job(recipe, options));
 }
 
+jobs::NewStep *stored_steps(const Recipe &recipe, int *n)
+{
+	auto *steps =
+		static_cast<jobs::NewStep *>(palloc0_array(jobs::NewStep, list_length(recipe.steps) + 1));
+	*n = 0;
+	ListCell *cell;
+	foreach (cell, recipe.steps)
+		steps[(*n)++] = new_step(*static_cast<const RecipeStep *>(lfirst(cell)));
+	return steps;
+}
+
 jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 {
 	jobs::NewJob job = new_job(recipe, options);
 	if (is_done_inline(recipe) || recipe.steps == NIL)
 		return work_inline(&job, recipe);
-	auto *steps =
-		static_cast<jobs::NewStep *>(palloc0_array(jobs::NewStep, list_length(recipe.steps)));
-	int n = 0;
-	ListCell *cell;
-	foreach (cell, recipe.steps)
-		steps[n++] = new_step(*static_cast<const RecipeStep *>(lfirst(cell)));
-	job.steps = steps;
-	job.n_steps = n;
+	job.steps = stored_steps(recipe, &job.n_steps);
 	bool existed;
 	return jobs::queue_job(job, &existed);
 }

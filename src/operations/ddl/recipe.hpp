@@ -3,6 +3,7 @@
 // plain statements instead.
 #pragma once
 #include "jobs/job.hpp"
+#include "jobs/operation.hpp"
 #include "pg/postgres.hpp"
 #include "statement/effects.hpp"
 
@@ -24,7 +25,7 @@ struct RecipeStep {
 	const char *sql;		 // what is run
 	const char *description; // what a person reads; nullptr: the SQL itself
 	const char *done; // a query on the catalog that returns true once the step's work is done
-	StepLock locks[4];
+	StepLock *locks;
 	int n_locks;
 	bool descend;	  // the locks are taken on all that inherits from these relations too
 	bool caller_path; // names in the SQL are found by the caller's search_path, else in pg_catalog
@@ -77,6 +78,9 @@ Options read_options(FunctionCallInfo fcinfo, int n);
 // id of the job of this owner, name and definition_text, 0 where the work is to be done.  To be
 // asked before the steps are made: kind, relation and definition_text are enough.
 jobs::JobId find_earlier(const Recipe &recipe, const Options &options);
+
+// The recipe's steps as they are stored.
+jobs::NewStep *stored_steps(const Recipe &recipe, int *n);
 
 // Stores the job, or does the plain statements at once where safe_migrate.inline lets it.
 jobs::JobId carry_out(const Recipe &recipe, const Options &options);

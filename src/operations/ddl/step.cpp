@@ -78,7 +78,8 @@ StepRun begin_run(StepContext *context, Look look)
 	run.context = context;
 	run.look = look;
 	run.step = read_step(context->definition);
-	context->leaves = static_cast<Oid *>(palloc0(sizeof(Oid) * lengthof(run.step->locks)));
+	context->leaves =
+		static_cast<Oid *>(palloc0(sizeof(Oid) * static_cast<Size>(run.step->n_locks + 1)));
 	context->n_leaves = run.step->n_locks;
 	for (int i = 0; i < run.step->n_locks; i++) {
 		context->leaves[i] = run.step->locks[i].relation;

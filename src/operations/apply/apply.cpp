@@ -1,0 +1,227 @@
+// apply(), plan(), run(): ordinary DDL in, its steps out.  What follows a statement on the same
+// table is planned when that one is done: it may depend on what came before.
+#include "jobs/wait.hpp"
+#include "operations/apply/script.hpp"
+#include "operations/apply/steps.hpp"
+#include "operations/apply/translate.hpp"
+#include "operations/ddl/sql.hpp"
+#include "pg/boundary.hpp"
+#include "pg/json.hpp"
+#include "pg/transaction.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+namespace {
+
+// What earlier units of the script have to do with.
+struct Earlier {
+	List *relations; // oids
+	bool creates;	 // some of them make or rename relations or columns
+};
+
+bool makes_names(const Node *statement)
+{
+	if (IsA(statement, AlterTableStmt)) {
+		const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
+		return linitial_node(AlterTableCmd, alter->cmds)->subtype == AT_AddColumn;
+	}
+	return !IsA(statement, IndexStmt) && !IsA(statement, DropStmt);
+}
+
+bool overlaps(const List *a, const List *b)
+{
+	ListCell *cell;
+	foreach (cell, a)
+		if (list_member_oid(b, lfirst_oid(cell)))
+			return true;
+	return false;
+}
+
+// Of a script, what is not there yet is nobody's mistake.
+bool may_come_to_be(const ErrorData *error, const Earlier &earlier)
+{
+	return earlier.creates &&
+		   ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+			   ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION);
+}
+
+void add_later_step(ddl::Recipe *recipe, const Unit &unit)
+{
+	ddl::RecipeStep *step = ddl::add_step(recipe, "apply", unit.sql);
+	StringInfoData json;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	pg::json_text(&json, "sql", unit.sql);
+	pg::json_number(&json, "number", unit.number);
+	appendStringInfoChar(&json, '}');
+	step->definition = json.data;
+}
+
+// The steps of one unit as far as they can be told now.  Looked at in a subtransaction: an error
+// may be one that earlier statements of the script take away.
+void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool predict)
+{
+	ddl::Recipe steps = {};
+	List *touched = NIL;
+	ErrorData *error = pg::run_subtransaction([&] {
+		touched = touched_relations(unit);
+		add_steps(&steps, unit);
+	});
+	if (error && !may_come_to_be(error, *earlier))
+		ReThrowError(error);
+	bool later = error || overlaps(touched, earlier->relations);
+	if (!later || (predict && !error))
+		recipe->steps = list_concat(recipe->steps, steps.steps);
+	else
+		add_later_step(recipe, unit);
+	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
+	earlier->creates = earlier->creates || makes_names(unit.statement);
+	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
+}
+
+// The statements as they were written, for inline work.
+List *plain_statements(const List *units)
+{
+	List *plain = NIL;
+	ListCell *cell;
+	foreach (cell, units) {
+		const auto *unit = static_cast<const Unit *>(lfirst(cell));
+		if (!can_be_inline(*unit))
+			return NIL;
+		plain = lappend(plain, const_cast<char *>(unit->sql));
+	}
+	return plain;
+}
+
+ddl::Recipe make_recipe(const char *ddl, bool predict)
+{
+	ddl::Recipe recipe = {};
+	recipe.kind = "apply";
+	recipe.definition_text = ddl;
+	List *units = read_script(ddl);
+	Earlier earlier = {};
+	ListCell *cell;
+	foreach (cell, units)
+		plan_unit(&recipe, *static_cast<const Unit *>(lfirst(cell)), &earlier, predict);
+	if (recipe.relations != NIL) {
+		recipe.relation = linitial_oid(recipe.relations);
+		recipe.relation_name = ddl::quoted_name(recipe.relation);
+	} else
+		recipe.relation_name = "";
+	recipe.plain = plain_statements(units);
+	return recipe;
+}
+
+jobs::JobId apply(const char *ddl, const ddl::Options &options)
+{
+	ddl::Recipe named = {};
+	named.kind = "apply";
+	named.definition_text = ddl;
+	named.relation_name = "";
+	jobs::JobId id = ddl::find_earlier(named, options);
+	if (id != 0)
+		return id;
+	return ddl::carry_out(make_recipe(ddl, false), options);
+}
+
+// ---------------------------------------------------------------- plan()
+
+const char *blocks_text(statement::Lock lock)
+{
+	switch (statement::blocks(lock)) {
+		case statement::Blocks::writes:
+			return "writes";
+		case statement::Blocks::reads_and_writes:
+			return "reads and writes";
+		default:
+			return "nothing";
+	}
+}
+
+const char *effect_text(statement::Effect effect)
+{
+	constexpr const char *names[] = {"metadata",	"scan",			"rewrite",
+									 "index build", "client break", "data loss"};
+	return names[static_cast<int>(effect)];
+}
+
+statement::Lock strongest(const ddl::RecipeStep &step)
+{
+	statement::Lock lock = statement::Lock::none;
+	for (int i = 0; i < step.n_locks; i++)
+		lock = Max(lock, step.locks[i].mode);
+	return lock;
+}
+
+void put_row(ReturnSetInfo *result, int number, const ddl::RecipeStep &step)
+{
+	Datum values[9] = {};
+	bool nulls[9] = {};
+	statement::Lock lock = strongest(step);
+	values[0] = Int32GetDatum(number);
+	values[1] = CStringGetTextDatum(step.sql ? step.sql : step.description);
+	nulls[2] = lock == statement::Lock::none;
+	if (!nulls[2])
+		values[2] =
+			CStringGetTextDatum(GetLockmodeName(DEFAULT_LOCKMETHOD, static_cast<LOCKMODE>(lock)));
+	values[3] = CStringGetTextDatum(blocks_text(lock));
+	values[4] = CStringGetTextDatum(effect_text(step.effect));
+	nulls[5] = step.bytes < 0;
+	values[5] = Int64GetDatum(step.bytes);
+	values[6] = BoolGetDatum(step.undo != nullptr);
+	nulls[7] = step.undo == nullptr;
+	if (step.undo)
+		values[7] = CStringGetTextDatum(step.undo);
+	values[8] = CStringGetTextDatum(step.kind);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::apply
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_apply)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("apply()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("ddl");
+	PG_RETURN_INT64(
+		apply::apply(text_to_cstring(PG_GETARG_TEXT_PP(0)), ddl::read_options(fcinfo, 1)));
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_plan)
+{
+	using namespace safe_migrate::operations;
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("ddl");
+	InitMaterializedSRF(fcinfo, 0);
+	ddl::Recipe recipe = apply::make_recipe(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	int number = 0;
+	ListCell *cell;
+	foreach (cell, recipe.steps)
+		apply::put_row(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo), ++number,
+					   *static_cast<const ddl::RecipeStep *>(lfirst(cell)));
+	return static_cast<Datum>(0);
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_run)
+{
+	using namespace safe_migrate::operations;
+	safe_migrate::jobs::commit_and_wait(fcinfo, "ddl", 3, [](FunctionCallInfo fcinfo) {
+		ddl::begin_call("run()");
+		return apply::apply(text_to_cstring(PG_GETARG_TEXT_PP(0)), ddl::read_options(fcinfo, 1));
+	});
+	PG_RETURN_VOID();
+}

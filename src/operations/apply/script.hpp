@@ -1,0 +1,24 @@
+// A script of DDL, taken apart into what can be done one by one.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+// One statement; of an ALTER TABLE with several sub-commands each is one, in the order in which the
+// server carries them out.
+struct Unit {
+	const char *sql; // of the unit alone, without a semicolon
+	Node *statement; // parsed
+	int number;		 // of the statement of the script that it is from, from 1
+};
+
+// All of them, as a list of Unit *.  Errors: the parser's, with the position in the text; 0A000
+// where sub-commands can't be told apart.
+List *read_script(const char *ddl);
+
+} // namespace safe_migrate::operations::apply

@@ -1,0 +1,324 @@
+// See translate.hpp.
+#include "operations/apply/translate.hpp"
+
+#include "operations/constraint/add.hpp"
+#include "operations/constraint/not_null.hpp"
+#include "operations/constraint/steps.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
+#include "operations/index/definition.hpp"
+#include "operations/index/steps.hpp"
+#include "settings.hpp"
+#include "statement/analysis.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+using ddl::quoted_name;
+using statement::Effects;
+using statement::Exempt;
+using statement::Finding;
+using statement::Lock;
+
+namespace {
+
+Effects *effects_of(const Unit &unit)
+{
+	auto *effects = static_cast<Effects *>(palloc0(sizeof(Effects)));
+	statement::Analysis analysis = {};
+	analysis.source = unit.sql;
+	analysis.effects = effects;
+	statement::analyse_utility(&analysis, unit.statement, -1, 0);
+	return effects;
+}
+
+// Too much to be done under a lock that stops somebody.
+bool is_unbounded(const Finding &finding)
+{
+	if (finding.exempt != Exempt::no || !statement::grows_with_size(finding.effect) ||
+		!statement::is_strong(finding.lock))
+		return false;
+	int64 small = static_cast<int64>(settings::small_table_size) * 1024;
+	return finding.bytes < 0 || finding.bytes > small;
+}
+
+const Finding *first_unbounded(const Effects &effects)
+{
+	for (int i = 0; i < effects.n; i++)
+		if (is_unbounded(effects.findings[i]))
+			return &effects.findings[i];
+	return nullptr;
+}
+
+const char *verb_of(statement::Effect effect)
+{
+	switch (effect) {
+		case statement::Effect::rewrite:
+			return "rewrite";
+		case statement::Effect::index_build:
+			return "build an index on";
+		default:
+			return "scan";
+	}
+}
+
+char *size_text(int64 bytes)
+{
+	if (bytes < 0)
+		return pstrdup("of unknown size");
+	return TextDatumGetCString(DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes)));
+}
+
+[[noreturn]] void no_safe_way(const Unit &unit, const Finding &finding)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("there is no safe way yet to carry out statement %d", unit.number),
+					errdetail("It would %s %s (%s) under a lock that stops others.",
+							  verb_of(finding.effect),
+							  quote_qualified_identifier(finding.schema, finding.name),
+							  size_text(finding.bytes)),
+					errhint("Nothing was done. SELECT * FROM safe_migrate.explain(…) says more.")));
+	pg_unreachable();
+}
+
+[[noreturn]] void refuse_kind(const Unit &unit, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("statement %d is no DDL that can be applied: %s", unit.number,
+						   GetCommandTagName(CreateCommandTag(unit.statement))),
+					hint ? errhint("%s", hint) : 0));
+	pg_unreachable();
+}
+
+// ---------------------------------------------------------------- as it stands
+
+// One short transaction, its strong locks taken before.
+void add_as_it_stands(ddl::Recipe *recipe, const Unit &unit, const Effects &effects)
+{
+	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", unit.sql);
+	step->caller_path = true;
+	for (int i = 0; i < effects.n; i++) {
+		const Finding &finding = effects.findings[i];
+		bool known = false;
+		for (int k = 0; k < step->n_locks; k++)
+			if (step->locks[k].relation == finding.relation) {
+				known = true;
+				step->locks[k].mode = Max(step->locks[k].mode, finding.lock);
+			}
+		if (!known && OidIsValid(finding.relation) && finding.lock != Lock::none)
+			ddl::add_lock(step, finding.relation, finding.lock);
+		if (finding.effect > step->effect)
+			step->effect = finding.effect;
+		step->bytes = Max(step->bytes, finding.bytes);
+	}
+}
+
+// ---------------------------------------------------------------- ALTER TABLE
+
+const char *only_text(const Unit &unit)
+{
+	return castNode(AlterTableStmt, unit.statement)->relation->inh ? "" : "ONLY ";
+}
+
+// "ALTER TABLE x ADD " and then the text that a safe function takes.
+const char *text_after_add(const Unit &unit)
+{
+	constexpr const char word[] = "add";
+	const auto *alter = castNode(AlterTableStmt, unit.statement);
+	const char *at = unit.sql + alter->relation->location;
+	for (; *at; at++)
+		if (pg_strncasecmp(at, word, sizeof word - 1) == 0 &&
+			isspace(static_cast<unsigned char>(at[-1])) &&
+			isspace(static_cast<unsigned char>(at[3])))
+			return at + 3;
+	return nullptr;
+}
+
+void add_constraint(ddl::Recipe *recipe, const Unit &unit, Relation relation)
+{
+	const char *text = text_after_add(unit);
+	if (!text || only_text(unit)[0] != '\0')
+		refuse_kind(unit, nullptr);
+	constraint::add_constraint_steps(recipe, relation, constraint::read_definition(relation, text));
+}
+
+// Whether the sub-command has a recipe, which then has added its steps.
+bool add_alter_table(ddl::Recipe *recipe, const Unit &unit)
+{
+	const auto *alter = castNode(AlterTableStmt, unit.statement);
+	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	if (alter->objtype != OBJECT_TABLE || !alter->relation->inh)
+		return false;
+	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
+	if (!OidIsValid(oid))
+		return false;
+	Relation relation = ddl::open_owned_table(oid);
+	bool added = true;
+	switch (command->subtype) {
+		case AT_AddConstraint:
+			add_constraint(recipe, unit, relation);
+			break;
+		case AT_SetNotNull:
+			constraint::add_not_null_steps(recipe, relation, command->name, nullptr);
+			break;
+		case AT_ValidateConstraint:
+			constraint::add_validate_steps(recipe, relation,
+										   constraint::stored_definition(relation, command->name));
+			break;
+		default:
+			added = false;
+	}
+	table_close(relation, NoLock);
+	return added;
+}
+
+// ---------------------------------------------------------------- indexes
+
+void add_create_index(ddl::Recipe *recipe, const Unit &unit)
+{
+	auto *statement = castNode(IndexStmt, unit.statement);
+	Oid oid = RangeVarGetRelid(statement->relation, NoLock, false);
+	Relation relation = ddl::open_owned_table(oid);
+	index::Definition definition = index::make_definition(relation, statement, unit.sql);
+	const char *name = statement->idxname
+						   ? statement->idxname
+						   : index::choose_name(relation, definition.column_names, "idx", NIL);
+	index::add_create_steps(recipe, definition, name, "idx");
+	table_close(relation, NoLock);
+}
+
+// A statement with transactions of its own, run as it stands; `done` has to tell when it is done.
+void add_top_level(ddl::Recipe *recipe, const char *sql, Oid relation, const char *done)
+{
+	ddl::RecipeStep *step = ddl::add_step(recipe, "top level", sql);
+	step->done = done;
+	if (OidIsValid(relation))
+		ddl::add_lock(step, relation, Lock::share_update_exclusive);
+}
+
+void add_drop_index(ddl::Recipe *recipe, const DropStmt *drop)
+{
+	ListCell *cell;
+	foreach (cell, drop->objects) {
+		RangeVar *name = makeRangeVarFromNameList(lfirst_node(List, cell));
+		Oid oid = RangeVarGetRelid(name, NoLock, drop->missing_ok);
+		if (!OidIsValid(oid))
+			continue;
+		add_top_level(recipe, psprintf("DROP INDEX CONCURRENTLY %s", quoted_name(oid)), InvalidOid,
+					  psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", oid));
+	}
+}
+
+// ---------------------------------------------------------------- which way
+
+bool is_concurrent_drop(const Node *statement)
+{
+	return IsA(statement, DropStmt) &&
+		   reinterpret_cast<const DropStmt *>(statement)->removeType == OBJECT_INDEX &&
+		   reinterpret_cast<const DropStmt *>(statement)->concurrent;
+}
+
+void refuse_what_is_no_ddl(const Unit &unit)
+{
+	switch (nodeTag(unit.statement)) {
+		case T_TransactionStmt:
+			refuse_kind(unit, "Each step has a transaction of its own.");
+		case T_UpdateStmt:
+			refuse_kind(unit, "Use safe_migrate.backfill().");
+		case T_DeleteStmt:
+			refuse_kind(unit, "Use safe_migrate.delete_safely().");
+		case T_InsertStmt:
+		case T_MergeStmt:
+		case T_SelectStmt:
+		case T_CopyStmt:
+		case T_DoStmt:
+		case T_CallStmt:
+		case T_ExecuteStmt:
+		case T_PrepareStmt:
+		case T_DeallocateStmt:
+		case T_ExplainStmt:
+		case T_VariableSetStmt:
+		case T_VariableShowStmt:
+		case T_DeclareCursorStmt:
+		case T_FetchStmt:
+		case T_ClosePortalStmt:
+		case T_LockStmt:
+		case T_DiscardStmt:
+		case T_NotifyStmt:
+		case T_ListenStmt:
+		case T_UnlistenStmt:
+		case T_CheckPointStmt:
+		case T_LoadStmt:
+		case T_AlterSystemStmt:
+			refuse_kind(unit, nullptr);
+		default:
+			break;
+	}
+}
+
+bool is_validate(const Node *statement)
+{
+	if (!IsA(statement, AlterTableStmt))
+		return false;
+	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
+	return linitial_node(AlterTableCmd, alter->cmds)->subtype == AT_ValidateConstraint;
+}
+
+} // namespace
+
+void add_steps(ddl::Recipe *recipe, const Unit &unit)
+{
+	refuse_what_is_no_ddl(unit);
+	if (IsA(unit.statement, IndexStmt) && castNode(IndexStmt, unit.statement)->concurrent) {
+		add_create_index(recipe, unit);
+		return;
+	}
+	if (is_concurrent_drop(unit.statement)) {
+		add_drop_index(recipe, castNode(DropStmt, unit.statement));
+		return;
+	}
+	if (is_validate(unit.statement) && add_alter_table(recipe, unit))
+		return;
+	Effects *effects = effects_of(unit);
+	const Finding *unbounded = first_unbounded(*effects);
+	if (!unbounded && effects->commits_inside)
+		refuse_kind(unit, "It has transactions of its own: run it by itself.");
+	if (!unbounded)
+		add_as_it_stands(recipe, unit, *effects);
+	else if (IsA(unit.statement, IndexStmt))
+		add_create_index(recipe, unit);
+	else if (!IsA(unit.statement, AlterTableStmt) || !add_alter_table(recipe, unit))
+		no_safe_way(unit, *unbounded);
+}
+
+List *touched_relations(const Unit &unit)
+{
+	List *relations = NIL;
+	Effects *effects = effects_of(unit);
+	for (int i = 0; i < effects->n; i++)
+		if (OidIsValid(effects->findings[i].relation))
+			relations = list_append_unique_oid(relations, effects->findings[i].relation);
+	return relations;
+}
+
+bool can_be_inline(const Unit &unit)
+{
+	if (IsA(unit.statement, IndexStmt))
+		return !castNode(IndexStmt, unit.statement)->concurrent;
+	return !is_concurrent_drop(unit.statement);
+}
+
+} // namespace safe_migrate::operations::apply

@@ -1,0 +1,19 @@
+// One statement of DDL in, the steps that carry it out without stopping anybody.
+#pragma once
+#include "operations/apply/script.hpp"
+#include "operations/ddl/recipe.hpp"
+
+namespace safe_migrate::operations::apply {
+
+// Adds the steps for the unit as the catalog is now: as it stands where it is brief, by its recipe
+// where it is not.  Error 0A000 where there is no safe way, with the reason; the server's own
+// errors where the statement would raise them.
+void add_steps(ddl::Recipe *recipe, const Unit &unit);
+
+// The relations that the unit's effects touch, as oids; none for what only makes new ones.
+List *touched_relations(const Unit &unit);
+
+// Whether it can be done in the caller's transaction as it stands.
+bool can_be_inline(const Unit &unit);
+
+} // namespace safe_migrate::operations::apply
