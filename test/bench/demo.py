@@ -9,6 +9,7 @@ import threading
 import time
 
 import measure
+from incident import Incident
 from methods import METHODS
 from report import MB, grid
 from server import Server, SqlError
@@ -138,12 +139,18 @@ def table(quiet, ours, plain):
 	])
 
 
+def incident(server, options):
+	say('\nThe incident: an ALTER TABLE of some milliseconds that has to wait for a report, with clients beside it:')
+	Incident(server, say, os.path.join(options.work_dir, 'incident'), 6.0 if options.quick or options.incident else 8.0).show()
+
+
 def parse(arguments):
 	parser = argparse.ArgumentParser(prog='scripts/demo')
 	parser.add_argument('--rows', type=int, default=1_500_000)
 	parser.add_argument('--clients', type=int, default=8)
 	parser.add_argument('--rate', type=int, default=400)
 	parser.add_argument('--quick', action='store_true')
+	parser.add_argument('--incident', action='store_true')
 	parser.add_argument('--method', default='backfill_1', choices=list(METHODS))
 	for internal in ('--bindir', '--socket-dir', '--data-dir', '--server-log', '--work-dir'):
 		parser.add_argument(internal, required=True)
@@ -167,6 +174,9 @@ def main():
 	server = Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
 	demo = Demo(server, options)
 	try:
+		if options.incident:
+			incident(server, options)
+			return 0
 		measure.create_role(server)
 		if METHODS[options.method].ours and not server.has_backfill():
 			say('This version of safe_migrate has no backfill() yet.')
@@ -177,6 +187,7 @@ def main():
 		plain = demo.migrate('One plain UPDATE', METHODS['update'])
 		say(f'\nMeasured just now, PostgreSQL {server.value("postgres", "SHOW server_version")}, {os.cpu_count()} cores:\n')
 		say(table(quiet, ours, plain))
+		incident(server, options)
 		say('\nMore: README.md for using it on your own cluster, scripts/bench for a longer comparison.')
 	except KeyboardInterrupt:
 		say('\nstopped')
