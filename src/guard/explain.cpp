@@ -2,9 +2,11 @@
 // to it.  Nothing is executed.  Each statement is analysed in a subtransaction of its own, so that
 // one that would fail doesn't hide the others.
 #include "guard/explain_rows.hpp"
+#include "guard/message.hpp"
+#include "guard/policy.hpp"
+#include "guard/recent_columns.hpp"
 #include "pg/boundary.hpp"
 #include "pg/transaction.hpp"
-#include "settings.hpp"
 #include "statement/analysis.hpp"
 #include "statement/overlay.hpp"
 
@@ -59,6 +61,39 @@ List *parse(const char *sql)
 	return statements;
 }
 
+// A later statement of the same transaction block gives the name to something again: what the hook
+// looks for at commit.
+bool gives_name(const Node *statement, const char *name, bool column)
+{
+	if (IsA(statement, RenameStmt)) {
+		auto *rename = reinterpret_cast<const RenameStmt *>(statement);
+		return (rename->renameType == OBJECT_COLUMN) == column &&
+			   strcmp(rename->newname, name) == 0;
+	}
+	const RangeVar *given = nullptr;
+	if (IsA(statement, ViewStmt))
+		given = reinterpret_cast<const ViewStmt *>(statement)->view;
+	else if (IsA(statement, CreateStmt))
+		given = reinterpret_cast<const CreateStmt *>(statement)->relation;
+	return given != nullptr && !column && strcmp(given->relname, name) == 0;
+}
+
+bool is_rename_taken_back(const List *statements, const Overlay *overlay, const Finding &finding)
+{
+	bool column = finding.cause == Cause::rename_column;
+	const char *name = column ? finding.column : finding.name;
+	if (!overlay->in_block || name == nullptr || (!column && finding.cause != Cause::rename_table))
+		return false;
+	for (int i = overlay->statement_no; i < list_length(statements); i++) {
+		const Node *statement = list_nth_node(RawStmt, statements, i)->stmt;
+		if (IsA(statement, TransactionStmt))
+			return false;
+		if (gives_name(statement, name, column))
+			return true;
+	}
+	return false;
+}
+
 const char *reason_of(Exempt exempt)
 {
 	switch (exempt) {
@@ -76,19 +111,35 @@ const char *reason_of(Exempt exempt)
 	return nullptr;
 }
 
-Judged judge_finding(const Finding &finding)
+// As the gate judges it.
+Level level_of(const Finding &finding)
 {
-	const Rule &rule = rule_of(finding.cause);
-	Policy policy =
-		default_policy(static_cast<int64>(settings::small_table_size) * 1024, no_levels());
-	Judged judged = {judge(finding, policy), nullptr, finding.facts, nullptr};
-	if (finding.exempt != Exempt::no)
-		judged.reason = reason_of(finding.exempt);
-	else if (finding.cause != Cause::lock) {
-		judged.rule = rule.name;
-		if (judged.level != Level::allow && finding.cause != Cause::depends_on_earlier_statement)
-			judged.reason = rule.problem;
+	Level level = judge(finding, policy_for(finding));
+	return level != Level::allow && is_recent_column(finding) ? Level::allow : level;
+}
+
+Judged judge_finding(const Script &script, const Effects &effects, const Finding &finding)
+{
+	Judged judged = {level_of(finding), nullptr, finding.facts, nullptr};
+	if (finding.cause == Cause::depends_on_earlier_statement) {
+		judged.rule = rule_of(finding.cause).name;
+		return judged;
 	}
+	if (finding.exempt != Exempt::no && judged.level == Level::allow) {
+		judged.reason = reason_of(finding.exempt);
+		return judged;
+	}
+	if (finding.cause != Cause::lock || judged.level != Level::allow)
+		judged.rule = rule_of(finding.cause).name;
+	if (judged.level == Level::allow)
+		return judged;
+	if (is_rename_taken_back(script.statements, script.overlay, finding)) {
+		judged.level = Level::allow;
+		judged.reason = "the name is there again at the end of the transaction";
+		return judged;
+	}
+	judged.reason = detail_of(finding);
+	judged.instead = instead_of(&effects, finding);
 	return judged;
 }
 
@@ -102,7 +153,7 @@ void put_effects(const Script &script, int statement_no, const Effects &effects)
 						  {Level::allow, nullptr, nullptr, nullptr});
 	for (int i = 0; i < effects.n; i++)
 		put_finding(script.result, statement_no, effects.command, &effects.findings[i],
-					judge_finding(effects.findings[i]));
+					judge_finding(script, effects, effects.findings[i]));
 }
 
 // A cancel, a lack of memory or a lock that can't be had says nothing about the statement.

@@ -237,14 +237,19 @@ bool may_have_effects(const Node *statement)
 	}
 }
 
+void place_statement(Analysis *analysis, int location, int length)
+{
+	if (analysis->source == nullptr)
+		return;
+	analysis->source_end = end_of_statement(analysis->source, location, length);
+	analysis->effects->text = own_text(analysis->source, location, analysis->source_end);
+}
+
 void analyse_utility(Analysis *analysis, const Node *statement, int location, int length)
 {
 	Effects *effects = analysis->effects;
 	effects->command = GetCommandTagName(CreateCommandTag(const_cast<Node *>(statement)));
-	if (analysis->source != nullptr) {
-		analysis->source_end = end_of_statement(analysis->source, location, length);
-		effects->text = own_text(analysis->source, location, analysis->source_end);
-	}
+	place_statement(analysis, location, length);
 	effects->runs_code = IsA(statement, DoStmt) || IsA(statement, CallStmt);
 	if (!may_have_effects(statement))
 		return;

@@ -22,7 +22,7 @@ struct Analysis {
 	const Overlay *overlay;
 	Effects *effects;		// what is found is added here
 	bool in_transaction;	// an explicit transaction block or a function is around it
-	const char *source_end; // of the statement within the source; set by analyse_utility()
+	const char *source_end; // of the statement within the source; set by place_statement()
 };
 
 // May the statement have an effect at all?  By its node tag, without a catalog: costs nothing
@@ -40,6 +40,9 @@ void analyse_plan(Analysis *analysis, const PlannedStmt *plan);
 // ---------------------------------------------------------------- for the families
 
 Finding *append_finding(Effects *effects); // a zeroed one
+
+// Where the statement is in its source: done by analyse_utility().
+void place_statement(Analysis *analysis, int location, int length);
 
 // Adds a zeroed finding with these, of which the family fills in the rest.  Fills schema, name,
 // exempt and is_target = false; bytes = 0.  For a relation that is there.

@@ -319,12 +319,8 @@ Answer validate(Alter *alter, const char *name)
 		return Answer::live;
 	if (constraint->validated_by != 0)
 		return only_locks(alter, Lock::share_update_exclusive);
-	bool same_transaction =
-		alter->overlay->in_block && constraint->added_by > alter->overlay->block_begin;
-	(void)give(
-		alter, same_transaction ? Cause::validate_in_same_transaction : Cause::validate_constraint,
-		Effect::scan, same_transaction ? Lock::access_exclusive : Lock::share_update_exclusive,
-		nullptr, name);
+	(void)give(alter, Cause::validate_constraint, Effect::scan, Lock::share_update_exclusive,
+			   nullptr, name);
 	if (constraint->parent != nullptr)
 		add_script_lock(alter->analysis, constraint->parent, Lock::row_share);
 	return Answer::given;

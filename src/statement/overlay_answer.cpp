@@ -442,6 +442,7 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	overlay->location = raw->stmt_location;
 	overlay->length = raw->stmt_len;
 	analysis->in_transaction = overlay->in_block;
+	place_statement(analysis, raw->stmt_location, raw->stmt_len);
 	effects->command = GetCommandTagName(CreateCommandTag(raw->stmt));
 	if (!may_have_effects(raw->stmt))
 		return;

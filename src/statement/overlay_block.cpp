@@ -6,6 +6,8 @@
 
 extern "C" {
 #include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 }
 
 namespace safe_migrate::statement {
@@ -176,14 +178,14 @@ void note_mentions(Overlay *overlay, const char *text, int length)
 
 // ---------------------------------------------------------------- strong locks
 
-bool holds(const Overlay *overlay, Oid relation)
+const HeldLock *find_held(const Overlay *overlay, Oid relation)
 {
 	ListCell *cell;
 	foreach (cell, overlay->held) {
 		if (static_cast<const HeldLock *>(lfirst(cell))->relation == relation)
-			return true;
+			return static_cast<const HeldLock *>(lfirst(cell));
 	}
-	return false;
+	return nullptr;
 }
 
 bool is_strong_lock(const Finding &finding)
@@ -196,7 +198,7 @@ void hold(Overlay *overlay, const Effects *effects, int n)
 	MemoryContext caller = MemoryContextSwitchTo(overlay->parent_memory);
 	for (int i = 0; i < n; i++) {
 		const Finding &finding = effects->findings[i];
-		if (!is_strong_lock(finding) || holds(overlay, finding.relation))
+		if (!is_strong_lock(finding) || find_held(overlay, finding.relation) != nullptr)
 			continue;
 		auto *held = static_cast<HeldLock *>(palloc(sizeof(HeldLock)));
 		*held = {finding.relation, overlay->statement_no};
@@ -205,58 +207,73 @@ void hold(Overlay *overlay, const Effects *effects, int n)
 	MemoryContextSwitchTo(caller);
 }
 
-// The statement takes time, for as long as which the block's locks are held.
-const Finding *work_of(const Effects *effects, int n)
+Finding *add_held(Analysis *analysis, const HeldLock *held, Cause cause, const Finding &like,
+				  Effect effect)
 {
-	for (int i = 0; i < n; i++) {
-		const Finding &finding = effects->findings[i];
-		if (finding.exempt == Exempt::no && grows_with_size(finding.effect) && finding.bytes != 0)
-			return &finding;
-	}
-	return nullptr;
-}
-
-Finding *add_held(Analysis *analysis, const HeldLock *held, Cause cause, Effect effect)
-{
-	Finding *finding = add_finding(analysis, cause, effect, held->relation, Lock::access_exclusive);
+	int64 bytes = like.bytes;
+	const char *name = get_rel_name(held->relation);
+	Finding *finding = add_finding(analysis, cause, effect, like.relation, like.lock);
+	finding->is_target = true;
+	finding->bytes = bytes;
 	finding->facts =
-		psprintf("statement %d has taken a strong lock on it, which is held up to the end of the "
-				 "transaction",
+		psprintf("the transaction holds a strong lock on %s since statement %d",
+				 name != nullptr ? quote_qualified_identifier(
+									   get_namespace_name(get_rel_namespace(held->relation)), name)
+								 : "a table",
 				 held->statement_no);
 	return finding;
+}
+
+// Mirrors guard/transaction.cpp, which does it for the live transaction.
+void add_findings_of_block(const Overlay *overlay, Analysis *analysis)
+{
+	auto *first = static_cast<const HeldLock *>(linitial(overlay->held));
+	bool told = false;
+	int n = analysis->effects->n;
+	for (int i = 0; i < n; i++) {
+		const Finding finding = analysis->effects->findings[i]; // the array grows
+		if (finding.exempt != Exempt::no || !OidIsValid(finding.relation))
+			continue;
+		const HeldLock *same = find_held(overlay, finding.relation);
+		if (grows_with_size(finding.effect) && !is_strong(finding.lock)) {
+			if (same != nullptr && finding.cause == Cause::validate_constraint)
+				add_held(analysis, same, Cause::validate_in_same_transaction, finding,
+						 finding.effect)
+					->lock = Lock::access_exclusive;
+			else
+				add_held(analysis, first, Cause::work_after_strong_lock, finding, finding.effect);
+		}
+		if (told || !is_strong(finding.lock) || same != nullptr)
+			continue;
+		told = true;
+		add_held(analysis, first, Cause::several_strong_locks, finding, Effect::metadata);
+	}
+}
+
+void judge_prepared(const Overlay *overlay, Analysis *analysis)
+{
+	ListCell *cell;
+	foreach (cell, overlay->held) {
+		auto *held = static_cast<const HeldLock *>(lfirst(cell));
+		Finding *finding = add_finding(analysis, Cause::prepare_with_strong_lock, Effect::metadata,
+									   held->relation, Lock::access_exclusive);
+		finding->facts = psprintf("its lock is held since statement %d", held->statement_no);
+	}
 }
 
 } // namespace
 
 void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {
-	Effects *effects = analysis->effects;
-	int n = effects->n;
 	if (!overlay->in_block)
 		return;
-	auto *transaction = reinterpret_cast<const TransactionStmt *>(raw->stmt);
-	if (IsA(raw->stmt, TransactionStmt) && transaction->kind == TRANS_STMT_PREPARE) {
-		ListCell *cell;
-		foreach (cell, overlay->held)
-			add_held(analysis, static_cast<const HeldLock *>(lfirst(cell)),
-					 Cause::prepare_with_strong_lock, Effect::metadata);
-		return;
-	}
-	if (overlay->held == NIL)
-		return hold(overlay, effects, n);
-	auto *first = static_cast<const HeldLock *>(linitial(overlay->held));
-	bool another = false;
-	for (int i = 0; i < n; i++) {
-		if (is_strong_lock(effects->findings[i]) && !holds(overlay, effects->findings[i].relation))
-			another = true;
-	}
-	if (const Finding *work = work_of(effects, n)) {
-		int64 bytes = work->bytes;
-		add_held(analysis, first, Cause::work_after_strong_lock, work->effect)->bytes = bytes;
-	}
-	if (another)
-		add_held(analysis, first, Cause::several_strong_locks, Effect::metadata);
-	hold(overlay, effects, n);
+	int n = analysis->effects->n;
+	if (IsA(raw->stmt, TransactionStmt) &&
+		reinterpret_cast<const TransactionStmt *>(raw->stmt)->kind == TRANS_STMT_PREPARE)
+		judge_prepared(overlay, analysis);
+	else if (overlay->held != NIL)
+		add_findings_of_block(overlay, analysis);
+	hold(overlay, analysis->effects, n);
 }
 
 void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
