@@ -355,6 +355,53 @@ CREATE FUNCTION explain(
 COMMENT ON FUNCTION explain(text) IS
 	'what each statement of a script would lock and do, and the guard''s verdict on it; executes nothing';
 
+CREATE FUNCTION explain(
+	sql   text,
+	sizes jsonb,
+	OUT statement_no int,
+	OUT command      text,
+	OUT relation     text,
+	OUT lock         text,
+	OUT blocks       text,
+	OUT effect       text,
+	OUT bytes        bigint,
+	OUT verdict      text,
+	OUT rule         text,
+	OUT reason       text,
+	OUT instead      text
+) RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_explain_sizes';
+COMMENT ON FUNCTION explain(text, jsonb) IS
+	'explain(sql) as if the relations had the sizes that export_sizes() gave in another database';
+
+-- Partitioned tables with the sums of their leaves: another database may have other partitions.
+CREATE FUNCTION export_sizes() RETURNS jsonb LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+WITH RECURSIVE own AS (
+	SELECT c.oid, c.relkind, n.nspname, c.relname,
+		CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) END AS heap,
+		CASE WHEN c.reltoastrelid = 0 THEN 0 ELSE pg_relation_size(c.reltoastrelid) END AS toast,
+		(SELECT sum(pg_relation_size(i.indexrelid)) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+			WHERE i.indrelid = c.oid AND x.relkind = 'i') AS indexes
+	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema'
+		AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'safe_migrate'
+), tree AS (
+	SELECT o.oid AS root, o.oid AS member FROM own o
+	UNION
+	SELECT t.root, i.inhrelid FROM tree t JOIN own r ON r.oid = t.root AND r.relkind = 'p'
+		JOIN pg_inherits i ON i.inhparent = t.member
+), total AS (
+	SELECT r.nspname, r.relname, sum(coalesce(m.heap, 0)) AS heap, sum(coalesce(m.toast, 0)) AS toast,
+		sum(coalesce(m.indexes, 0)) AS indexes
+	FROM tree t JOIN own r ON r.oid = t.root JOIN own m ON m.oid = t.member
+	GROUP BY r.oid, r.nspname, r.relname
+)
+SELECT coalesce(jsonb_object_agg(format('%I.%I', nspname, relname),
+	jsonb_build_object('heap', heap, 'toast', toast, 'indexes', indexes)), '{}') FROM total
+$$;
+COMMENT ON FUNCTION export_sizes() IS
+	'bytes of each table of this database, for explain(sql, sizes) in another one: a copy without the rows';
+
 -- ---------------------------------------------------------------- what \d+ and \df+ say
 
 COMMENT ON SCHEMA safe_migrate IS 'schema changes and backfills on live tables: jobs, their control, what they do now';

@@ -2,6 +2,7 @@
 // to it.  Nothing is executed.  Each statement is analysed in a subtransaction of its own, so that
 // one that would fail doesn't hide the others.
 #include "guard/explain_rows.hpp"
+#include "guard/explain_sizes.hpp"
 #include "guard/message.hpp"
 #include "guard/policy.hpp"
 #include "guard/recent_columns.hpp"
@@ -36,6 +37,7 @@ struct Script {
 	List *statements; // RawStmt
 	ReturnSetInfo *result;
 	Overlay *overlay;
+	Jsonb *sizes; // of another database, or nullptr
 };
 
 // Mirrors sql_exec_error_callback() of functions.c: a syntax error is one of an internal query.
@@ -195,10 +197,12 @@ Outcome put_error(const Script &script, const RawStmt *raw, const ErrorData *err
 Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
 {
 	Overlay *overlay = script.overlay;
+	take_sizes_from(script.sizes);
 	ErrorData *error = pg::run_subtransaction([overlay, analysis, raw] {
 		statement::analyse_in_script(overlay, analysis, raw);
 		statement::judge_in_block(overlay, analysis, raw);
 	});
+	take_sizes_from(nullptr);
 	if (error == nullptr)
 		return Outcome::analysed;
 	if (!is_about_statement(error) || list_length(script.statements) == 1)
@@ -248,19 +252,32 @@ void explain_script(const Script &script)
 	MemoryContextDelete(memory);
 }
 
-} // namespace
-} // namespace safe_migrate::guard
-
-SAFE_MIGRATE_FUNCTION(safe_migrate_explain)
+void explain(FunctionCallInfo fcinfo, Jsonb *sizes)
 {
-	using namespace safe_migrate::guard;
 	InitMaterializedSRF(fcinfo, 0);
 	Script script = {};
 	script.sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	script.result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	script.statements = parse(script.sql);
-	script.overlay = safe_migrate::statement::begin_script();
+	script.overlay = statement::begin_script();
+	if (sizes != nullptr)
+		check_sizes(sizes);
+	script.sizes = sizes;
 	explain_script(script);
-	safe_migrate::statement::end_script(script.overlay);
+	statement::end_script(script.overlay);
+}
+
+} // namespace
+} // namespace safe_migrate::guard
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_explain)
+{
+	safe_migrate::guard::explain(fcinfo, nullptr);
+	PG_RETURN_NULL();
+}
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_explain_sizes)
+{
+	safe_migrate::guard::explain(fcinfo, PG_GETARG_JSONB_P(1));
 	PG_RETURN_NULL();
 }

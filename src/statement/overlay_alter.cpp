@@ -399,7 +399,13 @@ Answer attach(Alter *alter, const AlterTableCmd *command)
 	create->relation = partition->name;
 	create->inhRelations = list_make1(const_cast<RangeVar *>(alter->statement->relation));
 	create->partbound = partition->bound;
+	int n = alter->analysis->effects->n;
 	analyse_create_table(alter->analysis, create);
+	for (; n < alter->analysis->effects->n; n++) {
+		Cause *cause = &alter->analysis->effects->findings[n].cause;
+		if (*cause == Cause::create_partition_default)
+			*cause = Cause::attach_partition_default;
+	}
 	if (Finding *parent = find_finding(alter->analysis, alter->relation))
 		parent->lock = Lock::share_update_exclusive;
 	return Answer::given;

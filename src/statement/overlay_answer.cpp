@@ -75,6 +75,7 @@ void create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *c
 	Named table = resolve(overlay, create->relation);
 	Lock lock = create->concurrent ? Lock::share_update_exclusive : Lock::share;
 	int by;
+	analysis->effects->commits_inside = create->concurrent;
 	if (table.is_new())
 		return add_new(analysis, table.script, lock);
 	if (!table.exists() && table.gone_by != 0)
@@ -108,8 +109,12 @@ void lock_other_ends(const Overlay *overlay, Analysis *analysis, const ScriptRel
 		own = true;
 		add_script_lock(analysis, constraint->parent, Lock::access_exclusive);
 	}
-	if (table->of != nullptr)
+	if (table->of != nullptr && OidIsValid(table->of->oid)) {
 		add_script_lock(analysis, table->of, Lock::access_exclusive);
+		Oid rest = get_default_partition_oid(table->of->oid);
+		if (OidIsValid(rest))
+			add_lock(analysis, rest, Lock::access_exclusive);
+	}
 	if (table->foreign_keys_by != 0 && !own && behavior == DROP_CASCADE)
 		add_dependence(overlay, analysis, table->oid, table->foreign_keys_by,
 					   "foreign keys that refer to it");

@@ -78,13 +78,11 @@ bool asked_elsewhere(Oid relation, int64 *heap, int64 *indexes)
 // The children that are foreign tables have no bytes here, and are left alone.
 template <class F> int64 over_leaves(Oid relation, F bytes_of)
 {
-	int64 heap;
-	int64 indexes;
 	char kind = get_rel_relkind(relation);
-	if (kind == RELKIND_FOREIGN_TABLE ||
-		(kind == RELKIND_PARTITIONED_TABLE && asked_elsewhere(relation, &heap, &indexes)))
+	if (kind == RELKIND_FOREIGN_TABLE)
 		return bytes_of(relation);
-	int64 bytes = 0;
+	// What a partitioned table has itself are partitions that are only elsewhere.
+	int64 bytes = kind == RELKIND_PARTITIONED_TABLE ? bytes_of(relation) : 0;
 	ListCell *cell;
 	foreach (cell, leaves(relation))
 		bytes = plus(bytes, bytes_of(lfirst_oid(cell)));
@@ -163,7 +161,8 @@ bool is_empty(Oid relation)
 		return false;
 	int64 heap;
 	int64 indexes;
-	if (asked_elsewhere(relation, &heap, &indexes))
+	if (asked_elsewhere(relation, &heap, &indexes) &&
+		(heap != 0 || kind != RELKIND_PARTITIONED_TABLE))
 		return heap == 0;
 	ListCell *cell;
 	foreach (cell, leaves(relation)) {

@@ -1,0 +1,18 @@
+// Sizes that explain() is given: those of another database, as export_sizes() wrote them there.
+#pragma once
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "utils/jsonb.h"
+}
+
+namespace safe_migrate::guard {
+
+// 22023 where they are not an object of objects.
+void check_sizes(Jsonb *sizes);
+
+// From now on, nullptr: those of this database again.  A relation that they don't name has its size
+// here.  What runs in between must not leave by an error.
+void take_sizes_from(Jsonb *sizes);
+
+} // namespace safe_migrate::guard
