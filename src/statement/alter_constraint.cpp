@@ -170,8 +170,7 @@ void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
 	bool is_inherited = constraint->type == CONSTRAINT_CHECK || constraint->type == 'n';
 	if (is_inherited && !constraint->no_inherit) {
 		alter->locks_descendants = true;
-		add_locks(alter->analysis, find_inheritance_children(alter->relation, NoLock),
-				  alter->lock);
+		add_locks(alter->analysis, find_inheritance_children(alter->relation, NoLock), alter->lock);
 	}
 	if (constraint->type == CONSTRAINT_FOREIGN)
 		add_lock(alter->analysis, constraint->referenced, alter->lock);

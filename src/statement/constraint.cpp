@@ -203,8 +203,8 @@ void report_referenced(AlterTable *alter, Cause cause, Oid referenced, bool is_c
 									   Lock::share_row_exclusive);
 		finding->object = part.object;
 		finding->definition = part.definition;
-		finding->facts = psprintf("writes wait while the rows of %s are checked",
-								  get_rel_name(alter->relation));
+		finding->facts =
+			psprintf("writes wait while the rows of %s are checked", get_rel_name(alter->relation));
 	}
 	if (referenced != alter->relation)
 		add_referenced(alter->analysis, referenced, Lock::share_row_exclusive);

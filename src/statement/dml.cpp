@@ -1,4 +1,5 @@
 // UPDATE, DELETE and MERGE as planned: do they touch all rows, or too many?
+#include "statement/dml.hpp"
 #include "statement/relations.hpp"
 
 #include "settings.hpp"
@@ -35,6 +36,7 @@ bool reads_target(const Plan *plan, Leaves leaves)
 	switch (nodeTag(plan)) {
 		case T_SeqScan:
 		case T_IndexScan:
+		case T_IndexOnlyScan:
 		case T_BitmapHeapScan:
 		case T_TidScan:
 		case T_TidRangeScan:
@@ -90,6 +92,8 @@ bool restricts(const Plan *plan, Leaves leaves)
 			return false;
 		case T_IndexScan:
 			return reinterpret_cast<const IndexScan *>(plan)->indexqual != NIL;
+		case T_IndexOnlyScan:
+			return reinterpret_cast<const IndexOnlyScan *>(plan)->indexqual != NIL;
 		case T_Append:
 			return any_restricts(reinterpret_cast<const Append *>(plan)->appendplans, leaves);
 		case T_MergeAppend:
@@ -181,6 +185,8 @@ void look_at(Analysis *analysis, const Plan *plan, List *range_table)
 }
 
 } // namespace
+
+bool leaves_rows_out(const Plan *plan, const List *leaves) { return restricts(plan, leaves); }
 
 // A ModifyTable is at the top of the statement, or of a WITH query.
 void analyse_plan(Analysis *analysis, const PlannedStmt *plan)

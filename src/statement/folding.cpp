@@ -25,8 +25,39 @@ namespace safe_migrate::statement {
 
 namespace {
 
+const List *arguments_of(Node *node)
+{
+	switch (nodeTag(node)) {
+		case T_FuncExpr:
+			return reinterpret_cast<FuncExpr *>(node)->args;
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			return reinterpret_cast<OpExpr *>(node)->args;
+		case T_ScalarArrayOpExpr:
+			return reinterpret_cast<ScalarArrayOpExpr *>(node)->args;
+		default:
+			return NIL;
+	}
+}
+
+// A call with a plain column among its own arguments can't be made before there is a row.  (A
+// column deeper inside may be simplified away.)
+bool waits_for_row(Node *node)
+{
+	ListCell *cell;
+	foreach (cell, arguments_of(node)) {
+		auto *argument = static_cast<Node *>(lfirst(cell));
+		while (IsA(argument, RelabelType))
+			argument = reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(argument)->arg);
+		if (IsA(argument, Var))
+			return true;
+	}
+	return false;
+}
+
 // Folding calls what is IMMUTABLE, and puts the body of an SQL function in its place, which may be.
-bool may_be_folded(Oid function, void *)
+bool may_be_folded(Oid function, void *node)
 {
 	if (function < FirstNormalObjectId)
 		return false;
@@ -34,8 +65,9 @@ bool may_be_folded(Oid function, void *)
 	if (!HeapTupleIsValid(tuple))
 		return true;
 	auto *form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-	bool may_be = form->provolatile == PROVOLATILE_IMMUTABLE || form->prolang == SQLlanguageId ||
-				  OidIsValid(form->prosupport);
+	bool may_be =
+		(form->provolatile == PROVOLATILE_IMMUTABLE && !waits_for_row(static_cast<Node *>(node))) ||
+		form->prolang == SQLlanguageId || OidIsValid(form->prosupport);
 	ReleaseSysCache(tuple);
 	return may_be;
 }
@@ -50,19 +82,7 @@ bool is_user_type(Oid type)
 
 bool works_on_user_type(Node *node)
 {
-	const List *arguments = NIL;
 	switch (nodeTag(node)) {
-		case T_FuncExpr:
-			arguments = reinterpret_cast<FuncExpr *>(node)->args;
-			break;
-		case T_OpExpr:
-		case T_DistinctExpr:
-		case T_NullIfExpr:
-			arguments = reinterpret_cast<OpExpr *>(node)->args;
-			break;
-		case T_ScalarArrayOpExpr:
-			arguments = reinterpret_cast<ScalarArrayOpExpr *>(node)->args;
-			break;
 		case T_CoerceViaIO:
 			return is_user_type(reinterpret_cast<CoerceViaIO *>(node)->resulttype) ||
 				   is_user_type(exprType(
@@ -70,10 +90,12 @@ bool works_on_user_type(Node *node)
 		case T_CoerceToDomain:
 			return domain_has_constraints(reinterpret_cast<CoerceToDomain *>(node)->resulttype);
 		default:
-			return false;
+			break;
 	}
+	if (waits_for_row(node))
+		return false;
 	ListCell *cell;
-	foreach (cell, arguments) {
+	foreach (cell, arguments_of(node)) {
 		if (is_user_type(exprType(static_cast<Node *>(lfirst(cell)))))
 			return true;
 	}
@@ -84,7 +106,7 @@ bool find_user_code(Node *node, void *context)
 {
 	if (node == nullptr)
 		return false;
-	if (check_functions_in_node(node, may_be_folded, nullptr) || works_on_user_type(node))
+	if (check_functions_in_node(node, may_be_folded, node) || works_on_user_type(node))
 		return true;
 	return pg::walk_expression(node, find_user_code, context);
 }

@@ -3,8 +3,8 @@
 #include "statement/index_match.hpp"
 
 #include "pg/compat_analysis.hpp"
+#include "statement/folding.hpp"
 #include "statement/relations.hpp"
-#include "statement/user_code.hpp"
 
 extern "C" {
 #include "access/attmap.h"
@@ -100,8 +100,8 @@ Node *stored_tree(HeapTuple tuple, AttrNumber column)
 // BuildIndexInfo() folds the constants in expressions and predicate.
 bool may_build_info(HeapTuple tuple)
 {
-	return !may_run_user_code(stored_tree(tuple, Anum_pg_index_indexprs)) &&
-		   !may_run_user_code(stored_tree(tuple, Anum_pg_index_indpred));
+	return !calls_user_code(stored_tree(tuple, Anum_pg_index_indexprs)) &&
+		   !calls_user_code(stored_tree(tuple, Anum_pg_index_indpred));
 }
 
 // What can be told of an index without opening it.

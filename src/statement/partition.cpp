@@ -4,8 +4,8 @@
 #include "pg/compat_analysis.hpp"
 #include "statement/dependents.hpp"
 #include "statement/index_match.hpp"
+#include "statement/folding.hpp"
 #include "statement/relations.hpp"
-#include "statement/user_code.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -113,7 +113,7 @@ bool is_proven(Relation table, List *constraint)
 {
 	TupleConstr *own = RelationGetDescr(table)->constr;
 	for (int i = 0; own != nullptr && i < own->num_check; i++) {
-		if (may_run_user_code(static_cast<Node *>(stringToNode(own->check[i].ccbin))))
+		if (calls_user_code(static_cast<Node *>(stringToNode(own->check[i].ccbin))))
 			return false;
 	}
 	return PartConstraintImpliedByRelConstraint(table, constraint);
@@ -155,7 +155,7 @@ List *constraint_for(Relation parent, Relation child, PartitionBoundSpec *bound,
 		list_concat_copy(get_qual_from_partbound(parent, bound), RelationGetPartitionQual(parent));
 	if (constraint == NIL)
 		return NIL;
-	if (may_run_user_code(reinterpret_cast<Node *>(constraint))) {
+	if (calls_user_code(reinterpret_cast<Node *>(constraint))) {
 		*known = false;
 		return NIL;
 	}
@@ -268,7 +268,7 @@ void add_default_partition(Analysis *analysis, Relation parent, const PartitionB
 	List *constraint = NIL;
 	if (values != nullptr) {
 		constraint = get_qual_from_partbound(parent, values);
-		if (may_run_user_code(reinterpret_cast<Node *>(constraint)))
+		if (calls_user_code(reinterpret_cast<Node *>(constraint)))
 			constraint = NIL;
 		else
 			constraint = map_partition_varattnos(get_proposed_default_constraint(constraint), 1,

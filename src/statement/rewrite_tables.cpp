@@ -54,8 +54,8 @@ void add_vacuum(Analysis *analysis, Oid table, bool full, bool is_target)
 	char kind = get_rel_relkind(table);
 	if (full && is_rewritten(kind) && table >= FirstNormalObjectId)
 		return add_rewrite(analysis, Cause::vacuum_full, table, is_target);
-	if (Finding *finding = add_lock(analysis, table,
-									full ? Lock::access_exclusive : Lock::share_update_exclusive))
+	if (Finding *finding =
+			add_lock(analysis, table, full ? Lock::access_exclusive : Lock::share_update_exclusive))
 		finding->is_target = is_target;
 }
 
