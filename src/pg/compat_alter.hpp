@@ -16,17 +16,21 @@ extern "C" {
 
 namespace safe_migrate::pg {
 
-// Is the column NOT NULL, and do all its rows keep to it?  From 18 on it is a constraint.
-enum class NotNull : uint8_t { no, not_valid, valid };
+// Is the column NOT NULL, and do all its rows keep to it?  From 18 on it is a constraint, which may
+// be the parent's alone.
+enum class NotNull : uint8_t { no, not_valid, not_valid_inherited, valid };
 inline NotNull not_null_state(Oid relation, AttrNumber attnum)
 {
 #if PG_VERSION_NUM >= 180000
 	HeapTuple tuple = findNotNullConstraintAttnum(relation, attnum);
 	if (!HeapTupleIsValid(tuple))
 		return NotNull::no;
-	bool valid = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->convalidated;
+	auto *form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
+	NotNull state = form->convalidated ? NotNull::valid
+					: form->conislocal ? NotNull::not_valid
+									   : NotNull::not_valid_inherited;
 	heap_freetuple(tuple);
-	return valid ? NotNull::valid : NotNull::not_valid;
+	return state;
 #else
 	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attnum));
 	if (!HeapTupleIsValid(tuple))
@@ -113,12 +117,14 @@ inline const char *altered_constraint(const AlterTableCmd *command)
 	return castNode(Constraint, command->def)->conname;
 #endif
 }
-inline bool enforces(const AlterTableCmd *command)
+inline bool changes_enforcement(const AlterTableCmd *command, bool *enforces)
 {
 #if PG_VERSION_NUM >= 180000
 	auto *alter = castNode(ATAlterConstraint, command->def);
-	return alter->alterEnforceability && alter->is_enforced;
+	*enforces = alter->is_enforced;
+	return alter->alterEnforceability;
 #else
+	*enforces = false;
 	return false;
 #endif
 }

@@ -150,8 +150,13 @@ void analyse_alter_constraint(AlterTable *alter, const AlterTableCmd *command)
 		return;
 	if (alter->kind == RELKIND_PARTITIONED_TABLE || constraint->type != CONSTRAINT_FOREIGN)
 		alter->locks_descendants = true;
-	if (!pg::enforces(command) || constraint->is_enforced)
+	bool enforces;
+	if (!pg::changes_enforcement(command, &enforces) || constraint->is_enforced == enforces)
 		return;
+	if (!enforces) { // its triggers are dropped
+		add_referenced(alter->analysis, constraint->referenced, Lock::access_exclusive);
+		return;
+	}
 	Part part = {nullptr, name, nullptr, nullptr};
 	List *relations = unverified(alter, constraint);
 	report(alter, Cause::add_foreign_key, Effect::scan, relations, part);

@@ -101,6 +101,12 @@ bool has_row_trigger(const AlterTable *alter, const AlterTableCmd *command)
 	return found;
 }
 
+bool is_not_null(const AlterTable *alter, const char *name)
+{
+	Column column;
+	return find_column(alter->relation, name, &column) && column.is_not_null;
+}
+
 // ATExecChangeOwner() takes the table's own sequences along.
 void analyse_owner(AlterTable *alter, const AlterTableCmd *command)
 {
@@ -162,8 +168,11 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_DetachPartition:
 		case AT_DetachPartitionFinalize:
 			return analyse_detach_partition(alter->analysis, alter->relation, command);
-		case AT_ColumnDefault:
 		case AT_DropNotNull:
+			alter->locks_descendants |=
+				!pg::not_null_is_a_constraint || is_not_null(alter, command->name);
+			return;
+		case AT_ColumnDefault:
 		case AT_DropExpression:
 		case AT_SetStatistics:
 		case AT_SetStorage:
@@ -219,6 +228,20 @@ void drop_what_a_rewrite_does(Effects *effects, int first)
 	list_free(rewritten);
 }
 
+// The target's first finding goes before those of what it refers to.
+void put_target_first(const AlterTable *alter, int first)
+{
+	Finding *findings = alter->analysis->effects->findings;
+	int target = first;
+	while (target < alter->analysis->effects->n && findings[target].relation != alter->relation)
+		target++;
+	if (target == first || target == alter->analysis->effects->n)
+		return;
+	Finding finding = findings[target];
+	memmove(&findings[first + 1], &findings[first], sizeof(Finding) * (target - first));
+	findings[first] = finding;
+}
+
 void analyse_commands(AlterTable *alter)
 {
 	int first = alter->analysis->effects->n;
@@ -231,6 +254,7 @@ void analyse_commands(AlterTable *alter)
 	analyse_alter_type(alter);
 	drop_what_a_rewrite_does(alter->analysis->effects, first);
 	report_lock(alter, alter->relation, alter->lock, nullptr);
+	put_target_first(alter, first);
 	if (!alter->locks_descendants)
 		return;
 	foreach (cell, reached_by(alter))

@@ -56,7 +56,7 @@ bool is_done(const AlterTable *alter, NotNull state)
 {
 	if (state == NotNull::valid)
 		return pg::not_null_is_a_constraint || alter->kind == RELKIND_PARTITIONED_TABLE;
-	return false;
+	return state == NotNull::not_valid_inherited; // it becomes its own, no more
 }
 
 // A child that has a constraint keeps it as it is, valid or not, if the parent had none (18).
@@ -72,7 +72,7 @@ bool has_to_be_scanned(const AlterTable *alter, Oid relation, const char *name, 
 		drops_not_null(alter, name) ? NotNull::no : pg::not_null_state(relation, attnum);
 	if (state == NotNull::valid)
 		return false;
-	if (state == NotNull::not_valid)
+	if (state != NotNull::no)
 		return relation == alter->relation || parent == NotNull::not_valid;
 	return !is_proven(alter, relation, attnum);
 }
