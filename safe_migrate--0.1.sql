@@ -306,6 +306,22 @@ CREATE FUNCTION create_index_safely(
 COMMENT ON FUNCTION create_index_safely IS
 	'queue a job that builds an index concurrently, on a partitioned table leaf by leaf';
 
+CREATE FUNCTION drop_index_safely(
+	index    regclass,
+	job_name text DEFAULT NULL,
+	settings jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_drop_index_safely';
+COMMENT ON FUNCTION drop_index_safely IS
+	'queue a job that drops an index concurrently, a partitioned one by brief locks taken in short tries';
+
+CREATE FUNCTION reindex_safely(
+	relation regclass,
+	job_name text DEFAULT NULL,
+	settings jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_reindex_safely';
+COMMENT ON FUNCTION reindex_safely IS
+	'queue a job that builds an index, or all of a table, anew, concurrently and one after the other';
+
 -- ---------------------------------------------------------------- constraints
 
 CREATE FUNCTION add_constraint_safely(

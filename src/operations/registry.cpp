@@ -21,6 +21,7 @@ constexpr jobs::StepRunner step_runners[] = {
 	{"build index", index::run_build_step},
 	{"index frame", index::run_only_step},
 	{"apply", apply::run_apply_step},
+	{"reindex", index::run_reindex_step},
 };
 
 } // namespace

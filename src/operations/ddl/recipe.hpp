@@ -36,7 +36,10 @@ struct RecipeStep {
 	const char *cleanup;	  // what takes away what a failed try leaves, of the step's own kind: a
 							  // statement that is run before each try and when the step has failed
 	const char *cleanup_when; // where this query holds; nullptr: always
-	int redo;				  // steps before this one that are to be done again after the cleanup
+	Oid target; // what the SQL names: where it has got another name since, the step fails rather
+				// than change what has the name now; InvalidOid: not looked at
+	const char *target_name; // when it was queued; read back only
+	int redo;				 // steps before this one that are to be done again after the cleanup
 	const char *left; // what stays when the step fails, and what to do: a sentence for the HINT
 	const char
 		*definition; // of a kind with a definition of its own (backfill): instead of the above

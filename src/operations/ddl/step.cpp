@@ -13,6 +13,7 @@ extern "C" {
 #include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
@@ -34,6 +35,10 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "sample", step.sample_query);
 	pg::json_text(&json, "cleanup", step.cleanup);
 	pg::json_text(&json, "cleanup_when", step.cleanup_when);
+	if (OidIsValid(step.target)) {
+		pg::json_number(&json, "target", step.target);
+		pg::json_text(&json, "target_name", quoted_name(step.target));
+	}
 	pg::json_number(&json, "redo", step.redo);
 	pg::json_text(&json, "left", step.left);
 	pg::json_key(&json, "locks");
@@ -59,6 +64,8 @@ RecipeStep *read_step(const char *definition)
 	step->sample_query = pg::json_get_text(object, "sample");
 	step->cleanup = pg::json_get_text(object, "cleanup");
 	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
+	step->target = static_cast<Oid>(pg::json_get_number(object, "target", InvalidOid));
+	step->target_name = pg::json_get_text(object, "target_name");
 	step->redo = static_cast<int>(pg::json_get_number(object, "redo", 0));
 	step->left = pg::json_get_text(object, "left");
 	JsonbContainer *locks = pg::json_get_container(object, "locks");
@@ -120,11 +127,28 @@ void take_locks(const StepRun &run)
 	}
 }
 
+namespace {
+
+void check_target(const RecipeStep &step)
+{
+	if (!OidIsValid(step.target))
+		return;
+	if (get_rel_name(step.target) && strcmp(quoted_name(step.target), step.target_name) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s is no longer what it was when the job was queued", step.target_name),
+			 errhint("It has been renamed. Cancel the job and queue it anew, by the new name.")));
+}
+
+} // namespace
+
 Found look_by_queries(StepRun *run)
 {
 	const RecipeStep &step = *run->step;
 	if (step.done && holds(step.done))
 		return Found::done;
+	check_target(step);
 	if (step.cleanup && (!step.cleanup_when || holds(step.cleanup_when)))
 		return Found::wreck;
 	return Found::nothing;

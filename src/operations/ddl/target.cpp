@@ -22,16 +22,37 @@ void check_owner(Relation relation)
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relation->rd_rel->relkind), name);
 }
 
-Relation open_owned_table(Oid oid)
+namespace {
+
+Relation open(Oid oid)
 {
 	Relation relation = try_relation_open(oid, AccessShareLock);
 	if (!relation)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation with OID %u does not exist", oid)));
+	return relation;
+}
+
+} // namespace
+
+Relation open_owned_table(Oid oid)
+{
+	Relation relation = open(oid);
 	char kind = relation->rd_rel->relkind;
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a table", RelationGetRelationName(relation))));
+	check_owner(relation);
+	return relation;
+}
+
+Relation open_owned_index(Oid oid)
+{
+	Relation relation = open(oid);
+	char kind = relation->rd_rel->relkind;
+	if (kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not an index", RelationGetRelationName(relation))));
 	check_owner(relation);
 	return relation;
 }

@@ -13,6 +13,9 @@ namespace safe_migrate::operations::ddl {
 // catalog, 42809 for what is no table.
 Relation open_owned_table(Oid relation);
 
+// The same for an index, of a partitioned table too.
+Relation open_owned_index(Oid relation);
+
 // The same for any relation that has an owner: indexes, views, …
 void check_owner(Relation relation);
 
