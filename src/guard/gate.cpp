@@ -80,11 +80,16 @@ void judge_all(const Effects *effects, Look *look)
 // Runs analyse and judges what it found, in a subtransaction whose errors are kept.
 template <class Analyse> bool look_at(Passage *passage, Look *look, Analyse &&analyse)
 {
+	if (passage->memory == nullptr)
+		passage->memory = AllocSetContextCreate(CurrentMemoryContext, "safe_migrate judging",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(passage->memory);
 	passage->failure = pg::run_subtransaction([&] {
 		passage->effects = {};
 		analyse(&passage->effects);
 		judge_all(&passage->effects, look);
 	});
+	MemoryContextSwitchTo(caller);
 	if (passage->failure != nullptr && is_passed_on(passage->failure))
 		ReThrowError(passage->failure);
 	passage->was_judged = true;
@@ -159,6 +164,21 @@ LockBudget budget_of(const Passage *passage)
 	return budget;
 }
 
+void finish(const Passage *passage)
+{
+	if (passage->failure != nullptr) {
+		ereport(LOG, (errmsg("safe_migrate: a statement passed without having been judged: %s",
+							 passage->failure->message),
+					  errdetail("SQLSTATE %s", unpack_sql_state(passage->failure->sqlerrcode))));
+		return;
+	}
+	if (passage->reason != nullptr && passage->effects.commits_inside)
+		store_override(record_of(passage));
+	if (!passage->effects.commits_inside)
+		note_strong_locks(&passage->effects);
+	note_recent_columns();
+}
+
 // What analyse_utility() fills in of a utility statement.
 void name_plan(Effects *effects, const PlannedStmt *plan, const char *source)
 {
@@ -205,18 +225,11 @@ void pass_utility(Passage *passage, const Node *statement, const char *source, i
 
 void after_utility(Passage *passage)
 {
-	if (passage->failure != nullptr) {
-		ereport(LOG, (errmsg("safe_migrate: a statement passed without having been judged: %s",
-							 passage->failure->message),
-					  errdetail("SQLSTATE %s", unpack_sql_state(passage->failure->sqlerrcode))));
-		return;
-	}
-	if (passage->reason != nullptr && passage->effects.commits_inside)
-		store_override(record_of(passage));
-	if (!passage->effects.commits_inside)
-		note_strong_locks(&passage->effects);
-	note_recent_columns();
+	finish(passage);
+	MemoryContextDelete(passage->memory);
 }
+
+void after_own_utility() { note_recent_columns(); }
 
 void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source)
 {
@@ -229,12 +242,13 @@ void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source)
 		statement::analyse_plan(&analysis, plan);
 		add_row_findings(&analysis, plan);
 	});
-	if (!found)
-		return;
-	reject_or_override(passage, look);
-	warn(passage, look);
-	if (passage->reason != nullptr)
-		store_override(record_of(passage));
+	if (found) {
+		reject_or_override(passage, look);
+		warn(passage, look);
+		if (passage->reason != nullptr)
+			store_override(record_of(passage));
+	}
+	MemoryContextDelete(passage->memory);
 }
 
 } // namespace safe_migrate::guard

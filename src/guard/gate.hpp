@@ -8,6 +8,7 @@ namespace safe_migrate::guard {
 
 // What judging one statement left for after it.
 struct Passage {
+	MemoryContext memory; // that all of it is in
 	statement::Effects effects;
 	bool was_judged;
 	ErrorData *failure;	   // of judging: the statement passes, the log says so
@@ -22,6 +23,7 @@ void pass_utility(Passage *passage, const Node *statement, const char *source, i
 void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source);
 // Once the statement has succeeded.
 void after_utility(Passage *passage);
+void after_own_utility(); // one with the extension's own mark
 
 bool nobody_is_judged_here(); // in this process, now
 

@@ -60,6 +60,8 @@ void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
 	next(planned, source, read_only_tree, context, params, environment, dest, completion);
 	if (passage.was_judged)
 		after_utility(&passage);
+	else if (own)
+		after_own_utility();
 }
 
 constexpr double few_rows = 100; // no rule is about as few, on whatever table

@@ -1,6 +1,8 @@
 // See message.hpp.
 #include "guard/message.hpp"
 
+#include "pg/compat_analysis.hpp"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
@@ -200,7 +202,7 @@ const UpdateStmt *plain_update(const char *text)
 		return nullptr;
 	auto *update = castNode(UpdateStmt, linitial_node(RawStmt, parsed)->stmt);
 	bool plain = update->fromClause == NIL && update->whereClause == nullptr &&
-				 update->returningList == NIL && update->withClause == nullptr;
+				 !pg::has_returning(update) && update->withClause == nullptr;
 	ListCell *cell;
 	foreach (cell, update->targetList) {
 		auto *target = lfirst_node(ResTarget, cell);

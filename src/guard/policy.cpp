@@ -190,35 +190,44 @@ struct Chain {
 	int n;
 };
 
+// The table of an index, the relation itself and its partitioned parents upwards.
+List *line_of(Oid relation)
+{
+	char kind = get_rel_relkind(relation);
+	if (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX)
+		relation = IndexGetRelation(relation, true);
+	if (!OidIsValid(relation))
+		return NIL;
+	List *line = list_make1_oid(relation);
+	return get_rel_relispartition(relation) ? list_concat(line, get_partition_ancestors(relation))
+											: line;
+}
+
 Chain chain_of(Oid relation, const char *schema)
 {
 	Oid table = find_policy_table();
-	List *line = NIL; // the relation, its parents
-	if (OidIsValid(relation)) {
-		char kind = get_rel_relkind(relation);
-		if (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX)
-			relation = IndexGetRelation(relation, true);
-	}
-	if (OidIsValid(table) && OidIsValid(relation)) {
-		line = list_make1_oid(relation);
-		if (get_rel_relispartition(relation))
-			line = list_concat(line, get_partition_ancestors(relation));
-		schema = get_namespace_name(get_rel_namespace(relation));
-	}
-	if (OidIsValid(table) && !cache_valid)
-		fill_cache(table);
-	Chain chain = {
-		static_cast<const Entry **>(palloc((list_length(line) + 1) * sizeof(const Entry *))), 0};
 	if (!OidIsValid(table))
-		return chain;
+		return {};
+	if (!cache_valid)
+		fill_cache(table);
+	if (n_entries == 0)
+		return {}; // the usual case asks nothing of the catalog
+	List *line = OidIsValid(relation) ? line_of(relation) : NIL;
+	if (line != NIL)
+		schema = get_namespace_name(get_rel_namespace(linitial_oid(line)));
+	if (!cache_valid)
+		fill_cache(table);
+	auto *chain =
+		static_cast<const Entry **>(palloc((list_length(line) + 1) * sizeof(const Entry *)));
+	int n = 0;
 	ListCell *cell;
 	foreach (cell, line) {
 		if (const Entry *entry = entry_of(lfirst_oid(cell)))
-			chain.entry[chain.n++] = entry;
+			chain[n++] = entry;
 	}
 	if (const Entry *entry = entry_of_schema(schema))
-		chain.entry[chain.n++] = entry;
-	return chain;
+		chain[n++] = entry;
+	return {chain, n};
 }
 
 Policy policy_from(const Chain &chain)
