@@ -39,16 +39,6 @@ IndexBuilds builds_of(const Analysis *analysis, const IndexStmt *statement, Oid 
 	return builds;
 }
 
-bool is_invalid(Oid index)
-{
-	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	bool invalid = !reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indisvalid;
-	ReleaseSysCache(tuple);
-	return invalid;
-}
-
 // The relation that keeps IF NOT EXISTS from doing anything.
 Oid find_namesake(const IndexStmt *statement, Oid table)
 {
@@ -57,16 +47,13 @@ Oid find_namesake(const IndexStmt *statement, Oid table)
 	return get_relname_relid(statement->idxname, get_rel_namespace(table));
 }
 
+// Whether that is an invalid index is the guard's to look at.
 void add_skipped(Analysis *analysis, Oid table, Oid namesake, Lock lock)
 {
-	Finding *finding =
-		add_finding(analysis, is_invalid(namesake) ? Cause::invalid_index_skipped : Cause::lock,
-					Effect::metadata, table, lock);
+	Finding *finding = add_finding(analysis, Cause::lock, Effect::metadata, table, lock);
 	finding->is_target = true;
 	finding->object = get_rel_name(namesake);
-	finding->facts = is_invalid(namesake)
-						 ? "an index of that name exists and is invalid: nothing would be built"
-						 : "a relation of that name exists: nothing would be built";
+	finding->facts = "a relation of that name exists: nothing would be built";
 }
 
 } // namespace
