@@ -94,6 +94,16 @@ inline void check_query_permissions(const Query *query)
 #endif
 }
 
+// The same as an answer.
+inline bool may_run_query(const Query *query)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecCheckPermissions(query->rtable, query->rteperminfos, false);
+#else
+	return ExecCheckRTPerms(query->rtable, false);
+#endif
+}
+
 inline bool owns_relation(Oid relation, Oid role)
 {
 #if PG_VERSION_NUM >= 160000
@@ -168,6 +178,16 @@ inline constexpr bool not_null_can_be_not_valid = true;
 #else
 inline constexpr bool not_null_can_be_not_valid = false;
 #endif
+
+// What an UPDATE or DELETE returns, as a target list.
+template <class Statement> List *returning_of(const Statement *statement)
+{
+#if PG_VERSION_NUM >= 180000
+	return statement->returningClause != nullptr ? statement->returningClause->exprs : NIL;
+#else
+	return statement->returningList;
+#endif
+}
 
 // Is the column known to hold no NULL?  From 18 on a NOT NULL constraint may be NOT VALID.
 inline bool is_not_null(TupleDesc desc, AttrNumber attnum)

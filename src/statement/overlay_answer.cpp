@@ -3,6 +3,7 @@
 
 #include "statement/dependents.hpp"
 #include "statement/identifiers.hpp"
+#include "statement/overlay_rows.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -449,6 +450,7 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	analysis->in_transaction = overlay->in_block;
 	place_statement(analysis, raw->stmt_location, raw->stmt_len);
 	effects->command = GetCommandTagName(CreateCommandTag(raw->stmt));
+	analyse_rows(overlay, analysis, raw);
 	if (!may_have_effects(raw->stmt))
 		return;
 	if (!overlay->changes)

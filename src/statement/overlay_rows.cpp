@@ -1,0 +1,357 @@
+// UPDATE, DELETE and MERGE of a script.  Analysing one as it stands would lock its target as if it
+// were to be carried out, so it is the SELECT of the rows it would touch that is planned, in a
+// subtransaction that is rolled back; and only where planning runs no function of the users'.
+#include "statement/overlay_rows.hpp"
+
+#include "pg/compat_analysis.hpp"
+#include "pg/transaction.hpp"
+#include "statement/overlay_answer.hpp"
+#include "statement/user_code.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::statement {
+
+namespace {
+
+template <class T> T *as(Node *node) { return reinterpret_cast<T *>(node); }
+
+// ---------------------------------------------------------------- what changes rows
+
+struct Change {
+	Cause cause;
+	const RangeVar *target;
+	Node *where;
+	List *others; // FROM, USING
+	Node *source; // of a MERGE, with its condition as where
+	WithClause *with;
+};
+
+bool change_of(Node *node, Change *change)
+{
+	switch (nodeTag(node)) {
+		case T_UpdateStmt: {
+			auto *update = castNode(UpdateStmt, node);
+			*change = {Cause::update_without_where, update->relation, update->whereClause,
+					   update->fromClause,			nullptr,		  update->withClause};
+			return true;
+		}
+		case T_DeleteStmt: {
+			auto *statement = castNode(DeleteStmt, node);
+			*change = {Cause::delete_without_where,
+					   statement->relation,
+					   statement->whereClause,
+					   statement->usingClause,
+					   nullptr,
+					   statement->withClause};
+			return true;
+		}
+		case T_MergeStmt: {
+			auto *merge = castNode(MergeStmt, node);
+			*change = {Cause::update_without_where, merge->relation,  merge->joinCondition, NIL,
+					   merge->sourceRelation,		merge->withClause};
+			return true;
+		}
+		default:
+			return false;
+	}
+}
+
+WithClause *with_of(Node *node)
+{
+	Change change;
+	if (change_of(node, &change))
+		return change.with;
+	if (IsA(node, SelectStmt))
+		return castNode(SelectStmt, node)->withClause;
+	return IsA(node, InsertStmt) ? castNode(InsertStmt, node)->withClause : nullptr;
+}
+
+bool is_analyze(const ExplainStmt *explain)
+{
+	ListCell *cell;
+	foreach (cell, explain->options) {
+		auto *option = lfirst_node(DefElem, cell);
+		if (strcmp(option->defname, "analyze") == 0 && defGetBoolean(option))
+			return true;
+	}
+	return false;
+}
+
+// The query that a utility statement carries out.
+Node *query_of(Node *node)
+{
+	if (IsA(node, ExplainStmt))
+		return is_analyze(castNode(ExplainStmt, node)) ? castNode(ExplainStmt, node)->query : node;
+	if (IsA(node, CopyStmt) && castNode(CopyStmt, node)->query != nullptr)
+		return castNode(CopyStmt, node)->query;
+	return node;
+}
+
+// ---------------------------------------------------------------- the rows it would touch
+
+Node *select_of(const Change &change);
+
+// WITH queries that change rows stand for the rows that they would return.
+WithClause *reading(const WithClause *with)
+{
+	if (with == nullptr)
+		return nullptr;
+	auto *copy = static_cast<WithClause *>(copyObjectImpl(with));
+	ListCell *cell;
+	foreach (cell, copy->ctes) {
+		auto *cte = lfirst_node(CommonTableExpr, cell);
+		Change change;
+		if (!change_of(cte->ctequery, &change))
+			continue;
+		List *returning =
+			IsA(cte->ctequery, UpdateStmt)	 ? pg::returning_of(as<UpdateStmt>(cte->ctequery))
+			: IsA(cte->ctequery, DeleteStmt) ? pg::returning_of(as<DeleteStmt>(cte->ctequery))
+											 : NIL;
+		Node *select = select_of(change);
+		castNode(SelectStmt, select)->targetList = returning;
+		cte->ctequery = select;
+	}
+	return copy;
+}
+
+Node *select_of(const Change &change)
+{
+	SelectStmt *select = makeNode(SelectStmt);
+	auto *target = static_cast<Node *>(copyObjectImpl(change.target));
+	if (change.source != nullptr) {
+		JoinExpr *join = makeNode(JoinExpr);
+		join->jointype = JOIN_INNER;
+		join->larg = target;
+		join->rarg = change.source;
+		join->quals = change.where;
+		select->fromClause = list_make1(join);
+	} else {
+		select->fromClause = lcons(target, list_copy(change.others));
+		select->whereClause = change.where;
+	}
+	select->withClause = reading(change.with);
+	return static_cast<Node *>(copyObjectImpl(select));
+}
+
+bool is_users_function(Oid function, void *) { return function >= FirstNormalObjectId; }
+
+// Anything in it that the planner might run or ask, at any level; what the caller may not read.
+bool is_unfit(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, Query)) {
+		auto *query = castNode(Query, node);
+		return !pg::may_run_query(query) || pg::walk_query(query, is_unfit, context, 0);
+	}
+	if (IsA(node, CoerceToDomain) || check_functions_in_node(node, is_users_function, context))
+		return true;
+	return pg::walk_expression(node, is_unfit, context);
+}
+
+bool is_index_unfit(Oid index)
+{
+	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	bool unfit = false;
+	for (int attribute : {Anum_pg_index_indexprs, Anum_pg_index_indpred}) {
+		bool is_null;
+		Datum stored =
+			SysCacheGetAttr(INDEXRELID, tuple, static_cast<AttrNumber>(attribute), &is_null);
+		if (!is_null && !unfit)
+			unfit =
+				may_run_user_code(static_cast<Node *>(stringToNode(TextDatumGetCString(stored))));
+	}
+	ReleaseSysCache(tuple);
+	return unfit;
+}
+
+// The planner folds the expressions of indexes and of extended statistics too.
+bool is_relation_unfit(Oid relation)
+{
+	ListCell *cell;
+	foreach (cell, own_indexes(relation)) {
+		if (is_index_unfit(lfirst_oid(cell)))
+			return true;
+	}
+	Relation rel = open_judged(relation);
+	bool unfit = rel == nullptr || RelationGetStatExtList(rel) != NIL;
+	if (rel != nullptr)
+		close_judged(rel);
+	return unfit;
+}
+
+bool are_relations_unfit(const Query *query)
+{
+	ListCell *cell;
+	foreach (cell, query->rtable) {
+		auto *entry = lfirst_node(RangeTblEntry, cell);
+		if (entry->rtekind == RTE_SUBQUERY && are_relations_unfit(entry->subquery))
+			return true;
+		if (entry->rtekind != RTE_RELATION)
+			continue;
+		ListCell *other;
+		foreach (other, with_descendants(entry->relid)) {
+			if (is_relation_unfit(lfirst_oid(other)))
+				return true;
+		}
+	}
+	return false;
+}
+
+struct Planned {
+	bool planned;
+	bool touches_all;
+	int64 rows;
+};
+
+List *leaves_in(const PlannedStmt *plan, List *family)
+{
+	List *leaves = NIL;
+	ListCell *cell;
+	int index = 0;
+	foreach (cell, plan->rtable) {
+		auto *entry = lfirst_node(RangeTblEntry, cell);
+		index++;
+		if (entry->rtekind == RTE_RELATION && list_member_oid(family, entry->relid))
+			leaves = lappend_int(leaves, index);
+	}
+	return leaves;
+}
+
+void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *result)
+{
+	RawStmt *raw = makeNode(RawStmt);
+	raw->stmt = select_of(change);
+	List *queries = pg_analyze_and_rewrite_fixedparams(raw, analysis->source, nullptr, 0, nullptr);
+	auto *query = linitial_node(Query, queries);
+	if (is_unfit(reinterpret_cast<Node *>(query), nullptr) || are_relations_unfit(query))
+		return;
+	(void)set_config_option("constraint_exclusion", "off", PGC_USERSET, PGC_S_SESSION,
+							GUC_ACTION_LOCAL, true, 0, false);
+	PlannedStmt *plan = pg_plan_query(query, analysis->source, 0, nullptr);
+	result->planned = true;
+	result->rows = static_cast<int64>(plan->planTree->plan_rows);
+	result->touches_all =
+		!leaves_rows_out(plan->planTree, leaves_in(plan, with_descendants(relation)));
+}
+
+// Its locks go with the subtransaction.
+Planned plan_and_forget(Analysis *analysis, const Change &change, Oid relation)
+{
+	Planned result = {};
+	bool done = false;
+	ErrorData *error = pg::run_subtransaction([&] {
+		plan_rows(analysis, change, relation, &result);
+		done = true;
+		ereport(ERROR, (errcode(MAKE_SQLSTATE('S', 'M', '0', '9', '9')),
+						errmsg_internal("locks of the plan are given back")));
+	});
+	if (!done)
+		ReThrowError(error);
+	return result;
+}
+
+// ---------------------------------------------------------------- findings
+
+void add_rows(Analysis *analysis, Oid relation, Cause cause, Effect effect, int64 rows)
+{
+	Finding *finding = add_finding(analysis, cause, effect, relation, Lock::row_exclusive);
+	finding->is_target = true;
+	finding->bytes = heap_bytes(relation);
+	finding->rows = rows;
+	finding->definition = analysis->effects->text;
+}
+
+// What the rows hinge on was changed by the script: 0 = nothing.
+int changed_by(const Overlay *overlay, const Change &change, const Named &target)
+{
+	const char *what;
+	if (!overlay->changes)
+		return 0;
+	if (target.script != nullptr)
+		return target.script->changed_by;
+	return change.where != nullptr ? names_changed_object(overlay, change.where, &what) : 0;
+}
+
+bool has_no_condition(const Change &change, Oid relation)
+{
+	return change.where == nullptr && change.others == NIL && change.source == nullptr &&
+		   get_rel_relkind(relation) != RELKIND_VIEW;
+}
+
+void add_estimate(Overlay *overlay, Analysis *analysis, Oid relation, const Planned &planned,
+				  int changed)
+{
+	if (changed != 0)
+		return add_dependence(overlay, analysis, relation, changed, "how many rows it would touch");
+	if (planned.planned && planned.rows <= settings::max_rows_per_statement)
+		return;
+	add_rows(analysis, relation, Cause::too_many_rows, Effect::metadata, planned.rows);
+	if (!planned.planned)
+		analysis->effects->findings[analysis->effects->n - 1].facts =
+			"how many rows can't be estimated without running a function, or reading statistics "
+			"that the role may not read";
+}
+
+void judge(Overlay *overlay, Analysis *analysis, const Change &change)
+{
+	Named target = resolve(overlay, change.target);
+	if (target.is_new())
+		return add_new(analysis, target.script, Lock::row_exclusive);
+	Oid relation = target.exists() ? target.oid : RangeVarGetRelid(change.target, NoLock, false);
+	bool bare = has_no_condition(change, relation);
+	bool estimates = settings::max_rows_per_statement > 0;
+	int changed = changed_by(overlay, change, target);
+	Planned planned = {};
+	if (changed == 0 && (!bare || estimates))
+		planned = plan_and_forget(analysis, change, relation);
+	int n = analysis->effects->n;
+	if (bare || (planned.touches_all && change.source == nullptr))
+		add_rows(analysis, relation, change.cause,
+				 change.cause == Cause::delete_without_where ? Effect::data_loss : Effect::scan,
+				 planned.rows);
+	if (estimates)
+		add_estimate(overlay, analysis, relation, planned, changed);
+	if (analysis->effects->n == n)
+		add_rows(analysis, relation, Cause::lock, Effect::metadata, planned.rows);
+}
+
+} // namespace
+
+void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
+{
+	Node *query = query_of(raw->stmt);
+	Change change;
+	WithClause *with = with_of(query);
+	if (with != nullptr) {
+		ListCell *cell;
+		foreach (cell, with->ctes) {
+			if (change_of(lfirst_node(CommonTableExpr, cell)->ctequery, &change)) {
+				if (change.with == nullptr)
+					change.with = with;
+				judge(overlay, analysis, change);
+			}
+		}
+	}
+	if (change_of(query, &change))
+		judge(overlay, analysis, change);
+}
+
+} // namespace safe_migrate::statement
