@@ -6,7 +6,7 @@
 #include "pg/compat_analysis.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay_answer.hpp"
-#include "statement/user_code.hpp"
+#include "statement/folding.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -176,7 +176,7 @@ bool is_index_unfit(Oid index)
 			SysCacheGetAttr(INDEXRELID, tuple, static_cast<AttrNumber>(attribute), &is_null);
 		if (!is_null && !unfit)
 			unfit =
-				may_run_user_code(static_cast<Node *>(stringToNode(TextDatumGetCString(stored))));
+				calls_user_code(static_cast<Node *>(stringToNode(TextDatumGetCString(stored))));
 	}
 	ReleaseSysCache(tuple);
 	return unfit;
