@@ -15,6 +15,7 @@ extern "C" {
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -41,6 +42,9 @@ enum Column : int {
 	column_ddl_lock_timeout,
 	column_max_lock_hold,
 };
+
+constexpr Oid column_types[] = {REGCLASSOID, NAMEOID, TEXTOID, INT8OID, TEXTOID,
+								INT4OID,	 INT4OID, INT4OID, INT4OID};
 
 enum class Mode : uint8_t { unset, normal, strict, exempt };
 
@@ -82,6 +86,14 @@ Oid find_policy_table()
 	policy_table = table;
 	cache_valid = false;
 	return table;
+}
+
+// The table is that of the script that made it, which may be older or newer than the library.
+void check_columns(TupleDesc columns)
+{
+	for (int i = 0; i < static_cast<int>(lengthof(column_types)); i++)
+		if (i >= columns->natts || TupleDescAttr(columns, i)->atttypid != column_types[i])
+			elog(ERROR, "safe_migrate.policy is not as this version of the library knows it");
 }
 
 int int_or_unset(const Datum *values, const bool *nulls, Column column)
@@ -141,6 +153,7 @@ void fill_cache(Oid table)
 	n_entries = 0;
 	int capacity = 0;
 	Relation rel = table_open(table, AccessShareLock);
+	check_columns(RelationGetDescr(rel));
 	uint64 changes_before = changes;
 	int n_columns = RelationGetDescr(rel)->natts;
 	auto *values = static_cast<Datum *>(palloc(n_columns * sizeof(Datum)));

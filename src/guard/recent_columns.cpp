@@ -1,5 +1,5 @@
 // See recent_columns.hpp.  ATExecAddColumn() calls the object access hook for each column that it
-// adds, of each partition and child.
+// adds, of each partition and child; partitions are left to their parents.
 #include "guard/recent_columns.hpp"
 
 #include "guard/policy.hpp"
@@ -16,6 +16,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -44,7 +45,7 @@ void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub
 	if (previous_hook != nullptr)
 		previous_hook(access, class_id, object, sub_id, arg);
 	if (access == OAT_POST_CREATE && class_id == RelationRelationId && sub_id > 0 &&
-		n_added < room && settings::guard != GUARD_OFF)
+		n_added < room && settings::guard != GUARD_OFF && !get_rel_relispartition(object))
 		added[n_added++] = {object, static_cast<int16>(sub_id)};
 }
 
@@ -98,8 +99,11 @@ bool is_recent_column(const statement::Finding &finding)
 	if (finding.cause != statement::Cause::drop_column || finding.column == nullptr ||
 		!OidIsValid(finding.relation))
 		return false;
-	AttrNumber column = get_attnum(finding.relation, finding.column);
-	return column > 0 && was_added_lately(finding.relation, column);
+	Oid relation = finding.relation; // a partition's columns are those of its parents
+	if (get_rel_relispartition(relation))
+		relation = llast_oid(get_partition_ancestors(relation));
+	AttrNumber column = get_attnum(relation, finding.column);
+	return column > 0 && was_added_lately(relation, column);
 }
 
 // It must not be the reason why a statement fails.

@@ -112,5 +112,23 @@ like(error_of($node, "SET statement_timeout = '100ms';\n$index"), qr/ERROR:  570
 $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND pid <> pg_backend_pid()});
 $holder->finish;
 
+# ---- judging that fails: the statement passes, and the log says so
+$node->safe_psql('postgres', <<'SQL');
+ALTER EXTENSION safe_migrate DROP VIEW safe_migrate.policies;
+DROP VIEW safe_migrate.policies;
+ALTER TABLE safe_migrate.policy ALTER COLUMN max_lock_hold TYPE text USING NULL;
+SQL
+configure_server($node, 'safe_migrate.guard' => 'enforce');
+my $log = -s $node->logfile;
+$node->safe_psql('postgres', 'DROP INDEX i');
+$log = -s $node->logfile;
+is(error_of($node, $index), '', 'what can not be judged passes');
+like(slurp_file($node->logfile, $log),
+	qr/LOG:  safe_migrate: a statement passed without having been judged: safe_migrate\.policy is not as this version/,
+	'and the log says so');
+$log = -s $node->logfile;
+like(error_of($node, 'CREATE INDEX i ON t (a)'), qr/42P07/, 'what fails by itself has its own error');
+unlike(slurp_file($node->logfile, $log), qr/passed without having been judged/, 'and did not pass');
+
 stays_clean($node);
 done_testing();

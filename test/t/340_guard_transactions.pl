@@ -91,6 +91,15 @@ is(rules_of('ALTER TABLE gone DROP COLUMN fresh'), 'drop-column', 'nor one of la
 is(rules_of('ALTER TABLE gone ADD COLUMN fresh2 int'), '', 'another one is added');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM safe_migrate.recent_column'), '1', 'what is older is forgotten');
 
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE parent (id int, x text) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parent FOR VALUES FROM (1) TO (100);
+INSERT INTO parent VALUES (1, 'x');
+SQL
+$node->safe_psql('postgres', 'ALTER TABLE parent ADD COLUMN fresh int');
+is(rules_of('ALTER TABLE parent DROP COLUMN fresh'), '', 'a fresh column of a partitioned table');
+is(rules_of('ALTER TABLE parent DROP COLUMN x'), 'drop-column', 'and one that is not');
+
 # ---- publications
 $node->safe_psql('postgres', 'CREATE TABLE pub (id int PRIMARY KEY, x text); INSERT INTO pub VALUES (1); CREATE TABLE unpub (LIKE pub); INSERT INTO unpub VALUES (1)');
 is(rules_of('ALTER TABLE pub ADD COLUMN n1 int'), '', 'a column of a table that is in no publication');
