@@ -176,10 +176,9 @@ jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &option
 	if (id == 0) {
 		add_constraint_steps(&recipe, relation, definition);
 		recipe.plain = list_make1(plain_statement(oid, definition));
-		id = ddl::carry_out(recipe, options);
 	}
-	table_close(relation, NoLock);
-	return id;
+	table_close(relation, NoLock); // the plain statement must not find it in use
+	return id != 0 ? id : ddl::carry_out(recipe, options);
 }
 
 jobs::JobId validate_constraint(Oid oid, const char *name, const ddl::Options &options)
@@ -193,10 +192,9 @@ jobs::JobId validate_constraint(Oid oid, const char *name, const ddl::Options &o
 	if (id == 0) {
 		add_validate_steps(&recipe, relation, definition);
 		recipe.plain = list_make1(sql);
-		id = ddl::carry_out(recipe, options);
 	}
-	table_close(relation, NoLock);
-	return id;
+	table_close(relation, NoLock); // the plain statement must not find it in use
+	return id != 0 ? id : ddl::carry_out(recipe, options);
 }
 
 } // namespace

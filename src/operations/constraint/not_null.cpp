@@ -121,13 +121,15 @@ void add_final_step(ddl::Recipe *recipe, Oid oid, const char *column, const Defi
 
 // Nothing is left of the try where there are NULLs: the error has their number and some keys.
 void clean_up_where_null(ddl::Recipe *recipe, int first, int steps_before, Oid oid,
-						 const Definition &proof)
+						 const char *column, const Definition &proof)
 {
 	ListCell *cell;
 	for_each_from(cell, recipe->steps, first)
 	{
 		auto *step = static_cast<ddl::RecipeStep *>(lfirst(cell));
 		step->left = nullptr;
+		step->violation = psprintf("column \"%s\" of relation \"%s\" contains null values", column,
+								   get_rel_name(oid));
 		step->redo = foreach_current_index(cell) - first + steps_before;
 		step->cleanup =
 			psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid), identifier(proof.name));
@@ -157,7 +159,7 @@ void add_not_null_steps(ddl::Recipe *recipe, Relation relation, const char *colu
 		add_fill_step(recipe, oid, column, fill);
 	int first = list_length(recipe->steps);
 	add_validate_steps(recipe, relation, proof);
-	clean_up_where_null(recipe, first, fill ? 2 : 1, oid, proof);
+	clean_up_where_null(recipe, first, fill ? 2 : 1, oid, column, proof);
 	if (!pg::not_null_can_be_not_valid)
 		add_final_step(recipe, oid, column, &proof);
 }
@@ -198,10 +200,9 @@ jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const dd
 				psprintf("UPDATE %s SET %s WHERE %s IS NULL", quoted_name(oid),
 						 backfill::fill_assignment(column, fill), quote_identifier(column)));
 		recipe.plain = lappend(recipe.plain, set_not_null(oid, column));
-		id = ddl::carry_out(recipe, options);
 	}
 	table_close(relation, NoLock);
-	return id;
+	return id != 0 ? id : ddl::carry_out(recipe, options);
 }
 
 } // namespace

@@ -102,7 +102,7 @@ char *violations_sample(Oid oid, const Definition &definition)
 	appendStringInfo(&query, "SELECT DISTINCT k FROM (SELECT %s AS k ",
 					 key_text(relation, definition));
 	append_violations(&query, oid, definition);
-	appendStringInfo(&query, " LIMIT %d) s", samples);
+	appendStringInfo(&query, " LIMIT %d) s ORDER BY k", samples);
 	table_close(relation, NoLock);
 	return query.data;
 }

@@ -33,6 +33,7 @@ struct RecipeStep {
 	// where rows can stand in the way: their number and some keys, for the error
 	const char *count_query;
 	const char *sample_query;
+	const char *violation;	  // the error's message then; nullptr: the server's
 	const char *cleanup;	  // what takes away what a failed try leaves, of the step's own kind: a
 							  // statement that is run before each try and when the step has failed
 	const char *cleanup_when; // where this query holds; nullptr: always

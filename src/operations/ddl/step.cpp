@@ -33,6 +33,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_bool(&json, "descend", step.descend);
 	pg::json_text(&json, "count", step.count_query);
 	pg::json_text(&json, "sample", step.sample_query);
+	pg::json_text(&json, "violation", step.violation);
 	pg::json_text(&json, "cleanup", step.cleanup);
 	pg::json_text(&json, "cleanup_when", step.cleanup_when);
 	if (OidIsValid(step.target)) {
@@ -62,6 +63,7 @@ RecipeStep *read_step(const char *definition)
 	step->descend = pg::json_get_bool(object, "descend", false);
 	step->count_query = pg::json_get_text(object, "count");
 	step->sample_query = pg::json_get_text(object, "sample");
+	step->violation = pg::json_get_text(object, "violation");
 	step->cleanup = pg::json_get_text(object, "cleanup");
 	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
 	step->target = static_cast<Oid>(pg::json_get_number(object, "target", InvalidOid));
@@ -226,6 +228,8 @@ void explain_failure(const StepRun &run)
 		return;
 	if (is_violation(failure) && run.step->sample_query)
 		add_samples(run, failure);
+	if (is_violation(failure) && run.step->violation)
+		failure->message = pstrdup(run.step->violation);
 	if (run.step->left)
 		failure->hint = joined(run.step->left, failure->hint);
 }

@@ -52,11 +52,11 @@ char *duplicates_query(const Definition &definition, Oid relation)
 	}
 	return psprintf(
 		"SELECT k FROM (SELECT %s || concat_ws(', ', %s) || ')' AS k FROM %s WHERE %s%s%s GROUP BY "
-		"%s HAVING count(*) > 1 LIMIT 10) d",
+		"%s HAVING count(*) > 1 ORDER BY %s LIMIT 10) d",
 		literal(psprintf("(%s)=(", keys.data)), keys.data, quoted_name(relation),
 		definition.parsed->nulls_not_distinct ? "true" : filled.data,
 		definition.predicate ? " AND " : "", definition.predicate ? definition.predicate : "",
-		keys.data);
+		keys.data, keys.data);
 }
 
 void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)

@@ -21,6 +21,7 @@ extern "C" {
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_utilcmd.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
@@ -220,6 +221,20 @@ IndexStmt *parse(const UserText &text)
 
 } // namespace
 
+namespace {
+
+// Mirrors CheckMutability().
+void check_immutable(Node *expression, const char *what)
+{
+	Node *copy = static_cast<Node *>(copyObjectImpl(expression));
+	if (contain_mutable_functions(
+			reinterpret_cast<Node *>(expression_planner(reinterpret_cast<Expr *>(copy)))))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+						errmsg("functions in index %s must be marked IMMUTABLE", what)));
+}
+
+} // namespace
+
 Definition make_definition(Relation relation, IndexStmt *parsed, const char *source)
 {
 	Definition definition = {};
@@ -239,6 +254,8 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 	foreach (cell, statement->indexParams) {
 		const IndexElem *element = lfirst_node(IndexElem, cell);
 		char *key = key_text(element, context);
+		if (element->expr)
+			check_immutable(element->expr, "expression");
 		if (definition.keys != NIL)
 			appendStringInfoString(&text, ", ");
 		append_element(&text, relation, element, key, method);
@@ -247,6 +264,7 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 	}
 	appendStringInfoChar(&text, ')');
 	if (statement->whereClause) {
+		check_immutable(statement->whereClause, "predicate");
 		pg::PinnedSettings pinned = {};
 		pinned.enter();
 		definition.predicate = deparse_expression(statement->whereClause, context, false, false);
