@@ -294,7 +294,13 @@ char *value_of(const Effects *effects, const Finding &finding, const char *name,
 	if (is("parent"))
 		return parent_name(effects, finding);
 	if (is("assignment"))
-		return finding.column ? psprintf("%s = …", quote_identifier(finding.column)) : nullptr;
+		return finding.column ? psprintf("%s = %s", quote_identifier(finding.column),
+										 finding.expression ? finding.expression : "…")
+							  : nullptr;
+	if (is("type"))
+		return copied(finding.type);
+	if (is("expression"))
+		return copied(finding.expression);
 	if (is("not_null_name") && finding.name && finding.column)
 		return copied(quote_identifier(makeObjectName(finding.name, finding.column, "not_null")));
 	return nullptr;

@@ -42,8 +42,8 @@ constexpr Rule rules[] = {
 	// ---- ADD COLUMN
 	{Cause::add_column_volatile_default, "add-column-volatile-default", reject, by_work,
 	 "a volatile default is computed for each row, so that the table is rewritten", add_column,
-	 "-- add {column} without its default, then\n"
-	 "ALTER TABLE {relation} ALTER COLUMN {column} SET DEFAULT …;\n"
+	 "ALTER TABLE {relation} ADD COLUMN {column} {type};\n"
+	 "ALTER TABLE {relation} ALTER COLUMN {column} SET DEFAULT {expression};\n"
 	 "SELECT safe_migrate.backfill({relation_literal}, {assignment_literal});"},
 	{Cause::add_column_serial, "add-column-serial", reject, by_work,
 	 "a serial column is numbered in each row, so that the table is rewritten", add_column,
@@ -67,7 +67,7 @@ constexpr Rule rules[] = {
 	 "ALTER TABLE {relation} ADD CHECK (…) NOT VALID;"},
 	{Cause::add_column_not_null, "add-column-not-null", reject, always,
 	 "a NOT NULL column without a default can't be added to a table with rows", add_column,
-	 "-- add {column} without NOT NULL, then\n"
+	 "ALTER TABLE {relation} ADD COLUMN {column} {type};\n"
 	 "SELECT safe_migrate.backfill({relation_literal}, {assignment_literal});\n"
 	 "-- then SET NOT NULL by way of a CHECK ({column} IS NOT NULL) NOT VALID, validated"},
 	{Cause::add_column_check, "add-column-check", reject, by_work,

@@ -19,6 +19,7 @@ extern "C" {
 #include "parser/parse_type.h"
 #include "utils/lsyscache.h"
 #include "utils/builtins.h"
+#include "utils/ruleutils.h"
 }
 
 namespace safe_migrate::statement {
@@ -43,7 +44,8 @@ struct NewColumn {
 struct Cost {
 	Cause cause;
 	bool rewrites;
-	bool fills; // existing rows get a value that is not NULL without a rewrite
+	bool fills;	 // existing rows get a value that is not NULL without a rewrite
+	Node *value; // of a default, else nullptr
 };
 
 // As transformColumnDefinition() tells it, by these names only, unqualified.
@@ -154,21 +156,21 @@ Node *value_of_rows(Analysis *analysis, const NewColumn &column)
 Cost cost_of(Analysis *analysis, const NewColumn &column)
 {
 	if (column.is_stored)
-		return {Cause::add_column_stored_generated, true, true};
+		return {Cause::add_column_stored_generated, true, true, nullptr};
 	if (column.is_virtual)
-		return {Cause::lock, false, false};
+		return {Cause::lock, false, false, nullptr};
 	if (column.is_identity)
-		return {Cause::add_column_identity, true, true};
+		return {Cause::add_column_identity, true, true, nullptr};
 	if (column.is_serial)
-		return {Cause::add_column_serial, true, true};
+		return {Cause::add_column_serial, true, true, nullptr};
 	if (domain_has_constraints(column.type))
-		return {Cause::add_column_constrained_domain, true, true};
+		return {Cause::add_column_constrained_domain, true, true, nullptr};
 	Node *value = value_of_rows(analysis, column);
 	if (value == nullptr)
-		return {Cause::lock, false, false};
+		return {Cause::lock, false, false, nullptr};
 	if (is_volatile(value))
-		return {Cause::add_column_volatile_default, true, true};
-	return {Cause::lock, false, !is_null_constant(plan_built_in(value))};
+		return {Cause::add_column_volatile_default, true, true, value};
+	return {Cause::lock, false, !is_null_constant(plan_built_in(value)), value};
 }
 
 // The reached relations that get the column: not those that have one of that name, with which it
@@ -214,6 +216,9 @@ void analyse_add_column(AlterTable *alter, const AlterTableCmd *command)
 	Cost cost = cost_of(alter->analysis, column);
 	const char *text = subcommand_text(alter->analysis, definition->location);
 	Part part = {definition->colname, nullptr, text, nullptr};
+	part.type = format_type_with_typemod(column.type, column.typmod);
+	if (cost.value != nullptr)
+		part.expression = deparse_expression(cost.value, NIL, false, false);
 	if (OidIsValid(column.type) && cost.cause == Cause::add_column_constrained_domain)
 		part.object = format_type_be(column.type);
 	List *relations = where_added(alter, definition->colname, is_replaced);

@@ -54,6 +54,8 @@ Finding *add(AlterTable *alter, Cause cause, Effect effect, Oid relation, Lock l
 	finding->object = part.object;
 	finding->definition = part.definition;
 	finding->facts = part.facts;
+	finding->type = part.type;
+	finding->expression = part.expression;
 	return finding;
 }
 

@@ -27,6 +27,8 @@ struct Part {
 	const char *object;
 	const char *definition;
 	const char *facts;
+	const char *type = nullptr;
+	const char *expression = nullptr;
 };
 
 // The target first, then what a recursing sub-command reaches: nothing with ONLY.

@@ -155,6 +155,8 @@ struct Finding {
 	const char *object;		// constraint, index, type …, by its own name
 	const char *definition; // SQL of the part of the statement that a safe function wants: a
 							// constraint's, an index's, a column's definition, an expression
+	const char *type;		// of a column that is added, as SQL writes it
+	const char *expression; // what each existing row would get: the new column's DEFAULT
 	const char *facts;		// what the other fields don't tell, as a clause for DETAIL, or nullptr
 };
 
