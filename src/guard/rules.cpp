@@ -30,7 +30,6 @@ constexpr const char *shadow_column =
 	"-- a new column of that type, kept up to date by a trigger, then:\n"
 	"SELECT safe_migrate.backfill({relation_literal}, 'new_column = old_column');\n"
 	"-- then let the application read the new column, and drop the old one";
-constexpr const char *apply = "SELECT safe_migrate.apply({statement_literal});";
 constexpr const char *drop_later =
 	"-- take it out of all queries first, and wait until no application uses it";
 
@@ -94,14 +93,14 @@ constexpr Rule rules[] = {
 	// ---- ALTER COLUMN
 	{Cause::alter_type_rewrite, "alter-type-rewrite", reject, by_work,
 	 "the new type stores values in another way, so that the table and its indexes are rewritten",
-	 apply, shadow_column},
+	 nullptr, shadow_column},
 	{Cause::alter_type_index_rebuild, "alter-type-index-rebuild", reject, by_work,
-	 "the new type sorts in another way, so that indexes are rebuilt", apply,
+	 "the new type sorts in another way, so that indexes are rebuilt", nullptr,
 	 "-- drop the indexes on {column} by DROP INDEX CONCURRENTLY before and create them by\n"
 	 "-- CREATE INDEX CONCURRENTLY after the change of the type; or\n" //
 	 "-- a new column of that type, kept up to date by a trigger"},
 	{Cause::alter_type_constraint_scan, "alter-type-constraint-scan", reject, by_work,
-	 "constraints on the column are verified again by scanning the table", apply,
+	 "constraints on the column are verified again by scanning the table", nullptr,
 	 "-- drop the constraint, change the type, add the constraint NOT VALID,\n"
 	 "-- and in a transaction of its own VALIDATE CONSTRAINT"},
 	{Cause::alter_type_prepared_statements, "alter-type-prepared-statements", warn, always,
