@@ -240,15 +240,16 @@ Meter meter_of(const LiveJob &live)
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_wait)
 {
-	safe_migrate::jobs::commit_and_wait(fcinfo, "job", 1,
-										[](FunctionCallInfo fcinfo) { return PG_GETARG_INT64(0); });
+	safe_migrate::jobs::commit_and_wait(
+		fcinfo, "job", 1, [](FunctionCallInfo call) { return DatumGetInt64(call->args[0].value); });
 	PG_RETURN_VOID();
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_wait_name)
 {
-	safe_migrate::jobs::commit_and_wait(fcinfo, "job_name", 1, [](FunctionCallInfo fcinfo) {
-		return safe_migrate::jobs::job_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	safe_migrate::jobs::commit_and_wait(fcinfo, "job_name", 1, [](FunctionCallInfo call) {
+		return safe_migrate::jobs::job_by_name(
+			text_to_cstring(DatumGetTextPP(call->args[0].value)));
 	});
 	PG_RETURN_VOID();
 }
