@@ -81,11 +81,12 @@ class Comparison:
 		# A table written anew is read for that, and gets its indexes anew.
 		allowed = {'rewrite': seen.rewritten | seen.nothing_rewritten, 'index build': set(seen.built) | seen.rewritten,
 			'scan': seen.scanned | seen.maybe_scanned | seen.rewritten}
+		empty = {oid for oid, r in self.catalog.relations.items() if r.kind in 'rm' and not r.size}
 		for s in self.said:
 			if s.effect not in allowed or not s.relation:
 				continue
 			oids = self.catalog.descendants(s.relation.oid) | {s.relation.owner}
-			if not oids & allowed[s.effect]:
+			if not oids & (allowed[s.effect] | empty):
 				self.over.append(f'{s.effect} of {self.name(s.relation.oid)} ({s.rule})')
 
 	def names(self):

@@ -201,7 +201,7 @@ def observe(connection, statement, before, prepare=''):
 			seen.maybe_scanned = referenced & set(seen.locks)
 		# A rewrite and an index build read their table; what is verified besides has its message.
 		seen.scanned |= read - seen.maybe_scanned - set(seen.built)
-		seen.scanned -= seen.rewritten | seen.emptied
+		seen.scanned -= seen.rewritten | seen.emptied | {r.oid for r in before.relations.values() if not r.size}
 		# Plain reading (COPY, CREATE TABLE AS) is nobody's problem.
 		seen.scanned = {oid for oid in seen.scanned if seen.locks.get(oid, 0) >= SHARE_UPDATE_EXCLUSIVE}
 	connection.query('ROLLBACK')
