@@ -54,3 +54,5 @@ count_truth() { # WHAT STATUS SECONDS
 }
 
 run_truth() { truth_run truth truth.py ${names[@]+"${names[@]}"}; }
+
+run_fuzz() { truth_run fuzz fuzz.py ${names[@]+--seed "${names[0]}"}; }

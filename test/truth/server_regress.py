@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""server_regress.py off|warn|enforce LOGS REGRESS: what a run of the server's own tests left.
+
+off: every result is one of the expected files, or what the plain server gave.  warn: the results of off, and warnings.  enforce:
+nothing is compared, only that every test came to an end."""
+import difflib
+import os
+import re
+import sys
+
+# Tests whose results differ by what is loaded or from run to run, with the reason.
+EXCUSED = {
+}
+OWN = re.compile(r'^(psql:[^ ]* )?WARNING: ')
+
+
+def lines_of(path):
+	with open(path, encoding='utf-8', errors='replace') as file:
+		return file.read().splitlines()
+
+
+def without_spaces(lines):
+	return [' '.join(line.split()) for line in lines if line.strip()]
+
+
+def expected_files(folder, test):
+	expected = os.path.join(folder, 'expected')
+	return [os.path.join(expected, name) for name in sorted(os.listdir(expected))
+		if re.fullmatch(re.escape(test) + r'(_\d+)?\.out', name)]
+
+
+def difference(wanted, got):
+	return [line for line in difflib.unified_diff(wanted, got, lineterm='', n=1) if not line.startswith(('---', '+++'))]
+
+
+def only_warnings(diff):
+	"""Nothing is taken away; what is added is warnings with what belongs to them."""
+	inside = False
+	for line in diff:
+		if line.startswith('-'):
+			return False
+		if not line.startswith('+'):
+			inside = False
+			continue
+		text = line[1:]
+		if OWN.match(text):
+			inside = True
+		elif not inside:
+			return False
+	return True
+
+
+def main():
+	what, logs, regress = sys.argv[1:]
+	results = os.path.join(logs, f'server-regress-{what}', 'results')
+	tests = sorted(name[:-4] for name in os.listdir(results) if name.endswith('.out'))
+	bad = warned = excused = 0
+	for test in tests:
+		got = without_spaces(lines_of(os.path.join(results, test + '.out')))
+		if what == 'off':
+			plain = os.path.join(logs, 'server-regress-plain', 'results', test + '.out')
+			diffs = [difference(without_spaces(lines_of(path)), got) for path in [plain] + expected_files(regress, test)
+				if os.path.exists(path)]
+			diff = min(diffs, key=len) if diffs else []
+			fine = not diff
+		elif what == 'warn':
+			diff = difference(without_spaces(lines_of(os.path.join(logs, 'server-regress-off', 'results', test + '.out'))), got)
+			fine = only_warnings(diff)
+			warned += sum(1 for line in diff if OWN.match(line[1:]))
+		else:
+			diff, fine = [], True
+		if not fine and test in EXCUSED:
+			excused += 1
+		elif not fine:
+			bad += 1
+			print(f'{test}: {len(diff)} lines differ')
+			print('\n'.join(f'    {line}' for line in diff[:30]))
+	print(f'{what}: {len(tests)} tests, {bad} differ, {excused} excused' + (f', {warned} warnings' if what == 'warn' else ''))
+	return 1 if bad else 0
+
+
+if __name__ == '__main__':
+	sys.exit(main())
