@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2016,SC2154
 # The server's own regression SQL with the extension preloaded and created in its database: with
 # the guard off it gives what the server promises, in warn nothing but warnings besides, under
 # enforce no process crashes.  Its source is fetched at test time (or in $SAFE_MIGRATE_SERVER_SOURCE,
@@ -27,7 +27,6 @@ older_source() { # APT-OPTION…: the last version that apt knows of
 
 # The archives that apt takes the distribution's packages from, as archives of their sources.
 source_archives() {
-	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(ORIGIN) deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
 		sed -n 's/^Debian //p' | sort -u
 }
