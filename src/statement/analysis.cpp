@@ -1,7 +1,6 @@
 // Dispatch: which family a statement belongs to.  See analysis.hpp.
 #include "statement/analysis.hpp"
 
-#include "statement/dml.hpp"
 #include "statement/relations.hpp"
 #include "statement/surroundings.hpp"
 
@@ -140,12 +139,6 @@ void dispatch(Analysis *analysis, const Node *statement)
 			}
 			return;
 		}
-		case T_SelectStmt:
-		case T_InsertStmt:
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
-			return analyse_written_rows(analysis, statement);
 		default:
 			return analyse_maintenance(analysis, statement);
 	}
@@ -204,13 +197,6 @@ void settle_locks(Effects *effects)
 bool may_have_effects(const Node *statement)
 {
 	switch (nodeTag(statement)) {
-		case T_SelectStmt: // by its WITH; only explain() meets these here
-			return reinterpret_cast<const SelectStmt *>(statement)->withClause != nullptr;
-		case T_InsertStmt:
-			return reinterpret_cast<const InsertStmt *>(statement)->withClause != nullptr;
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
 		case T_AlterTableStmt:
 		case T_AlterTableMoveAllStmt:
 		case T_CreateStmt:

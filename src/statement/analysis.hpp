@@ -37,9 +37,6 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 // The effects of a planned INSERT, UPDATE, DELETE or MERGE, data-modifying CTEs included.
 void analyse_plan(Analysis *analysis, const PlannedStmt *plan);
 
-// Does any part of a plan keep rows of the relations at these range table indexes from being touched?
-bool leaves_rows_out(const Plan *plan, const List *leaves);
-
 // ---------------------------------------------------------------- for the families
 
 Finding *append_finding(Effects *effects); // a zeroed one

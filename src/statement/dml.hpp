@@ -1,4 +1,4 @@
-// Statements about rows: what their plans leave out, and what they would do as they are written.
+// Statements about rows: what their plans leave out.
 #pragma once
 #include "pg/postgres.hpp"
 
@@ -13,9 +13,5 @@ namespace safe_migrate::statement {
 // Does any part of the plan leave out rows of the target, whose leaves have these range table
 // indexes?
 bool leaves_rows_out(const Plan *plan, const List *leaves);
-
-// Of an UPDATE, DELETE, MERGE or a statement WITH one of them, as the parser left it: what
-// analyse_plan() finds, without the locks of its parse analysis.
-void analyse_written_rows(Analysis *analysis, const Node *statement);
 
 } // namespace safe_migrate::statement

@@ -6,6 +6,7 @@
 #include "pg/compat_analysis.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay_answer.hpp"
+#include "statement/dml.hpp"
 #include "statement/folding.hpp"
 #include "settings.hpp"
 
@@ -41,6 +42,21 @@ struct Change {
 	WithClause *with;
 };
 
+// A MERGE touches every row that matches where it has an action for them without a condition;
+// else Cause::lock.
+Cause cause_of(const MergeStmt *merge)
+{
+	ListCell *cell;
+	foreach (cell, merge->mergeWhenClauses) {
+		auto *clause = lfirst_node(MergeWhenClause, cell);
+		if (clause->condition == nullptr && clause->commandType == CMD_DELETE)
+			return Cause::delete_without_where;
+		if (clause->condition == nullptr && clause->commandType == CMD_UPDATE)
+			return Cause::update_without_where;
+	}
+	return Cause::lock;
+}
+
 bool change_of(Node *node, Change *change)
 {
 	switch (nodeTag(node)) {
@@ -62,8 +78,8 @@ bool change_of(Node *node, Change *change)
 		}
 		case T_MergeStmt: {
 			auto *merge = castNode(MergeStmt, node);
-			*change = {Cause::update_without_where, merge->relation,  merge->joinCondition, NIL,
-					   merge->sourceRelation,		merge->withClause};
+			*change = {cause_of(merge),		  merge->relation,	merge->joinCondition, NIL,
+					   merge->sourceRelation, merge->withClause};
 			return true;
 		}
 		default:
@@ -175,8 +191,7 @@ bool is_index_unfit(Oid index)
 		Datum stored =
 			SysCacheGetAttr(INDEXRELID, tuple, static_cast<AttrNumber>(attribute), &is_null);
 		if (!is_null && !unfit)
-			unfit =
-				calls_user_code(static_cast<Node *>(stringToNode(TextDatumGetCString(stored))));
+			unfit = calls_user_code(static_cast<Node *>(stringToNode(TextDatumGetCString(stored))));
 	}
 	ReleaseSysCache(tuple);
 	return unfit;
@@ -320,14 +335,15 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 	bool estimates = settings::max_rows_per_statement > 0;
 	int changed = changed_by(overlay, change, target);
 	Planned planned = {};
-	if (changed == 0 && (!bare || estimates))
+	bool positioned = change.where != nullptr && IsA(change.where, CurrentOfExpr);
+	if (changed == 0 && !positioned && (!bare || estimates))
 		planned = plan_and_forget(analysis, change, relation);
 	int n = analysis->effects->n;
-	if (bare || (planned.touches_all && change.source == nullptr))
+	if (bare || (planned.touches_all && change.cause != Cause::lock))
 		add_rows(analysis, relation, change.cause,
 				 change.cause == Cause::delete_without_where ? Effect::data_loss : Effect::scan,
 				 planned.rows);
-	if (estimates)
+	if (estimates && !positioned)
 		add_estimate(overlay, analysis, relation, planned, changed);
 	if (analysis->effects->n == n)
 		add_rows(analysis, relation, Cause::lock, Effect::metadata, planned.rows);
