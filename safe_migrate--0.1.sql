@@ -352,6 +352,34 @@ CREATE FUNCTION validate_constraint_safely(
 COMMENT ON FUNCTION validate_constraint_safely IS
 	'queue a job that validates a NOT VALID constraint, leaf by leaf';
 
+-- ---------------------------------------------------------------- drops
+
+CREATE FUNCTION drop_constraint_safely(
+	relation        regclass,
+	constraint_name name,
+	job_name        text DEFAULT NULL,
+	settings        jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_drop_constraint_safely';
+COMMENT ON FUNCTION drop_constraint_safely IS
+	'queue a job that drops a constraint by brief locks taken in short tries';
+
+CREATE FUNCTION drop_column_safely(
+	relation    regclass,
+	column_name name,
+	job_name    text DEFAULT NULL,
+	settings    jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_drop_column_safely';
+COMMENT ON FUNCTION drop_column_safely IS
+	'queue a job that drops a column: its foreign keys first, one by one, each lock brief';
+
+CREATE FUNCTION drop_table_safely(
+	relation regclass,
+	job_name text DEFAULT NULL,
+	settings jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_drop_table_safely';
+COMMENT ON FUNCTION drop_table_safely IS
+	'queue a job that drops a table: its foreign keys first, one by one, each lock brief';
+
 -- ---------------------------------------------------------------- guard: explain
 
 CREATE FUNCTION explain(

@@ -1,6 +1,7 @@
 // Where the server enters: settings, hooks, launcher.  Reads as a table of contents.
 #include "pg/postgres.hpp"
 
+#include "guard/gate.hpp"
 #include "guard/hook.hpp"
 #include "guard/lock_budget.hpp"
 #include "jobs/at_commit.hpp"
@@ -8,6 +9,7 @@
 #include "jobs/operation.hpp"
 #include "jobs/processes.hpp"
 #include "jobs/shared.hpp"
+#include "operations/ddl/permission.hpp"
 #include "operations/registry.hpp"
 #include "pg/session_relations.hpp"
 #include "settings.hpp"
@@ -24,6 +26,7 @@ void _PG_init(void)
 	guard::prepare_settings();
 	define_settings();
 	operations::register_all();
+	operations::ddl::use_permission(guard::pass_queued);
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return; // functions say what is missing
 

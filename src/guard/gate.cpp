@@ -20,6 +20,7 @@ extern "C" {
 #include "postmaster/bgworker.h"
 #include "replication/logicalworker.h"
 #include "tcop/utility.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 }
@@ -133,7 +134,8 @@ void reject_or_override(Passage *passage, const Look &look)
 		return;
 	const char *reason = override_reason();
 	if (reason == nullptr)
-		report({&passage->effects, look.verdict.finding, look.levels, true, false});
+		report({&passage->effects, look.verdict.finding, look.levels, true, false,
+				passage->is_queued});
 	passage->reason = pstrdup(reason);
 	collect_overridden(passage, look);
 	log_override(record_of(passage));
@@ -145,7 +147,8 @@ void warn(const Passage *passage, const Look &look)
 		return;
 	bool would_be_error = look.verdict.level == Level::reject && !is_enforced();
 	(void)pg::run_subtransaction([&] {
-		report({&passage->effects, look.verdict.finding, look.levels, false, would_be_error});
+		report({&passage->effects, look.verdict.finding, look.levels, false, would_be_error,
+				passage->is_queued});
 	});
 }
 
@@ -221,6 +224,52 @@ void pass_utility(Passage *passage, const Node *statement, const char *source, i
 	warn(passage, look);
 	if (passage->reason != nullptr && !passage->effects.commits_inside)
 		store_override(record_of(passage));
+}
+
+namespace {
+
+// What is bad however short the lock is.
+void keep_lasting_harm(Effects *effects)
+{
+	int n = 0;
+	for (int i = 0; i < effects->n; i++)
+		if (rule_of(effects->findings[i].cause).harm == Harm::always)
+			effects->findings[n++] = effects->findings[i];
+	effects->n = n;
+}
+
+void pass_one_queued(Passage *passage, const char *sql, const RawStmt *raw)
+{
+	Look look = {};
+	bool found = look_at(passage, &look, [&](Effects *effects) {
+		Analysis analysis = {sql, nullptr, effects, false};
+		statement::analyse_utility(&analysis, raw->stmt, raw->stmt_location, raw->stmt_len);
+		keep_lasting_harm(effects);
+	});
+	if (!found)
+		return;
+	reject_or_override(passage, look);
+	warn(passage, look);
+	if (passage->reason != nullptr)
+		store_override(record_of(passage));
+}
+
+} // namespace
+
+const char *pass_queued(const char *sql)
+{
+	if (settings::guard == GUARD_OFF || nobody_is_judged_here())
+		return nullptr;
+	const char *reason = nullptr;
+	ListCell *cell;
+	foreach (cell, pg_parse_query(sql)) {
+		Passage passage = {};
+		passage.is_queued = true;
+		pass_one_queued(&passage, sql, lfirst_node(RawStmt, cell));
+		if (passage.reason != nullptr)
+			reason = passage.reason;
+	}
+	return reason;
 }
 
 void after_utility(Passage *passage)

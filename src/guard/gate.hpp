@@ -15,6 +15,7 @@ struct Passage {
 	const char *reason;	   // of an override that let it pass
 	const char *rules;	   // that it overrode
 	const char *relations; // on which it did
+	bool is_queued;		   // a job will do it
 };
 
 // May raise SM001.
@@ -24,6 +25,11 @@ void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source);
 // Once the statement has succeeded.
 void after_utility(Passage *passage);
 void after_own_utility(); // one with the extension's own mark
+
+// Statements that a job will carry out without harm by locks and scans: what is left is the loss of
+// data and the breaking of clients.  May raise SM001; the reason of the override that let them
+// pass, or nullptr.
+const char *pass_queued(const char *sql);
 
 bool nobody_is_judged_here(); // in this process, now
 

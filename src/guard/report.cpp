@@ -57,7 +57,7 @@ char *hint_of(const Report &report)
 {
 	StringInfoData text;
 	initStringInfo(&text);
-	const char *instead = instead_of(report.effects, *report.deciding);
+	const char *instead = report.is_queued ? nullptr : instead_of(report.effects, *report.deciding);
 	if (instead != nullptr)
 		appendStringInfo(&text, "Instead:\n%s\n", instead);
 	if (report.is_error || report.would_be_error)

@@ -14,6 +14,7 @@ struct Report {
 	const Level *levels; // of each finding
 	bool is_error;
 	bool would_be_error; // warned about only because guard = warn
+	bool is_queued;		 // the safe way is what was called
 };
 void report(const Report &report);
 

@@ -139,17 +139,6 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definiti
 
 namespace {
 
-ddl::Recipe new_recipe(const char *kind, Relation relation, const char *text)
-{
-	ddl::Recipe recipe = {};
-	recipe.kind = kind;
-	recipe.relation = RelationGetRelid(relation);
-	recipe.relation_name = quoted_name(recipe.relation);
-	recipe.definition_text = text;
-	recipe.relations = statement::leaves(recipe.relation);
-	return recipe;
-}
-
 char *plain_statement(Oid oid, const Definition &definition)
 {
 	if (!definition.body) // a key of an index that is there
@@ -167,8 +156,8 @@ jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &option
 {
 	Relation relation = ddl::open_owned_table(oid);
 	Definition definition = read_definition(relation, text);
-	ddl::Recipe recipe = new_recipe(
-		"add_constraint", relation,
+	ddl::Recipe recipe = ddl::new_recipe(
+		"add_constraint", oid,
 		psprintf("ALTER TABLE %s ADD %s%s", quoted_name(oid),
 				 definition.named ? psprintf("CONSTRAINT %s ", identifier(definition.name)) : "",
 				 definition.body ? definition.body : text));
@@ -187,7 +176,7 @@ jobs::JobId validate_constraint(Oid oid, const char *name, const ddl::Options &o
 	Definition definition = stored_definition(relation, name);
 	char *sql =
 		psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", quoted_name(oid), identifier(name));
-	ddl::Recipe recipe = new_recipe("validate_constraint", relation, sql);
+	ddl::Recipe recipe = ddl::new_recipe("validate_constraint", oid, sql);
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
 		add_validate_steps(&recipe, relation, definition);

@@ -3,6 +3,8 @@
 
 #include "jobs/operation.hpp"
 #include "jobs/shared.hpp"
+#include "jobs/store.hpp"
+#include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step.hpp"
 #include "pg/json.hpp"
@@ -94,6 +96,17 @@ jobs::JobId work_inline(jobs::NewJob *job, const Recipe &recipe)
 
 } // namespace
 
+Recipe new_recipe(const char *kind, Oid relation, const char *text)
+{
+	Recipe recipe = {};
+	recipe.kind = kind;
+	recipe.relation = relation;
+	recipe.relation_name = quoted_name(relation);
+	recipe.definition_text = text;
+	recipe.relations = statement::leaves(relation);
+	return recipe;
+}
+
 RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql)
 {
 	auto *step = static_cast<RecipeStep *>(palloc0(sizeof(RecipeStep)));
@@ -108,6 +121,12 @@ void add_lock(RecipeStep *step, Oid relation, statement::Lock mode)
 	Size size = sizeof(StepLock) * static_cast<Size>(step->n_locks + 1);
 	step->locks = static_cast<StepLock *>(step->locks ? repalloc(step->locks, size) : palloc(size));
 	step->locks[step->n_locks++] = {relation, mode};
+}
+
+void expect_relation(RecipeStep *step, Oid relation)
+{
+	step->still_what = quoted_name(relation);
+	step->still = psprintf("SELECT to_regclass(%s) = %u::oid", literal(step->still_what), relation);
 }
 
 void begin_call(const char *function)
@@ -168,7 +187,11 @@ jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 		return work_inline(&job, recipe);
 	job.steps = stored_steps(recipe, &job.n_steps);
 	bool existed;
-	return jobs::queue_job(job, &existed);
+	jobs::JobId id = jobs::queue_job(job, &existed);
+	const char *reason = recipe.judged && !existed ? ask_permission(recipe.judged) : nullptr;
+	if (reason)
+		jobs::add_event(id, "override", GetUserId(), reason);
+	return id;
 }
 
 } // namespace safe_migrate::operations::ddl

@@ -37,10 +37,11 @@ struct RecipeStep {
 	const char *cleanup;	  // what takes away what a failed try leaves, of the step's own kind: a
 							  // statement that is run before each try and when the step has failed
 	const char *cleanup_when; // where this query holds; nullptr: always
-	Oid target; // what the SQL names: where it has got another name since, the step fails rather
-				// than change what has the name now; InvalidOid: not looked at
-	const char *target_name; // when it was queued; read back only
-	int redo;				 // steps before this one that are to be done again after the cleanup
+	// The SQL goes by a name: where this query no longer holds, another object may have it, and the
+	// step fails rather than change that one; nullptr: not asked.
+	const char *still;
+	const char *still_what; // the object, for the error
+	int redo;				// steps before this one that are to be done again after the cleanup
 	const char *left; // what stays when the step fails, and what to do: a sentence for the HINT
 	const char
 		*definition; // of a kind with a definition of its own (backfill): instead of the above
@@ -57,11 +58,18 @@ struct Recipe {
 	const char *definition_text; // the call, normalised: what a second call is compared by
 	List *steps;				 // of RecipeStep *
 	List *plain;				 // of char *: the ordinary statements, for inline work
-	List *relations; // oids of tables with storage that decide whether it is done inline
+	List *relations;	// oids of tables with storage that decide whether it is done inline
+	const char *judged; // statements whose loss of data and breaking of clients the guard is asked
+						// about when they are queued (permission.hpp); nullptr: has neither
 };
+
+// For a call on one table, without steps; text: the call, normalised.
+Recipe new_recipe(const char *kind, Oid relation, const char *text);
 
 // Adds a zeroed step to the recipe.
 RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
+// The step's SQL means this relation, by the name that it has now.
+void expect_relation(RecipeStep *step, Oid relation);
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
 
 // What each of the SQL functions begins with: errors where the library is not preloaded, in a

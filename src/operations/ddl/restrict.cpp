@@ -94,32 +94,45 @@ void refuse_dependents(const ObjectAddress &object)
 								  : errhint("Drop or change these first.")));
 }
 
-List *describe_dependents(const ObjectAddress &object)
+namespace {
+
+constexpr int most_shown = 20;
+
+// Their descriptions, the separator between them; an empty text where there are none.
+char *describe_dependents(const ObjectAddress &object, const char *separator)
 {
 	Dependents dependents = statement::find_dependents(&object, 1);
-	List *names = NIL;
+	StringInfoData names;
+	initStringInfo(&names);
+	int n = 0;
 	for (int i = dependents.n - 1; i >= 0; i--) {
 		const Dependent &dependent = dependents.items[i];
 		if (dependent.original || is_hidden(dependent.object))
 			continue;
 		char *description = getObjectDescription(&dependent.object, true);
-		if (description)
-			names = lappend(names, description);
+		if (description && n++ < most_shown)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? separator : "", description);
 	}
-	return names;
+	if (n > most_shown)
+		appendStringInfo(&names, "%sand %d more", separator, n - most_shown);
+	return names.data;
 }
+
+} // namespace
 
 void note_dependents(const ObjectAddress &object)
 {
-	StringInfoData names;
-	initStringInfo(&names);
-	ListCell *cell;
-	foreach (cell, describe_dependents(object))
-		append_line(&names, static_cast<const char *>(lfirst(cell)));
-	if (names.len > 0)
+	char *names = describe_dependents(object, "\n");
+	if (names[0] != '\0')
 		ereport(NOTICE,
 				(errmsg("what depends on %s goes along", getObjectDescription(&object, false)),
-				 errdetail("%s", names.data)));
+				 errdetail("%s", names)));
+}
+
+char *with_dependents(const char *sql, const ObjectAddress &object)
+{
+	char *names = describe_dependents(object, ", ");
+	return names[0] != '\0' ? psprintf("%s, with %s", sql, names) : pstrdup(sql);
 }
 
 } // namespace safe_migrate::operations::ddl

@@ -4,7 +4,6 @@
 
 extern "C" {
 #include "catalog/objectaddress.h"
-#include "nodes/pg_list.h"
 }
 
 namespace safe_migrate::operations::ddl {
@@ -13,11 +12,10 @@ namespace safe_migrate::operations::ddl {
 // for the foreign keys among it.
 void refuse_dependents(const ObjectAddress &object);
 
-// Descriptions (of char *) of what goes along without being part of the object for the user:
-// indexes, constraints, defaults, sequences, triggers, …
-List *describe_dependents(const ObjectAddress &object);
-
-// NOTICE with that list, where there is one.
+// NOTICE that lists what goes along: indexes, constraints, defaults, sequences, triggers, …
 void note_dependents(const ObjectAddress &object);
+
+// The SQL with that in words, for the description of a step.
+char *with_dependents(const char *sql, const ObjectAddress &object);
 
 } // namespace safe_migrate::operations::ddl

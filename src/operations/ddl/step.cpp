@@ -36,10 +36,8 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "violation", step.violation);
 	pg::json_text(&json, "cleanup", step.cleanup);
 	pg::json_text(&json, "cleanup_when", step.cleanup_when);
-	if (OidIsValid(step.target)) {
-		pg::json_number(&json, "target", step.target);
-		pg::json_text(&json, "target_name", quoted_name(step.target));
-	}
+	pg::json_text(&json, "still", step.still);
+	pg::json_text(&json, "still_what", step.still_what);
 	pg::json_number(&json, "redo", step.redo);
 	pg::json_text(&json, "left", step.left);
 	pg::json_key(&json, "locks");
@@ -66,8 +64,8 @@ RecipeStep *read_step(const char *definition)
 	step->violation = pg::json_get_text(object, "violation");
 	step->cleanup = pg::json_get_text(object, "cleanup");
 	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
-	step->target = static_cast<Oid>(pg::json_get_number(object, "target", InvalidOid));
-	step->target_name = pg::json_get_text(object, "target_name");
+	step->still = pg::json_get_text(object, "still");
+	step->still_what = pg::json_get_text(object, "still_what");
 	step->redo = static_cast<int>(pg::json_get_number(object, "redo", 0));
 	step->left = pg::json_get_text(object, "left");
 	JsonbContainer *locks = pg::json_get_container(object, "locks");
@@ -133,13 +131,11 @@ namespace {
 
 void check_target(const RecipeStep &step)
 {
-	if (!OidIsValid(step.target))
-		return;
-	if (get_rel_name(step.target) && strcmp(quoted_name(step.target), step.target_name) == 0)
+	if (!step.still || holds(step.still))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("%s is no longer what it was when the job was queued", step.target_name),
+			 errmsg("%s is no longer what it was when the job was queued", step.still_what),
 			 errhint("It has been renamed. Cancel the job and queue it anew, by the new name.")));
 }
 

@@ -89,7 +89,7 @@ void add_drop_steps(ddl::Recipe *recipe, Oid index)
 							psprintf("DROP INDEX CONCURRENTLY %s", quoted_name(index)));
 	ddl::add_lock(step, table, partitioned ? Lock::access_exclusive : Lock::share_update_exclusive);
 	step->descend = partitioned;
-	step->target = index;
+	ddl::expect_relation(step, index);
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", index);
 	step->undo = definition_of(index);
 	if (!partitioned)

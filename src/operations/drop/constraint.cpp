@@ -1,0 +1,174 @@
+// drop_constraint_safely(), and the foreign keys that other operations drop first.
+#include "operations/ddl/restrict.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
+#include "operations/drop/steps.hpp"
+#include "pg/boundary.hpp"
+#include "pg/pinned_settings.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_constraint.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::operations::drop {
+
+using ddl::identifier;
+using ddl::literal;
+using ddl::quoted_name;
+using statement::Lock;
+
+namespace {
+
+struct Stored { // a row of pg_constraint
+	Oid oid;
+	Oid relation;
+	Oid parent;
+	Oid referenced;
+	char *name;
+	bool is_foreign_key;
+	bool is_inherited;
+	bool no_inherit;
+};
+
+Stored read_constraint(Oid oid)
+{
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", oid);
+	auto form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
+	Stored stored = {oid,
+					 form->conrelid,
+					 form->conparentid,
+					 form->confrelid,
+					 pstrdup(NameStr(form->conname)),
+					 form->contype == CONSTRAINT_FOREIGN,
+					 form->coninhcount > 0,
+					 form->connoinherit};
+	ReleaseSysCache(tuple);
+	return stored;
+}
+
+char *definition_of(Oid constraint)
+{
+	pg::PinnedSettings pinned = {};
+	pinned.enter();
+	char *definition = TextDatumGetCString(
+		DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint)));
+	pinned.leave();
+	return definition;
+}
+
+char *drop_statement(const Stored &stored)
+{
+	return psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(stored.relation),
+					identifier(stored.name));
+}
+
+void add_drop_step(ddl::Recipe *recipe, const Stored &stored)
+{
+	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", drop_statement(stored));
+	step->description = ddl::with_dependents(step->sql, {ConstraintRelationId, stored.oid, 0});
+	ddl::add_lock(step, stored.relation, Lock::access_exclusive);
+	if (OidIsValid(stored.referenced) && stored.referenced != stored.relation)
+		ddl::add_lock(step, stored.referenced, Lock::access_exclusive);
+	step->descend = !stored.no_inherit || stored.is_foreign_key;
+	step->done =
+		psprintf("SELECT NOT EXISTS (SELECT FROM pg_constraint WHERE oid = %u)", stored.oid);
+	step->still = psprintf("SELECT to_regclass(%s) = conrelid AND conname = %s FROM pg_constraint "
+						   "WHERE oid = %u",
+						   literal(quoted_name(stored.relation)), literal(stored.name), stored.oid);
+	step->still_what =
+		psprintf("constraint %s of %s", identifier(stored.name), quoted_name(stored.relation));
+	step->undo = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", quoted_name(stored.relation),
+						  identifier(stored.name), definition_of(stored.oid));
+}
+
+bool is_in_key(const ForeignKeyCacheInfo *key, const char *column)
+{
+	AttrNumber number = get_attnum(key->conrelid, column);
+	for (int i = 0; i < key->nkeys; i++)
+		if (key->conkey[i] == number)
+			return true;
+	return false;
+}
+
+} // namespace
+
+void add_foreign_key_steps(ddl::Recipe *recipe, Oid root, const char *column)
+{
+	ListCell *table, *cell;
+	foreach (table, statement::with_descendants(root)) {
+		Relation relation = table_open(lfirst_oid(table), AccessShareLock);
+		foreach (cell, RelationGetFKeyList(relation)) {
+			const auto *key = static_cast<const ForeignKeyCacheInfo *>(lfirst(cell));
+			Stored stored = read_constraint(key->conoid);
+			bool goes_with_table = stored.referenced == stored.relation ||
+								   OidIsValid(stored.parent) || stored.is_inherited;
+			if (goes_with_table || (column && !is_in_key(key, column)))
+				continue;
+			add_drop_step(recipe, stored);
+			recipe->relations =
+				list_concat_unique_oid(recipe->relations, statement::leaves(stored.referenced));
+		}
+		table_close(relation, NoLock);
+	}
+}
+
+void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const char *name)
+{
+	Oid oid = RelationGetRelid(relation);
+	Stored stored = read_constraint(get_relation_constraint_oid(oid, name, false));
+	if (stored.is_inherited)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("cannot drop inherited constraint \"%s\" of relation \"%s\"", name,
+							   RelationGetRelationName(relation)),
+						errhint("Drop it from the table that it is inherited from.")));
+	ObjectAddress object = {ConstraintRelationId, stored.oid, 0};
+	ddl::refuse_dependents(object);
+	ddl::note_dependents(object);
+	add_drop_step(recipe, stored);
+	if (stored.is_foreign_key)
+		recipe->relations =
+			list_concat_unique_oid(recipe->relations, statement::leaves(stored.referenced));
+}
+
+namespace {
+
+jobs::JobId drop_constraint(Oid oid, const char *name, const ddl::Options &options)
+{
+	Relation relation = ddl::open_owned_table(oid);
+	char *sql = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid), identifier(name));
+	ddl::Recipe recipe = ddl::new_recipe("drop_constraint", oid, sql);
+	jobs::JobId id = ddl::find_earlier(recipe, options);
+	if (id == 0) {
+		recipe.judged = sql;
+		add_constraint_steps(&recipe, relation, name);
+		recipe.plain = list_make1(sql);
+	}
+	table_close(relation, NoLock);
+	return id == 0 ? ddl::carry_out(recipe, options) : id;
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::drop
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_drop_constraint_safely)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("drop_constraint_safely()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("relation");
+	if (PG_ARGISNULL(1))
+		ddl::argument_is_null("constraint_name");
+	PG_RETURN_INT64(drop::drop_constraint(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)),
+										  ddl::read_options(fcinfo, 2)));
+}
