@@ -85,6 +85,13 @@ bool has_privilege(Oid relation, AclMode mode)
 	return pg_class_aclcheck(relation, GetUserId(), mode) == ACLCHECK_OK;
 }
 
+bool may_reference(Oid relation)
+{
+	return has_privilege(relation, ACL_REFERENCES) ||
+		   pg_attribute_aclcheck_all(relation, GetUserId(), ACL_REFERENCES, ACLMASK_ANY) ==
+			   ACLCHECK_OK;
+}
+
 // As the statement itself checks before it locks (RangeVarCallbackOwnsRelation and its kin); wider
 // where it depends on more than the command.
 bool may_lock(const char *command, const Finding &finding)
@@ -118,7 +125,7 @@ bool may_take_locks(const Effects *effects)
 			return false;
 		if (!finding.is_target && finding.cause == Cause::add_foreign_key &&
 			exists(finding.relation) && !pg::owns_relation(finding.relation) &&
-			!has_privilege(finding.relation, ACL_REFERENCES))
+			!may_reference(finding.relation))
 			return false;
 	}
 	return true;

@@ -218,5 +218,19 @@ for my $off ('safe_migrate.max_lock_hold = 0', 'safe_migrate.guard = warn', 'saf
 	$session->quit;
 }
 
+# ---------------------------------------------------------------- overridden
+
+my $override = "SET LOCAL safe_migrate.override = 'CHG-1: night'";
+my $drop = 'ALTER TABLE orders DROP COLUMN status';
+$session = begin($override, $drop);
+is(holds_lock($session), '1', 'a statement that is overridden takes its lock');
+like(error_of($node, "SET lock_timeout = '2s'; SELECT count(*) FROM orders"), qr/55P03/, 'and has no limit');
+is_there($session, 'of its own accord');
+$session->query('ROLLBACK');
+$session->quit;
+$session = begin($override, "SET LOCAL safe_migrate.max_lock_hold = '500ms'", $drop);
+is(client(), '100', 'unless its transaction sets one');
+is_gone($session, 'which ends it as any');
+
 stays_clean($node);
 done_testing();
