@@ -219,9 +219,10 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_plan)
 SAFE_MIGRATE_FUNCTION(safe_migrate_run)
 {
 	using namespace safe_migrate::operations;
-	safe_migrate::jobs::commit_and_wait(fcinfo, "ddl", 3, [](FunctionCallInfo fcinfo) {
+	safe_migrate::jobs::commit_and_wait(fcinfo, "ddl", 3, [](FunctionCallInfo call) {
 		ddl::begin_call("run()");
-		return apply::apply(text_to_cstring(PG_GETARG_TEXT_PP(0)), ddl::read_options(fcinfo, 1));
+		return apply::apply(text_to_cstring(DatumGetTextPP(call->args[0].value)),
+							ddl::read_options(call, 1));
 	});
 	PG_RETURN_VOID();
 }
