@@ -2,6 +2,8 @@
 #pragma once
 #include "pg/postgres.hpp"
 
+#include "pg/compat_analysis.hpp"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
@@ -126,6 +128,16 @@ inline bool changes_enforcement(const AlterTableCmd *command, bool *enforces)
 #else
 	*enforces = false;
 	return false;
+#endif
+}
+
+// raw_expression_tree_walker(), whose callback has no prototype before 16.
+inline bool walk_raw(Node *node, TreeWalker walker, void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return raw_expression_tree_walker(node, walker, context);
+#else
+	return raw_expression_tree_walker(node, untyped(walker), context);
 #endif
 }
 

@@ -153,6 +153,21 @@ Node *value_of_rows(Analysis *analysis, const NewColumn &column)
 								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 }
 
+bool is_literal(const Node *raw)
+{
+	return IsA(raw, A_Const) ||
+		   (IsA(raw, TypeCast) && is_literal(reinterpret_cast<const TypeCast *>(raw)->arg));
+}
+
+// To look at the default would run the CHECKs of users' domains.
+bool is_not_to_be_read(const NewColumn &column)
+{
+	auto *raw = const_cast<Node *>(column.raw_default);
+	if (casts_to_such(raw))
+		return true;
+	return !IsA(raw, RowExpr) && !IsA(raw, FuncCall) && reading_checks_domain(column.type);
+}
+
 Cost cost_of(Analysis *analysis, const NewColumn &column)
 {
 	if (column.is_stored)
@@ -165,6 +180,8 @@ Cost cost_of(Analysis *analysis, const NewColumn &column)
 		return {Cause::add_column_serial, true, true, nullptr};
 	if (domain_has_constraints(column.type))
 		return {Cause::add_column_constrained_domain, true, true, nullptr};
+	if (column.raw_default != nullptr && is_not_to_be_read(column))
+		return {Cause::add_column_volatile_default, !is_literal(column.raw_default), true, nullptr};
 	Node *value = value_of_rows(analysis, column);
 	if (value == nullptr)
 		return {Cause::lock, false, false, nullptr};

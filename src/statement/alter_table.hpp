@@ -55,7 +55,7 @@ void analyse_set_expression(AlterTable *alter, const AlterTableCmd *command);
 // ALTER COLUMN TYPE: all of the statement at once, since a rewrite spares the rest
 void analyse_alter_type(AlterTable *alter);
 // SET NOT NULL, also as a constraint (18) and as a part of PRIMARY KEY
-void analyse_set_not_null(AlterTable *alter, const char *column);
+void analyse_set_not_null(AlterTable *alter, const char *column, bool is_inherited = true);
 // ADD, VALIDATE, ALTER, DROP CONSTRAINT
 void analyse_add_constraint(AlterTable *alter, const Constraint *constraint);
 void analyse_column_constraint(AlterTable *alter, const char *column, const Constraint *constraint,

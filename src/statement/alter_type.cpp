@@ -91,7 +91,10 @@ bool read_change(const AlterTable *alter, Relation rel, const AlterTableCmd *com
 	state->p_sourcetext = alter->analysis->source;
 	typenameTypeIdAndMod(state, definition->typeName, &change->type, &change->typmod);
 	change->collation = GetColumnDefCollation(state, definition, change->type);
-	if (is_stored(alter, change->old)) {
+	if (is_stored(alter, change->old) && definition->raw_default != nullptr &&
+		casts_to_such(definition->raw_default)) {
+		change->rewrites = true; // not to be read without running users' CHECKs
+	} else if (is_stored(alter, change->old)) {
 		Node *value = new_value(state, rel, *change, definition->raw_default);
 		if (value == nullptr)
 			return false;

@@ -248,7 +248,7 @@ void analyse_add_constraint(AlterTable *alter, const Constraint *constraint)
 		case CONSTR_NOTNULL: // 18
 			alter->locks_descendants = true;
 			if (!constraint->skip_validation)
-				analyse_set_not_null(alter, part.column);
+				analyse_set_not_null(alter, part.column, !constraint->is_no_inherit);
 			return;
 		case CONSTR_FOREIGN:
 			return analyse_foreign_key(alter, Cause::add_foreign_key, constraint, part,

@@ -1,7 +1,7 @@
 // See folding.hpp.
 #include "statement/folding.hpp"
 
-#include "pg/compat_analysis.hpp"
+#include "pg/compat_alter.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -9,6 +9,7 @@ extern "C" {
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -16,6 +17,7 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_type.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -127,6 +129,16 @@ bool has_check(Oid domain)
 	return found;
 }
 
+int count_columns(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	int columns = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+	return columns;
+}
+
 bool is_named_in(const List *names, const char *name)
 {
 	ListCell *cell;
@@ -165,6 +177,43 @@ bool domain_has_constraints(Oid type)
 		type = form.typbasetype;
 	}
 }
+
+bool reading_checks_domain(Oid type)
+{
+	check_stack_depth();
+	type = getBaseType(type);
+	if (type < FirstNormalObjectId)
+		return false;
+	Oid element = get_element_type(type);
+	if (!OidIsValid(element))
+		element = get_range_subtype(type);
+	if (OidIsValid(element))
+		return domain_has_constraints(element) || reading_checks_domain(element);
+	Oid relation = get_typ_typrelid(type);
+	for (AttrNumber i = 1; OidIsValid(relation) && i <= count_columns(relation); i++) {
+		Oid of_field = get_atttype(relation, i);
+		if (OidIsValid(of_field) &&
+			(domain_has_constraints(of_field) || reading_checks_domain(of_field)))
+			return true;
+	}
+	return false;
+}
+
+static bool find_such_cast(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, TypeCast)) {
+		Oid type;
+		int32 typmod;
+		typenameTypeIdAndMod(nullptr, reinterpret_cast<TypeCast *>(node)->typeName, &type, &typmod);
+		if (reading_checks_domain(type))
+			return true;
+	}
+	return pg::walk_raw(node, find_such_cast, context);
+}
+
+bool casts_to_such(Node *raw) { return find_such_cast(raw, nullptr); }
 
 bool implied_by_checks(Relation rel, List *tests, const List *dropped)
 {

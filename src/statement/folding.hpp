@@ -24,6 +24,13 @@ bool is_volatile(Node *expression);
 // DomainHasConstraints(), domains over domains included, without planning the constraints.
 bool domain_has_constraints(Oid type);
 
+// Does reading a literal of the type run a domain's CHECKs?  Of an array, row or range with a
+// domain inside: parse analysis already reads it.
+bool reading_checks_domain(Oid type);
+
+// Of an expression as the parser left it: is there a cast to such a type?
+bool casts_to_such(Node *raw);
+
 // Do the relation's valid CHECKs imply the tests?  Mirrors ConstraintImpliedByRelConstraint().
 // Those named in `dropped` (a list of char *) don't count.
 bool implied_by_checks(Relation rel, List *tests, const List *dropped);

@@ -79,7 +79,7 @@ bool has_to_be_scanned(const AlterTable *alter, Oid relation, const char *name, 
 
 } // namespace
 
-void analyse_set_not_null(AlterTable *alter, const char *column)
+void analyse_set_not_null(AlterTable *alter, const char *column, bool is_inherited)
 {
 	Part part = {column, nullptr, nullptr, nullptr};
 	AttrNumber attnum = get_attnum(alter->relation, column);
@@ -95,7 +95,7 @@ void analyse_set_not_null(AlterTable *alter, const char *column)
 	alter->locks_descendants = true;
 	List *scanned = NIL;
 	ListCell *cell;
-	foreach (cell, reached_by(alter)) {
+	foreach (cell, is_inherited ? reached_by(alter) : list_make1_oid(alter->relation)) {
 		if (has_to_be_scanned(alter, lfirst_oid(cell), column, state))
 			scanned = lappend_oid(scanned, lfirst_oid(cell));
 	}
