@@ -11,6 +11,9 @@ ANALYZE plain, "Odd Schema"."it's";
 CREATE TABLE parent (id int NOT NULL) PARTITION BY RANGE (id);
 CREATE TABLE child (id int NOT NULL);
 INSERT INTO child VALUES (1);
+CREATE TABLE "p 2" PARTITION OF parent FOR VALUES FROM (20) TO (30);
+INSERT INTO parent VALUES (21);
+CREATE INDEX "it's_b" ON "Odd Schema"."it's" (c);
 \c -
 \set SHOW_CONTEXT never
 SET safe_migrate.guard = enforce;
@@ -57,6 +60,13 @@ SELECT * FROM told($$DELETE FROM "Odd Schema"."it's"$$);
 SET safe_migrate.max_rows_per_statement = 100;
 SELECT * FROM told($$DELETE FROM "Odd Schema"."it's" WHERE id > 0$$);
 RESET safe_migrate.max_rows_per_statement;
+SET safe_migrate.rule_levels = 'detach-partition=reject, drop-index=reject, strong-lock=reject';
+SELECT * FROM told($$ALTER TABLE parent DETACH PARTITION "p 2"$$);
+SELECT * FROM told($$DROP INDEX "Odd Schema"."it's_b"$$);
+RESET safe_migrate.rule_levels;
+SELECT * FROM told($$REINDEX (VERBOSE) INDEX "Odd Schema"."it's_b"$$);
+SELECT * FROM told($$ALTER TABLE plain ADD CONSTRAINT ok CHECK (id > 0) NOT VALID, VALIDATE CONSTRAINT ok$$);
+VACUUM FULL plain;
 SELECT * FROM told($$ALTER TABLE plain ADD COLUMN n int$$);
 \pset tuples_only off
 SET safe_migrate.guard = off;

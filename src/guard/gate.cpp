@@ -59,6 +59,14 @@ bool is_passed_on(const ErrorData *error)
 		   error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN;
 }
 
+// The first of equals tells more than what comes after it, unless it is about nothing but a lock.
+bool is_graver(Level level, const Finding &finding, const Verdict &verdict)
+{
+	return level > verdict.level || (level == verdict.level && level != Level::allow &&
+									 verdict.finding->cause == statement::Cause::lock &&
+									 finding.cause != statement::Cause::lock);
+}
+
 void judge_all(const Effects *effects, Look *look)
 {
 	look->levels = static_cast<Level *>(palloc0(sizeof(Level) * (effects->n + 1)));
@@ -73,7 +81,7 @@ void judge_all(const Effects *effects, Look *look)
 			level = Level::allow;
 		}
 		look->levels[i] = level;
-		if (level > look->verdict.level)
+		if (is_graver(level, finding, look->verdict))
 			look->verdict = {level, &finding};
 	}
 }

@@ -3,6 +3,7 @@
 
 #include "guard/message.hpp"
 #include "guard/override.hpp"
+#include "pg/transaction.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
@@ -57,7 +58,10 @@ char *hint_of(const Report &report)
 {
 	StringInfoData text;
 	initStringInfo(&text);
-	const char *instead = report.is_queued ? nullptr : instead_of(report.effects, *report.deciding);
+	const char *instead = nullptr;
+	if (!report.is_queued)
+		(void)pg::run_subtransaction( // a verdict must not fail by what it recommends
+			[&] { instead = instead_of(report.effects, *report.deciding); });
 	if (instead != nullptr)
 		appendStringInfo(&text, "Instead:\n%s\n", instead);
 	if (report.is_error || report.would_be_error)

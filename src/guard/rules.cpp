@@ -138,8 +138,9 @@ constexpr Rule rules[] = {
 	 "-- there is no online form: a new table with the constraint, filled and swapped"},
 	{Cause::validate_constraint, "validate-constraint", reject, by_work,
 	 "the constraint is verified under a lock that stops writes",
-	 "SELECT safe_migrate.validate_constraint_safely({relation_literal}, {object_name_literal});",
-	 "-- in a transaction of its own:\n"
+	 "SELECT safe_migrate.validate_constraint_safely({relation_literal}, "
+	 "{existing_constraint_name_literal});",
+	 "-- once it is there, NOT VALID, in a transaction of its own:\n"
 	 "ALTER TABLE {relation} VALIDATE CONSTRAINT {object};"},
 	{Cause::drop_constraint, "drop-constraint", warn, always,
 	 "rows that the constraint kept out get in, and clients that name it fail", nullptr, nullptr},
@@ -154,17 +155,18 @@ constexpr Rule rules[] = {
 	 "DROP INDEX CONCURRENTLY {object_path};"},
 	{Cause::reindex, "reindex", reject, by_work,
 	 "the index is rebuilt under a lock that stops writes, and reads too, as they plan with it",
-	 "SELECT safe_migrate.reindex_safely({relation_literal});",
-	 "REINDEX TABLE CONCURRENTLY {relation};"},
+	 "SELECT safe_migrate.reindex_safely({reindex_target_literal});",
+	 "REINDEX {reindex_concurrently};"},
 
 	// ---- partitions
 	{Cause::attach_partition, "attach-partition", reject, by_work,
 	 "that all rows fit the partition's bound is verified by scanning it",
-	 "SELECT safe_migrate.attach_partition_safely({parent_literal}, {relation_literal}, "
-	 "{definition_literal});",
-	 "-- give {relation} a CHECK that says what the bound does, NOT VALID, validate it in a "
-	 "transaction of\n"
-	 "-- its own, and have the key NOT NULL; then attach it"},
+	 "SELECT safe_migrate.attach_partition_safely({parent_literal}, {partition_literal}, "
+	 "{bound_literal});",
+	 "ALTER TABLE {relation} ADD CONSTRAINT {bound_name} CHECK ({definition}) NOT VALID;\n"
+	 "-- and in transactions of their own:\n"
+	 "ALTER TABLE {relation} VALIDATE CONSTRAINT {bound_name};\n"
+	 "{statement};"},
 	{Cause::attach_partition_default, "attach-partition-default", reject, by_work,
 	 "that no row of the default partition belongs to the new one is verified by scanning it",
 	 nullptr,
@@ -187,8 +189,8 @@ constexpr Rule rules[] = {
 	 "-- its own first"},
 	{Cause::detach_partition, "detach-partition", allow, by_lock,
 	 "the parent is locked so that reads and writes of all its partitions wait",
-	 "SELECT safe_migrate.detach_partition_safely({parent_literal}, {relation_literal});",
-	 "ALTER TABLE {parent} DETACH PARTITION {relation} CONCURRENTLY;"},
+	 "SELECT safe_migrate.detach_partition_safely({parent_literal}, {partition_literal});",
+	 "ALTER TABLE {parent} DETACH PARTITION {partition} CONCURRENTLY;"},
 	{Cause::detach_partition_foreign_key, "detach-partition-foreign-key", reject, by_work,
 	 "that no row refers to the partition is verified under a lock that stops writes", nullptr,
 	 "-- a foreign key to the partitioned table is checked at every DETACH: drop it first, and add "

@@ -1,0 +1,290 @@
+// The safe way to do the same: the rule's template, filled in.  See message.hpp.
+#include "guard/message.hpp"
+
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_proc.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "parser/scansup.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::guard {
+
+namespace {
+
+using statement::Cause;
+using statement::Effects;
+using statement::Finding;
+
+char *qualified(const char *schema, const char *name)
+{
+	if (name == nullptr)
+		return nullptr;
+	return schema ? quote_qualified_identifier(schema, name) : pstrdup(quote_identifier(name));
+}
+
+// From there to there, without the space, commas and semicolons around it.
+char *cut(const char *begin, const char *end)
+{
+	while (end > begin && (scanner_isspace(end[-1]) || end[-1] == ';' || end[-1] == ','))
+		end--;
+	return pnstrdup(begin, end - begin);
+}
+
+// CREATE INDEX with CONCURRENTLY in its place; nullptr where the word INDEX is not found.
+char *with_concurrently(const char *statement)
+{
+	for (const char *p = statement; *p; p++) {
+		if (pg_strncasecmp(p, "index", 5) != 0 || (p > statement && p[-1] > ' ') || p[5] > ' ')
+			continue;
+		return psprintf("%.*s CONCURRENTLY%s", static_cast<int>(p + 5 - statement), statement,
+						p + 5);
+	}
+	return nullptr;
+}
+
+// As the statement names it.
+char *as_written(const RangeVar *name)
+{
+	return name->schemaname ? quote_qualified_identifier(name->schemaname, name->relname)
+							: pstrdup(quote_identifier(name->relname));
+}
+
+template <class Statement> const Statement *only_statement(const char *text, NodeTag tag)
+{
+	List *parsed = text ? pg_parse_query(text) : NIL;
+	if (list_length(parsed) != 1)
+		return nullptr;
+	Node *statement = linitial_node(RawStmt, parsed)->stmt;
+	return nodeTag(statement) == tag ? reinterpret_cast<const Statement *>(statement) : nullptr;
+}
+
+// ALTER TABLE parent ATTACH or DETACH PARTITION partition …
+struct PartitionNames {
+	char *parent;
+	char *partition;
+	char *bound; // FOR VALUES …
+};
+
+PartitionNames partition_names(const char *text)
+{
+	auto *alter = only_statement<AlterTableStmt>(text, T_AlterTableStmt);
+	if (alter == nullptr || list_length(alter->cmds) != 1)
+		return {};
+	auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	if (command->subtype != AT_AttachPartition && command->subtype != AT_DetachPartition)
+		return {};
+	const RangeVar *partition = castNode(PartitionCmd, command->def)->name;
+	const char *rest = text + partition->location;
+	bool quoted = false;
+	for (; *rest && (quoted || !scanner_isspace(*rest)); rest++)
+		quoted = quoted != (*rest == '"');
+	return {as_written(alter->relation), as_written(partition), cut(rest, rest + strlen(rest))};
+}
+
+// What REINDEX is about, "INDEX i" or "TABLE t"; nullptr for schemas and databases.
+char *reindex_target(const char *text, bool with_kind)
+{
+	auto *reindex = only_statement<ReindexStmt>(text, T_ReindexStmt);
+	if (reindex == nullptr || reindex->relation == nullptr)
+		return nullptr;
+	const char *kind = reindex->kind == REINDEX_OBJECT_INDEX ? "INDEX" : "TABLE";
+	char *name = as_written(reindex->relation);
+	return with_kind ? psprintf("%s CONCURRENTLY %s", kind, name) : name;
+}
+
+// The UPDATE that the text is, if it is plain: everything but SET list and table would not fit into
+// what backfill() is given.
+const UpdateStmt *plain_update(const char *text)
+{
+	auto *update = only_statement<UpdateStmt>(text, T_UpdateStmt);
+	if (update == nullptr)
+		return nullptr;
+	bool plain = update->fromClause == NIL && update->whereClause == nullptr &&
+				 !pg::has_returning(update) && update->withClause == nullptr;
+	ListCell *cell;
+	foreach (cell, update->targetList) {
+		auto *target = lfirst_node(ResTarget, cell);
+		plain = plain && target->indirection == NIL && !IsA(target->val, MultiAssignRef) &&
+				!IsA(target->val, SetToDefault);
+	}
+	return plain ? update : nullptr;
+}
+
+// Of "name = expression" the expression.
+const char *behind_equals(const char *assignment)
+{
+	const char *p = assignment;
+	bool quoted = false;
+	for (; *p && (quoted || *p != '='); p++)
+		quoted = quoted != (*p == '"');
+	return *p ? p + 1 : p;
+}
+
+// The SET list of a plain UPDATE, cut out of its text.
+char *assignments_of(const char *text)
+{
+	const UpdateStmt *update = plain_update(text);
+	if (update == nullptr)
+		return nullptr;
+	return cut(text + linitial_node(ResTarget, update->targetList)->location, text + strlen(text));
+}
+
+// The condition of the rows that have not yet what the SET list gives them.
+char *unassigned_of(const char *text)
+{
+	const UpdateStmt *update = plain_update(text);
+	if (update == nullptr)
+		return nullptr;
+	StringInfoData condition;
+	initStringInfo(&condition);
+	int n = list_length(update->targetList);
+	for (int i = 0; i < n; i++) {
+		auto *target = list_nth_node(ResTarget, update->targetList, i);
+		const char *end = i + 1 < n
+							  ? text + list_nth_node(ResTarget, update->targetList, i + 1)->location
+							  : text + strlen(text);
+		const char *expression = behind_equals(cut(text + target->location, end));
+		while (scanner_isspace(*expression))
+			expression++;
+		appendStringInfo(&condition, "%s%s IS DISTINCT FROM (%s)", i > 0 ? " OR " : "",
+						 quote_identifier(target->name), expression);
+	}
+	return condition.data;
+}
+
+// One placeholder's value, without quotes around it; nullptr where the finding has none.
+char *value_of(const Effects *effects, const Finding &finding, const char *name, int length)
+{
+	auto is = [name, length](const char *other) {
+		return strlen(other) == static_cast<size_t>(length) && strncmp(name, other, length) == 0;
+	};
+	auto copied = [](const char *text) { return text ? pstrdup(text) : nullptr; };
+	if (is("relation"))
+		return qualified(finding.schema, finding.name);
+	if (is("column"))
+		return finding.column ? copied(quote_identifier(finding.column)) : nullptr;
+	if (is("column_name"))
+		return copied(finding.column);
+	if (is("object"))
+		return finding.object ? copied(quote_identifier(finding.object)) : nullptr;
+	if (is("object_name"))
+		return copied(finding.object);
+	if (is("object_path"))
+		return qualified(finding.schema, finding.object);
+	if (is("definition"))
+		return copied(finding.definition);
+	if (is("statement"))
+		return copied(effects->text);
+	if (is("statement_concurrently"))
+		return effects->text ? with_concurrently(effects->text) : nullptr;
+	if (is("assignments"))
+		return assignments_of(effects->text);
+	if (is("unassigned"))
+		return unassigned_of(effects->text);
+	if (is("parent"))
+		return partition_names(effects->text).parent;
+	if (is("partition"))
+		return partition_names(effects->text).partition;
+	if (is("bound"))
+		return partition_names(effects->text).bound;
+	if (is("bound_name") && finding.name)
+		return copied(quote_identifier(makeObjectName(finding.name, nullptr, "bound")));
+	if (is("reindex_target"))
+		return reindex_target(effects->text, false);
+	if (is("reindex_concurrently"))
+		return reindex_target(effects->text, true);
+	if (is("existing_constraint_name"))
+		return finding.object && OidIsValid(get_relation_constraint_oid(finding.relation,
+																		finding.object, true))
+				   ? copied(finding.object)
+				   : nullptr;
+	if (is("assignment"))
+		return finding.column ? psprintf("%s = %s", quote_identifier(finding.column),
+										 finding.expression ? finding.expression : "…")
+							  : nullptr;
+	if (is("type"))
+		return copied(finding.type);
+	if (is("expression"))
+		return copied(finding.expression);
+	if (is("not_null_name") && finding.name && finding.column)
+		return copied(quote_identifier(makeObjectName(finding.name, finding.column, "not_null")));
+	return nullptr;
+}
+
+// Fills in a template; nullptr where something that it wants is missing.
+char *fill(const char *pattern, const Effects *effects, const Finding &finding)
+{
+	static const char literal[] = "_literal";
+	constexpr int n_literal = sizeof literal - 1;
+	StringInfoData text;
+	initStringInfo(&text);
+	for (const char *p = pattern; *p; p++) {
+		const char *end = *p == '{' ? strchr(p, '}') : nullptr;
+		if (end == nullptr) {
+			appendStringInfoChar(&text, *p);
+			continue;
+		}
+		const char *name = p + 1;
+		int length = static_cast<int>(end - name);
+		bool quoted = length > n_literal && strncmp(end - n_literal, literal, n_literal) == 0;
+		const char *value = value_of(effects, finding, name, quoted ? length - n_literal : length);
+		if (value == nullptr)
+			return nullptr;
+		appendStringInfoString(&text, quoted ? quote_literal_cstr(value) : value);
+		p = end;
+	}
+	return text.data;
+}
+
+bool function_exists(const char *name, int length, Oid schema)
+{
+	CatCList *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(pnstrdup(name, length)));
+	bool found = false;
+	for (int i = 0; i < list->n_members && !found; i++)
+		found = reinterpret_cast<Form_pg_proc>(GETSTRUCT(&list->members[i]->tuple))->pronamespace ==
+				schema;
+	ReleaseSysCacheList(list);
+	return found;
+}
+
+// Does this version have the functions that a template calls?
+bool functions_exist(const char *pattern)
+{
+	static const char prefix[] = "safe_migrate.";
+	Oid schema = get_namespace_oid("safe_migrate", true);
+	for (const char *p = strstr(pattern, prefix); p; p = strstr(p + 1, prefix)) {
+		const char *name = p + sizeof prefix - 1;
+		int length = static_cast<int>(strspn(name, "abcdefghijklmnopqrstuvwxyz_"));
+		if (name[length] == '(' && !function_exists(name, length, schema))
+			return false;
+	}
+	return true;
+}
+
+} // namespace
+
+char *instead_of(const Effects *effects, const Finding &finding)
+{
+	const Rule &rule = rule_of(finding.cause);
+	for (const char *pattern : {rule.instead, rule.plain}) {
+		if (pattern == nullptr || !functions_exist(pattern))
+			continue;
+		if (char *filled = fill(pattern, effects, finding))
+			return filled;
+	}
+	return nullptr;
+}
+
+} // namespace safe_migrate::guard
