@@ -51,6 +51,16 @@ void on_syntax_error(void *arg)
 	}
 }
 
+// pg_dump writes two commands of psql's around its SQL; they are blanked, so that places stay.
+void blank_restrict(char *sql)
+{
+	for (char *line = sql; line != nullptr; line = strchr(line, '\n')) {
+		line += *line == '\n' ? 1 : 0;
+		if (strncmp(line, "\\restrict ", 10) == 0 || strncmp(line, "\\unrestrict ", 12) == 0)
+			memset(line, ' ', strcspn(line, "\n"));
+	}
+}
+
 List *parse(const char *sql)
 {
 	ErrorContextCallback callback = {};
@@ -227,7 +237,7 @@ void explain_statement(const Script &script, const RawStmt *raw)
 	Analysis analysis = {};
 	analysis.source = script.sql;
 	analysis.effects = &effects;
-	if (IsA(raw->stmt, DoStmt) || IsA(raw->stmt, CallStmt))
+	if (IsA(raw->stmt, DoStmt) || IsA(raw->stmt, CallStmt) || IsA(raw->stmt, ExecuteStmt))
 		effects.runs_code = true;
 	Outcome outcome = analyse(script, raw, &analysis);
 	if (outcome == Outcome::fails)
@@ -256,7 +266,9 @@ void explain(FunctionCallInfo fcinfo, Jsonb *sizes)
 {
 	InitMaterializedSRF(fcinfo, 0);
 	Script script = {};
-	script.sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	blank_restrict(sql);
+	script.sql = sql;
 	script.result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	script.statements = parse(script.sql);
 	script.overlay = statement::begin_script();
