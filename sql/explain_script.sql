@@ -61,6 +61,11 @@ SELECT * FROM pg_temp.e('ALTER TABLE orders RENAME status TO state; ALTER TABLE 
 SELECT * FROM pg_temp.e('CREATE TABLE events_2025 (LIKE events); ALTER TABLE events ATTACH PARTITION events_2025 FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); DROP TABLE events_2025');
 SELECT * FROM pg_temp.e('ALTER TABLE events DETACH PARTITION events_2024; ALTER TABLE events ADD CHECK (id > 0)');
 SELECT * FROM pg_temp.e('ALTER TABLE events_2024 ADD CHECK (id > 0) NOT VALID; ALTER TABLE events ALTER id SET NOT NULL');
+-- what was proof, a match or a name before is none any more
+SELECT * FROM pg_temp.e('ALTER TABLE events_rest ADD CHECK (id > 0) NOT VALID; CREATE TABLE events_2030 PARTITION OF events FOR VALUES FROM (''2030-01-01'') TO (''2031-01-01'')');
+SELECT * FROM pg_temp.e('CREATE INDEX ON orders (status); ALTER TABLE orders ALTER status TYPE varchar');
+SELECT * FROM pg_temp.e('ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers NOT VALID; ALTER TABLE customers DROP CONSTRAINT customers_pkey CASCADE; ALTER TABLE customers ALTER id TYPE oid');
+SELECT * FROM pg_temp.e('ALTER SCHEMA es RENAME TO es_old; ALTER TABLE es.orders ADD x int') WHERE n = 2;
 -- blocks
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE orders ADD x int; ALTER TABLE customers ADD x int; CREATE INDEX CONCURRENTLY ON orders (x); COMMIT; ALTER TABLE customers ADD y int');
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE orders ADD CONSTRAINT c CHECK (total > 0) NOT VALID; SAVEPOINT s; ALTER TABLE customers ADD x int; ROLLBACK TO s; ALTER TABLE orders VALIDATE CONSTRAINT c; PREPARE TRANSACTION ''x''');

@@ -326,6 +326,13 @@ Answer validate(Alter *alter, const char *name)
 	return Answer::given;
 }
 
+// What CASCADE takes along may be a foreign key of the script's.
+bool may_take_keys(const Alter *alter, const AlterTableCmd *command)
+{
+	return command->behavior == DROP_CASCADE && alter->record != nullptr &&
+		   alter->record->foreign_keys_by != 0;
+}
+
 Answer drop_constraint(Alter *alter, const char *name)
 {
 	const ScriptConstraint *constraint = find_constraint(alter->record, name);
@@ -374,6 +381,8 @@ Answer alter_type(Alter *alter, const AlterTableCmd *command)
 		return depends_on_column(alter, column);
 	if (record->indexes_by != 0)
 		return depends(alter, record->indexes_by, "the indexes of the table");
+	if (record->foreign_keys_by != 0)
+		return depends(alter, record->foreign_keys_by, "foreign keys of the table");
 	ListCell *cell;
 	foreach (cell, record->constraints) {
 		auto *constraint = static_cast<const ScriptConstraint *>(lfirst(cell));
@@ -389,6 +398,14 @@ Answer attach(Alter *alter, const AlterTableCmd *command)
 	Named child = resolve(alter->overlay, partition->name);
 	if (!child.is_new() || get_rel_relkind(alter->relation) != RELKIND_PARTITIONED_TABLE) {
 		int by;
+		if (OidIsValid(child.oid) && !child.is_new()) {
+			// Constraints may prove the bound, indexes may match, or no longer.
+			for (const ScriptRelation *changed :
+				 std::initializer_list<const ScriptRelation *>{child.script, alter->record})
+				if (is_changed(changed))
+					return depends(alter, changed->changed_by,
+								   psprintf("table \"%s\"", changed->name));
+		}
 		return OidIsValid(child.oid) && family_is_changed(alter->overlay, child.oid, &by)
 				   ? depends(alter, by, psprintf("table \"%s\"", partition->name->relname))
 			   : child.is_new() ? only_locks(alter, Lock::share_update_exclusive)
@@ -433,9 +450,12 @@ Answer answer(Alter *alter, AlterTableCmd *command)
 		case AT_ValidateConstraint:
 			return validate(alter, command->name);
 		case AT_DropConstraint:
-			return drop_constraint(alter, command->name);
 		case AT_DropColumn:
-			return drop_column(alter, command->name);
+			if (may_take_keys(alter, command))
+				return depends(alter, alter->record->foreign_keys_by,
+							   "foreign keys that refer to the table");
+			return command->subtype == AT_DropColumn ? drop_column(alter, command->name)
+													 : drop_constraint(alter, command->name);
 		case AT_AlterColumnType:
 			return alter_type(alter, command);
 		case AT_AttachPartition:

@@ -57,6 +57,18 @@ void alter_table(const Overlay *overlay, Analysis *analysis, const AlterTableStm
 		ask_catalog(overlay, analysis, live);
 }
 
+// The constraints of the default partition say whether it is scanned for a new one.
+void create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *create)
+{
+	ask_catalog(overlay, analysis, create);
+	if (create->partbound == nullptr)
+		return;
+	Named parent = resolve(overlay, linitial_node(RangeVar, create->inhRelations));
+	int by;
+	if (!parent.is_new() && OidIsValid(parent.oid) && family_is_changed(overlay, parent.oid, &by))
+		add_dependence(overlay, analysis, parent.oid, by, "its partitions");
+}
+
 bool has_script_column(const ScriptRelation *table, const IndexStmt *create)
 {
 	if (names_changed_column(table, create->whereClause))
@@ -310,6 +322,8 @@ void dispatch(const Overlay *overlay, Analysis *analysis, const Node *statement)
 	switch (nodeTag(statement)) {
 		case T_AlterTableStmt:
 			return alter_table(overlay, analysis, as<AlterTableStmt>(statement));
+		case T_CreateStmt:
+			return create_table(overlay, analysis, as<CreateStmt>(statement));
 		case T_IndexStmt:
 			return create_index(overlay, analysis, as<IndexStmt>(statement));
 		case T_DropStmt:
@@ -356,6 +370,8 @@ void look_over(const Overlay *overlay, Analysis *analysis)
 			finding->name = record->name;
 		}
 		int by = perhaps_changed_by(overlay, finding->name);
+		if (finding->schema != nullptr) // renamed, so that the name may be another one's
+			by = std::max(by, object_changed_by(overlay, finding->schema));
 		if (by != 0 && effects->depends_on == 0)
 			add_dependence(overlay, analysis, finding->relation, by,
 						   "what that does is only known when it runs");
