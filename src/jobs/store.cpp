@@ -445,6 +445,14 @@ JobId record_inline_job(const NewJob &job, int64 rows_written, int64 elapsed_us)
 	return id;
 }
 
+JobId take_up_job(const NewJob &job)
+{
+	JobId id = take_up_existing(job);
+	if (id != 0)
+		wake_at_commit(id);
+	return id;
+}
+
 JobId find_finished_job(const NewJob &job)
 {
 	Existing found;

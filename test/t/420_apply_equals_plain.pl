@@ -68,6 +68,13 @@ my @accepted = (
 	'ALTER TABLE p ADD PRIMARY KEY (id)',
 	'ALTER TABLE child ADD PRIMARY KEY (x)',
 	'ALTER TABLE t DROP CONSTRAINT t_later',
+	'ALTER TABLE t DROP COLUMN "Odd Name"',
+	'ALTER TABLE t DROP COLUMN b, DROP COLUMN IF EXISTS nix, ADD COLUMN b int',
+	'ALTER TABLE parent DROP COLUMN a',
+	'DROP TABLE child; DROP TABLE IF EXISTS nix',
+	'DROP TABLE p2',
+	'DROP VIEW v',
+	'DROP TABLE t CASCADE',
 	# indexes
 	'CREATE INDEX ON t (a)',
 	'CREATE INDEX named ON t (a DESC NULLS LAST, lower(b) text_pattern_ops) WHERE a > 5',

@@ -74,12 +74,16 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 {
 	ddl::Recipe steps = {};
 	List *touched = NIL;
+	bool judged = false;
 	ErrorData *error = pg::run_subtransaction([&] {
 		touched = touched_relations(unit);
+		judged = loses_or_breaks(unit);
 		add_steps(&steps, unit);
 	});
 	if (error && !may_come_to_be(error, *earlier))
 		ReThrowError(error);
+	if (judged)
+		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
 	bool later = error || overlaps(touched, earlier->relations);
 	if (!later || (predict && !error))
 		recipe->steps = list_concat(recipe->steps, steps.steps);
@@ -114,11 +118,9 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 	ListCell *cell;
 	foreach (cell, units)
 		plan_unit(&recipe, *static_cast<const Unit *>(lfirst(cell)), &earlier, predict);
-	if (recipe.relations != NIL) {
-		recipe.relation = linitial_oid(recipe.relations);
-		recipe.relation_name = ddl::quoted_name(recipe.relation);
-	} else
-		recipe.relation_name = "";
+	// no relation by its oid: a second call is known by the text alone
+	recipe.relation_name =
+		recipe.relations != NIL ? ddl::quoted_name(linitial_oid(recipe.relations)) : "";
 	recipe.plain = plain_statements(units);
 	return recipe;
 }

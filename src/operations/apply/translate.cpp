@@ -6,6 +6,7 @@
 #include "operations/constraint/steps.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
+#include "operations/drop/steps.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/index/steps.hpp"
 #include "settings.hpp"
@@ -120,6 +121,8 @@ void add_as_it_stands(ddl::Recipe *recipe, const Unit &unit, const Effects &effe
 			}
 		if (!known && OidIsValid(finding.relation) && finding.lock != Lock::none)
 			ddl::add_lock(step, finding.relation, finding.lock);
+		if (finding.is_target && OidIsValid(finding.relation) && !step->still)
+			ddl::expect_relation(step, finding.relation);
 		if (finding.effect > step->effect)
 			step->effect = finding.effect;
 		step->bytes = Max(step->bytes, finding.bytes);
@@ -178,6 +181,12 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit)
 			constraint::add_validate_steps(recipe, relation,
 										   constraint::stored_definition(relation, command->name));
 			break;
+		case AT_DropConstraint:
+			drop::add_constraint_steps(recipe, relation, command->name);
+			break;
+		case AT_DropColumn:
+			drop::add_column_steps(recipe, relation, command->name);
+			break;
 		default:
 			added = false;
 	}
@@ -200,16 +209,21 @@ void add_create_index(ddl::Recipe *recipe, const Unit &unit)
 	table_close(relation, NoLock);
 }
 
-// A statement with transactions of its own, run as it stands; `done` has to tell when it is done.
-void add_top_level(ddl::Recipe *recipe, const char *sql, Oid relation, const char *done)
+void add_drop_indexes(ddl::Recipe *recipe, const DropStmt *drop)
 {
-	ddl::RecipeStep *step = ddl::add_step(recipe, "top level", sql);
-	step->done = done;
-	if (OidIsValid(relation))
-		ddl::add_lock(step, relation, Lock::share_update_exclusive);
+	ListCell *cell;
+	foreach (cell, drop->objects) {
+		RangeVar *name = makeRangeVarFromNameList(lfirst_node(List, cell));
+		Oid oid = RangeVarGetRelid(name, NoLock, drop->missing_ok);
+		if (OidIsValid(oid))
+			index::add_drop_steps(recipe, oid);
+	}
 }
 
-void add_drop_index(ddl::Recipe *recipe, const DropStmt *drop)
+// ---------------------------------------------------------------- drops
+
+// Tables whose foreign keys go first, one by one.
+void add_drop_tables(ddl::Recipe *recipe, const DropStmt *drop)
 {
 	ListCell *cell;
 	foreach (cell, drop->objects) {
@@ -217,19 +231,20 @@ void add_drop_index(ddl::Recipe *recipe, const DropStmt *drop)
 		Oid oid = RangeVarGetRelid(name, NoLock, drop->missing_ok);
 		if (!OidIsValid(oid))
 			continue;
-		add_top_level(recipe, psprintf("DROP INDEX CONCURRENTLY %s", quoted_name(oid)), InvalidOid,
-					  psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", oid));
+		Relation relation = ddl::open_owned_table(oid);
+		drop::add_table_steps(recipe, relation);
+		table_close(relation, NoLock);
 	}
 }
 
-// ---------------------------------------------------------------- which way
-
-bool is_concurrent_drop(const Node *statement)
+bool is_drop_of(const Node *statement, ObjectType type)
 {
 	return IsA(statement, DropStmt) &&
-		   reinterpret_cast<const DropStmt *>(statement)->removeType == OBJECT_INDEX &&
-		   reinterpret_cast<const DropStmt *>(statement)->concurrent;
+		   reinterpret_cast<const DropStmt *>(statement)->removeType == type &&
+		   reinterpret_cast<const DropStmt *>(statement)->behavior == DROP_RESTRICT;
 }
+
+// ---------------------------------------------------------------- which way
 
 void refuse_what_is_no_ddl(const Unit &unit)
 {
@@ -269,12 +284,16 @@ void refuse_what_is_no_ddl(const Unit &unit)
 	}
 }
 
-bool is_validate(const Node *statement)
+// Sub-commands whose recipe is better than the statement however small the table is.
+bool has_own_way(const Node *statement)
 {
 	if (!IsA(statement, AlterTableStmt))
 		return false;
 	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
-	return linitial_node(AlterTableCmd, alter->cmds)->subtype == AT_ValidateConstraint;
+	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	return command->subtype == AT_ValidateConstraint ||
+		   (command->behavior == DROP_RESTRICT && !command->missing_ok &&
+			(command->subtype == AT_DropConstraint || command->subtype == AT_DropColumn));
 }
 
 } // namespace
@@ -286,11 +305,15 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 		add_create_index(recipe, unit);
 		return;
 	}
-	if (is_concurrent_drop(unit.statement)) {
-		add_drop_index(recipe, castNode(DropStmt, unit.statement));
+	if (is_drop_of(unit.statement, OBJECT_INDEX)) {
+		add_drop_indexes(recipe, castNode(DropStmt, unit.statement));
 		return;
 	}
-	if (is_validate(unit.statement) && add_alter_table(recipe, unit))
+	if (is_drop_of(unit.statement, OBJECT_TABLE)) {
+		add_drop_tables(recipe, castNode(DropStmt, unit.statement));
+		return;
+	}
+	if (has_own_way(unit.statement) && add_alter_table(recipe, unit))
 		return;
 	Effects *effects = effects_of(unit);
 	const Finding *unbounded = first_unbounded(*effects);
@@ -314,11 +337,21 @@ List *touched_relations(const Unit &unit)
 	return relations;
 }
 
+bool loses_or_breaks(const Unit &unit)
+{
+	Effects *effects = effects_of(unit);
+	for (int i = 0; i < effects->n; i++)
+		if (effects->findings[i].effect == statement::Effect::data_loss ||
+			effects->findings[i].effect == statement::Effect::client_break)
+			return true;
+	return false;
+}
+
 bool can_be_inline(const Unit &unit)
 {
 	if (IsA(unit.statement, IndexStmt))
 		return !castNode(IndexStmt, unit.statement)->concurrent;
-	return !is_concurrent_drop(unit.statement);
+	return !IsA(unit.statement, DropStmt) || !castNode(DropStmt, unit.statement)->concurrent;
 }
 
 } // namespace safe_migrate::operations::apply

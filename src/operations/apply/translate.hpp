@@ -13,6 +13,9 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit);
 // The relations that the unit's effects touch, as oids; none for what only makes new ones.
 List *touched_relations(const Unit &unit);
 
+// Does it lose data or break clients?  Then the guard is asked when it is queued.
+bool loses_or_breaks(const Unit &unit);
+
 // Whether it can be done in the caller's transaction as it stands.
 bool can_be_inline(const Unit &unit);
 

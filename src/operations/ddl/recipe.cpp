@@ -166,7 +166,7 @@ Options read_options(FunctionCallInfo fcinfo, int n)
 
 jobs::JobId find_earlier(const Recipe &recipe, const Options &options)
 {
-	return jobs::find_finished_job(new_job(recipe, options));
+	return jobs::take_up_job(new_job(recipe, options));
 }
 
 jobs::NewStep *stored_steps(const Recipe &recipe, int *n)
