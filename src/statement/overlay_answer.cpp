@@ -215,6 +215,8 @@ void rename(const Overlay *overlay, Analysis *analysis, const RenameStmt *statem
 {
 	if (statement->relation != nullptr) {
 		Named target = resolve(overlay, statement->relation);
+		if (!statement->missing_ok)
+			insist_on(overlay, statement->relation, target);
 		if (target.is_new())
 			return add_new(analysis, target.script, Lock::access_exclusive);
 		if (statement->renameType == OBJECT_COLUMN && target.script != nullptr) {
@@ -379,6 +381,12 @@ void look_over(const Overlay *overlay, Analysis *analysis)
 }
 
 } // namespace
+
+void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target)
+{
+	if (!target.exists() && target.gone_by != 0)
+		fails_for_lack_of(overlay, name, target.gone_by);
+}
 
 void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, int statement_no,
 					const char *what)

@@ -9,6 +9,9 @@ namespace safe_migrate::statement {
 void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, int statement_no,
 					const char *what);
 
+// 42P01 where an earlier statement has taken the name away.
+void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target);
+
 // A relation that only the script creates: whatever happens to it harms nobody.
 void add_new(Analysis *analysis, const ScriptRelation *relation, Lock lock);
 

@@ -328,6 +328,7 @@ void add_estimate(Overlay *overlay, Analysis *analysis, Oid relation, const Plan
 void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 {
 	Named target = resolve(overlay, change.target);
+	insist_on(overlay, change.target, target);
 	if (target.is_new())
 		return add_new(analysis, target.script, Lock::row_exclusive);
 	Oid relation = target.exists() ? target.oid : RangeVarGetRelid(change.target, NoLock, false);
