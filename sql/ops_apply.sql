@@ -88,4 +88,5 @@ ROLLBACK;
 SELECT count(*) FROM pg_class WHERE relname IN ('i', 'i_a_idx');
 \c
 SET client_min_messages = warning;
+SET safe_migrate.guard = off;
 DROP SCHEMA ops CASCADE;

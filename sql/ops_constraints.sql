@@ -99,5 +99,5 @@ SELECT count(*) FROM pg_constraint WHERE conname = 'inline';
 
 DROP OWNED BY ops_other;
 DROP ROLE ops_other;
-SET safe_migrate.override = 'the end of a test';
+SET safe_migrate.guard = off;
 DROP SCHEMA ops CASCADE;

@@ -165,6 +165,7 @@ RESET ROLE;
 RESET safe_migrate.guard;
 SET client_min_messages = warning;
 DELETE FROM safe_migrate.override_log WHERE role = 'odr_owner';
+SET safe_migrate.guard = off;
 DROP SCHEMA "Odr s" CASCADE;
 REVOKE SET ON PARAMETER safe_migrate.override FROM odr_owner;
 DROP ROLE odr_owner;

@@ -85,6 +85,7 @@ ALTER TABLE t REPLICA IDENTITY USING INDEX ident;
 CALL safe_migrate.wait(safe_migrate.drop_index_safely('ident'));
 RESET ROLE;
 SET client_min_messages = warning;
+SET safe_migrate.guard = off;
 DROP SCHEMA "Odi s" CASCADE;
 DROP ROLE odi_owner;
 DROP ROLE odi_other;

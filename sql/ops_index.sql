@@ -57,5 +57,5 @@ SELECT safe_migrate.create_index_safely('CREATE INDEX inline ON t (id, a)') > 0 
 SELECT count(*) FROM pg_class WHERE relname = 'inline';
 ROLLBACK;
 SELECT count(*) FROM pg_class WHERE relname = 'inline';
-SET safe_migrate.override = 'the end of a test';
+SET safe_migrate.guard = off;
 DROP SCHEMA ops CASCADE;

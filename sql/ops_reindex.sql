@@ -134,6 +134,7 @@ SELECT safe_migrate.reindex_safely((SELECT oid FROM pg_class WHERE relname = 'm_
 SELECT safe_migrate.reindex_safely((SELECT oid FROM pg_class WHERE relname = 'm' AND relkind = 'm'));
 RESET ROLE;
 SET client_min_messages = warning;
+SET safe_migrate.guard = off;
 DROP SCHEMA "Ori s" CASCADE;
 DROP ROLE ori_owner;
 DROP ROLE ori_other;
