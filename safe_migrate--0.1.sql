@@ -380,6 +380,27 @@ CREATE FUNCTION drop_table_safely(
 COMMENT ON FUNCTION drop_table_safely IS
 	'queue a job that drops a table: its foreign keys first, one by one, each lock brief';
 
+-- ---------------------------------------------------------------- partitions
+
+CREATE FUNCTION attach_partition_safely(
+	parent    regclass,
+	partition regclass,
+	bound     text,
+	job_name  text DEFAULT NULL,
+	settings  jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_attach_partition_safely';
+COMMENT ON FUNCTION attach_partition_safely IS
+	'queue a job that attaches a table as a partition: what the server would check or build under its lock is proven and built first';
+
+CREATE FUNCTION detach_partition_safely(
+	parent    regclass,
+	partition regclass,
+	job_name  text DEFAULT NULL,
+	settings  jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_detach_partition_safely';
+COMMENT ON FUNCTION detach_partition_safely IS
+	'queue a job that detaches a partition concurrently, or by brief locks where the parent has a default partition';
+
 -- ---------------------------------------------------------------- guard: explain
 
 CREATE FUNCTION explain(

@@ -6,6 +6,7 @@
 #include "operations/backfill/step.hpp"
 #include "operations/ddl/step.hpp"
 #include "operations/index/steps.hpp"
+#include "operations/partition/steps.hpp"
 #include "operations/vacuum.hpp"
 
 namespace safe_migrate::operations {
@@ -22,6 +23,7 @@ constexpr jobs::StepRunner step_runners[] = {
 	{"index frame", index::run_only_step},
 	{"apply", apply::run_apply_step},
 	{"reindex", index::run_reindex_step},
+	{"detach", partition::run_detach_step},
 };
 
 } // namespace

@@ -92,7 +92,7 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 	refuse_everywhere(oid, column);
 	ObjectAddress object = {RelationRelationId, oid, number};
 	ddl::note_dependents(object);
-	add_foreign_key_steps(recipe, oid, column);
+	add_foreign_key_steps(recipe, oid, column, false);
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", drop_statement(oid, column));
 	step->description = ddl::with_dependents(step->sql, object);
 	ddl::add_lock(step, oid, Lock::access_exclusive);

@@ -102,7 +102,21 @@ bool is_in_key(const ForeignKeyCacheInfo *key, const char *column)
 
 } // namespace
 
-void add_foreign_key_steps(ddl::Recipe *recipe, Oid root, const char *column)
+namespace {
+
+// It goes with a key of another table of the tree, or no other table is locked for it.
+bool goes_by_itself(const Stored &stored, bool is_detached_root)
+{
+	if (stored.referenced == stored.relation)
+		return true;
+	if (!OidIsValid(stored.parent))
+		return stored.is_inherited;
+	return !is_detached_root || read_constraint(stored.parent).relation == stored.relation;
+}
+
+} // namespace
+
+void add_foreign_key_steps(ddl::Recipe *recipe, Oid root, const char *column, bool will_be_detached)
 {
 	ListCell *table, *cell;
 	foreach (table, statement::with_descendants(root)) {
@@ -110,9 +124,8 @@ void add_foreign_key_steps(ddl::Recipe *recipe, Oid root, const char *column)
 		foreach (cell, RelationGetFKeyList(relation)) {
 			const auto *key = static_cast<const ForeignKeyCacheInfo *>(lfirst(cell));
 			Stored stored = read_constraint(key->conoid);
-			bool goes_with_table = stored.referenced == stored.relation ||
-								   OidIsValid(stored.parent) || stored.is_inherited;
-			if (goes_with_table || (column && !is_in_key(key, column)))
+			if (goes_by_itself(stored, will_be_detached && stored.relation == root) ||
+				(column && !is_in_key(key, column)))
 				continue;
 			add_drop_step(recipe, stored);
 			recipe->relations =

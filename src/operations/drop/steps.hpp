@@ -19,7 +19,9 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 void add_table_steps(ddl::Recipe *recipe, Relation relation);
 
 // The foreign keys of a table and of what inherits from it that refer to other tables, each in a
-// step of its own; with a column, only those that it is in.
-void add_foreign_key_steps(ddl::Recipe *recipe, Oid relation, const char *column);
+// step of its own; with a column, only those that it is in; will_be_detached: by then the table is
+// no partition any more, and has what it inherited as its own.
+void add_foreign_key_steps(ddl::Recipe *recipe, Oid relation, const char *column,
+						   bool will_be_detached);
 
 } // namespace safe_migrate::operations::drop

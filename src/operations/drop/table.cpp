@@ -3,7 +3,9 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "operations/drop/steps.hpp"
+#include "operations/partition/steps.hpp"
 #include "pg/boundary.hpp"
+#include "pg/compat_analysis.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -21,11 +23,21 @@ using statement::Lock;
 
 namespace {
 
-// A partition's parent is locked with it, and its default partition: heap_drop_with_catalog().
-void add_locks(ddl::RecipeStep *step, Oid table)
+// A partition's parent is locked with it, and its default partition (heap_drop_with_catalog()):
+// where the current user may, it is detached first.  True where it will be.
+bool add_detaching(ddl::Recipe *recipe, Oid table)
 {
-	Oid parent = get_rel_relispartition(table) ? get_partition_parent(table, false) : InvalidOid;
-	if (OidIsValid(parent)) {
+	Oid parent = get_rel_relispartition(table) ? get_partition_parent(table, true) : InvalidOid;
+	if (!OidIsValid(parent) || !pg::owns_relation(parent, GetUserId()))
+		return false;
+	partition::add_detach_steps(recipe, parent, table);
+	return true;
+}
+
+void add_locks(ddl::RecipeStep *step, Oid table, bool detached)
+{
+	if (get_rel_relispartition(table) && !detached) {
+		Oid parent = get_partition_parent(table, true);
 		ddl::add_lock(step, parent, Lock::access_exclusive);
 		Oid other = get_default_partition_oid(parent);
 		if (OidIsValid(other) && other != table)
@@ -44,11 +56,12 @@ void add_table_steps(ddl::Recipe *recipe, Relation relation)
 	ObjectAddress object = {RelationRelationId, oid, 0};
 	ddl::refuse_dependents(object);
 	ddl::note_dependents(object);
-	add_foreign_key_steps(recipe, oid, nullptr);
+	bool detached = add_detaching(recipe, oid);
+	add_foreign_key_steps(recipe, oid, nullptr, detached);
 	ddl::RecipeStep *step =
 		ddl::add_step(recipe, "statement", psprintf("DROP TABLE %s", quoted_name(oid)));
 	step->description = ddl::with_dependents(step->sql, object);
-	add_locks(step, oid);
+	add_locks(step, oid, detached);
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", oid);
 	ddl::expect_relation(step, oid);
 	step->effect = statement::Effect::data_loss;

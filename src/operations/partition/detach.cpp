@@ -1,0 +1,155 @@
+// detach_partition_safely().
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/statement_locks.hpp"
+#include "operations/ddl/step_run.hpp"
+#include "operations/ddl/target.hpp"
+#include "operations/partition/steps.hpp"
+#include "pg/boundary.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+}
+
+namespace safe_migrate::operations::partition {
+
+using ddl::Found;
+using ddl::quoted_name;
+using ddl::StepRun;
+using statement::Lock;
+
+namespace {
+
+char *detach_statement(Oid parent, Oid partition, const char *way)
+{
+	return psprintf("ALTER TABLE %s DETACH PARTITION %s%s", quoted_name(parent),
+					quoted_name(partition), way);
+}
+
+// What an interrupted one has left decides what there is to do: to begin with, or to finish.
+Found look(StepRun *run)
+{
+	const ddl::RecipeStep &step = *run->step;
+	if (ddl::holds(step.done))
+		return Found::done;
+	Oid partition = step.locks[1].relation;
+	bool pending = ddl::holds(
+		psprintf("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = %u", partition));
+	MemoryContext old = MemoryContextSwitchTo(run->context->memory);
+	run->step->sql = detach_statement(step.locks[0].relation, partition,
+									  pending ? " FINALIZE" : " CONCURRENTLY");
+	MemoryContextSwitchTo(old);
+	return Found::nothing;
+}
+
+bool is_pending(Oid partition)
+{
+	return ddl::holds(
+		psprintf("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = %u AND inhdetachpending)",
+				 partition));
+}
+
+} // namespace
+
+void run_detach_step(jobs::StepContext *context)
+{
+	if (context->worker_number != 0)
+		return;
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	StepRun run = ddl::begin_run(context, look);
+	context->set_phase("schema change");
+	ddl::run_at_top_level(&run);
+	MemoryContextSwitchTo(old);
+}
+
+void add_detach_steps(ddl::Recipe *recipe, Oid parent, Oid partition)
+{
+	bool pending = is_pending(partition);
+	bool online = pending || !OidIsValid(get_default_partition_oid(parent));
+	char *plain = detach_statement(parent, partition, "");
+	ddl::RecipeStep *step =
+		online ? ddl::add_step(
+					 recipe, "detach",
+					 detach_statement(parent, partition, pending ? " FINALIZE" : " CONCURRENTLY"))
+			   : ddl::add_step(recipe, "statement", plain);
+	if (online) {
+		ddl::add_lock(step, parent, Lock::share_update_exclusive);
+		ddl::add_lock(step, partition, Lock::access_share);
+		step->left = "Where the partition is marked as being detached, safe_migrate.retry() "
+					 "finishes that.";
+	} else
+		ddl::add_statement_locks(step, plain);
+	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = %u AND "
+						  "inhparent = %u)",
+						  partition, parent);
+	if (!online)
+		ddl::expect_relation(step, partition);
+	step->undo = psprintf("SELECT safe_migrate.attach_partition_safely(%s, %s, %s)",
+						  ddl::literal(quoted_name(parent)), ddl::literal(quoted_name(partition)),
+						  ddl::literal(bound_of(partition)));
+}
+
+namespace {
+
+void check_partition(Relation parent, Oid partition)
+{
+	const char *name = get_rel_name(partition);
+	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is not partitioned", RelationGetRelationName(parent))));
+	if (!name)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", partition)));
+	if (!get_rel_relispartition(partition) ||
+		get_partition_parent(partition, true) != RelationGetRelid(parent))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s\" is not a partition of relation \"%s\"", name,
+							   RelationGetRelationName(parent))));
+}
+
+jobs::JobId detach(Oid parent_oid, Oid partition, const ddl::Options &options)
+{
+	Relation parent = ddl::open_owned_table(parent_oid);
+	char *sql = detach_statement(parent_oid, partition, "");
+	ddl::Recipe recipe = ddl::new_recipe("detach_partition", parent_oid, sql);
+	jobs::JobId id = ddl::find_earlier(recipe, options);
+	if (id == 0) {
+		check_partition(parent, partition);
+		if (OidIsValid(get_default_partition_oid(parent_oid)) && !is_pending(partition))
+			ereport(NOTICE,
+					(errmsg("a partition can't be detached concurrently from \"%s\", which has a "
+							"default partition",
+							RelationGetRelationName(parent)),
+					 errdetail("The table, the partition and the default partition are locked for "
+							   "a moment, in short tries.")));
+		add_detach_steps(&recipe, parent_oid, partition);
+		recipe.plain = list_make1(
+			is_pending(partition) ? detach_statement(parent_oid, partition, " FINALIZE") : sql);
+	}
+	table_close(parent, NoLock);
+	return id == 0 ? ddl::carry_out(recipe, options) : id;
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::partition
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_detach_partition_safely)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("detach_partition_safely()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("parent");
+	if (PG_ARGISNULL(1))
+		ddl::argument_is_null("partition");
+	PG_RETURN_INT64(
+		partition::detach(PG_GETARG_OID(0), PG_GETARG_OID(1), ddl::read_options(fcinfo, 2)));
+}

@@ -1,0 +1,36 @@
+// Partitions that come and go without a scan under a strong lock.
+#pragma once
+#include "jobs/step_context.hpp"
+#include "operations/ddl/recipe.hpp"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+#include "utils/relcache.h"
+}
+
+namespace safe_migrate::operations::partition {
+
+// A bound as the user wrote it, evaluated against the parent, and as SQL that means the same under
+// any settings.
+struct Bound {
+	PartitionBoundSpec *spec;
+	char *text; // "FOR VALUES FROM (…) TO (…)", "DEFAULT"
+};
+
+// The bound of a partition.
+char *bound_of(Oid partition);
+
+// All that ATTACH would check or build under its lock is proven or built first; then ATTACH, and
+// what was only for the proof goes.
+void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound);
+
+// The steps of a partition that make what the parent has: NOT NULL, CHECK, indexes and keys,
+// foreign keys.
+void add_preparation_steps(ddl::Recipe *recipe, Relation parent, Relation child);
+
+// Concurrently where the server can (a parent without a default partition), else with brief locks.
+// An interrupted DETACH CONCURRENTLY is finished.
+void add_detach_steps(ddl::Recipe *recipe, Oid parent, Oid partition);
+void run_detach_step(jobs::StepContext *context);
+
+} // namespace safe_migrate::operations::partition
