@@ -45,12 +45,6 @@ bool is_own_worker()
 		   strcmp(MyBgworkerEntry->bgw_library_name, "safe_migrate") == 0;
 }
 
-// Other extensions' workers get warnings at most: nobody reads what they are told.
-bool is_enforced()
-{
-	return settings::guard == GUARD_ENFORCE && (MyBgworkerEntry == nullptr || is_own_worker());
-}
-
 // The statement itself would have failed by it as well, or somebody wants it to stop.
 bool is_passed_on(const ErrorData *error)
 {
@@ -205,6 +199,11 @@ void name_plan(Effects *effects, const PlannedStmt *plan, const char *source)
 }
 
 } // namespace
+
+bool is_enforced()
+{
+	return settings::guard == GUARD_ENFORCE && (MyBgworkerEntry == nullptr || is_own_worker());
+}
 
 bool nobody_is_judged_here()
 {

@@ -31,6 +31,9 @@ void after_own_utility(); // one with the extension's own mark
 // pass, or nullptr.
 const char *pass_queued(const char *sql);
 
+// Are verdicts carried out?  Other extensions' workers get warnings at most: nobody reads what they
+// are told.
+bool is_enforced();
 bool nobody_is_judged_here(); // in this process, now
 
 } // namespace safe_migrate::guard

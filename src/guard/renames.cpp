@@ -1,10 +1,10 @@
 // See renames.hpp; a rename gets here by postpone_rename() (transaction.hpp).
 #include "guard/renames.hpp"
 
+#include "guard/gate.hpp"
 #include "guard/override.hpp"
 #include "guard/report.hpp"
 #include "guard/transaction.hpp"
-#include "settings.hpp"
 
 extern "C" {
 #include "access/attnum.h"
@@ -110,7 +110,7 @@ void postpone_rename(const Effects *effects, const Finding &finding, Level level
 	rename->effects.text = copied(effects->text);
 	rename->level = level;
 	rename->column = column;
-	rename->is_enforced = settings::guard == GUARD_ENFORCE;
+	rename->is_enforced = is_enforced();
 	rename->reason = copied(override_reason());
 	rename->done_in = GetCurrentSubTransactionId();
 	rename->next = renames;

@@ -2,12 +2,12 @@
 // AtEOSubXact_Namespace() and its like.
 #include "guard/transaction.hpp"
 
+#include "guard/gate.hpp"
 #include "guard/held_locks.hpp"
 #include "guard/override.hpp"
 #include "guard/policy.hpp"
 #include "guard/renames.hpp"
 #include "guard/report.hpp"
-#include "settings.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -166,7 +166,7 @@ void judge_prepare()
 		return;
 	bool reject = level == Level::reject;
 	const char *reason = override_reason();
-	bool enforce = settings::guard == GUARD_ENFORCE;
+	bool enforce = is_enforced();
 	if (reject && enforce && reason != nullptr) {
 		OverrideRecord record = {&effects, rule_of(finding.cause).name,
 								 name_of_relation(held->relation), reason};
