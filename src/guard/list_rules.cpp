@@ -7,6 +7,7 @@
 extern "C" {
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_rules)

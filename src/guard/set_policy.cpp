@@ -131,5 +131,5 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_policy_changed)
 						errmsg("policy_changed() is a trigger function")));
 	auto *trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
 	CacheInvalidateRelcache(trigger->tg_relation);
-	PG_RETURN_POINTER(nullptr);
+	PG_RETURN_DATUM(0);
 }

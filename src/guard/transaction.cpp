@@ -8,6 +8,7 @@
 #include "guard/policy.hpp"
 #include "guard/renames.hpp"
 #include "guard/report.hpp"
+#include "pg/compat_analysis.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -107,8 +108,8 @@ void add_row_findings(Analysis *analysis, const PlannedStmt *plan)
 	if (held == nullptr || rows_were_told || estimated_rows(plan) < many_rows)
 		return;
 	ListCell *cell;
-	foreach (cell, plan->resultRelations) {
-		Oid relation = list_nth_node(RangeTblEntry, plan->rtable, lfirst_int(cell) - 1)->relid;
+	foreach (cell, pg::written_relations(plan)) {
+		Oid relation = lfirst_oid(cell);
 		Finding *finding = statement::add_finding(analysis, Cause::work_after_strong_lock,
 												  Effect::scan, relation, Lock::row_exclusive);
 		if (finding->exempt != Exempt::no)

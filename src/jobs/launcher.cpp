@@ -244,7 +244,7 @@ void set_up_signals(bool cancellable)
 {
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGINT, cancellable ? StatementCancelHandler : SIG_IGN);
+	pqsignal(SIGINT, cancellable ? StatementCancelHandler : pg::ignore_signal());
 	BackgroundWorkerUnblockSignals();
 }
 

@@ -15,9 +15,11 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/sinvaladt.h"
+#include "tcop/tcopprot.h"
 #include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 }
@@ -127,6 +129,32 @@ inline void portal_run(Portal portal, DestReceiver *dest, QueryCompletion *compl
 	(void)PortalRun(portal, FETCH_ALL, true, dest, dest, completion);
 #else
 	(void)PortalRun(portal, FETCH_ALL, true, true, dest, dest, completion);
+#endif
+}
+
+// pqsignal()'s word for a signal that nobody looks at.
+inline pqsigfunc ignore_signal()
+{
+#if PG_VERSION_NUM >= 190000
+	return PG_SIG_IGN;
+#else
+	return SIG_IGN;
+#endif
+}
+
+// What an invalidation's callback is told of its system cache.
+#if PG_VERSION_NUM >= 190000
+using SystemCache = SysCacheIdentifier;
+#else
+using SystemCache = int;
+#endif
+
+inline PlannedStmt *plan_query(Query *query, const char *text, int options = 0)
+{
+#if PG_VERSION_NUM >= 190000
+	return pg_plan_query(query, text, options, nullptr, nullptr);
+#else
+	return pg_plan_query(query, text, options, nullptr);
 #endif
 }
 

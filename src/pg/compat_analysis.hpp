@@ -7,14 +7,20 @@ extern "C" {
 #include "access/amapi.h"
 #include "access/attmap.h"
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_publication.h"
 #include "common/relpath.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/plannodes.h"
 #include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "parser/scanner.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -274,4 +280,67 @@ inline constexpr bool compares_constraint_types = true;
 #else
 inline constexpr bool compares_constraint_types = false;
 #endif
+
+inline bool uses_temporary_objects(const Query *query)
+{
+#if PG_VERSION_NUM >= 190000
+	ObjectAddress object;
+	return query_uses_temp_object(const_cast<Query *>(query), &object);
+#else
+	return isQueryUsingTempRelation(const_cast<Query *>(query));
+#endif
+}
+
+// Oids of the tables that the statement writes to.
+inline List *written_relations(const PlannedStmt *plan)
+{
+	List *relations = NIL;
+#if PG_VERSION_NUM >= 190000
+	for (int index = -1; (index = bms_next_member(plan->resultRelationRelids, index)) >= 0;)
+		relations = lappend_oid(relations, rt_fetch(index, plan->rtable)->relid);
+#else
+	ListCell *cell;
+	foreach (cell, plan->resultRelations)
+		relations = lappend_oid(relations, rt_fetch(lfirst_int(cell), plan->rtable)->relid);
+#endif
+	return relations;
+}
+
+// Warnings of the scanner, which went in 19, are not given again.
+inline void silence(core_yy_extra_type *scanner)
+{
+#if PG_VERSION_NUM < 190000
+	scanner->escape_string_warning = false;
+#endif
+}
+
+// Publications that name the table, not those of its schema or of all tables.
+inline List *publications_naming(Oid relation)
+{
+#if PG_VERSION_NUM >= 190000
+	return GetRelationIncludedPublications(relation);
+#else
+	return GetRelationPublications(relation);
+#endif
+}
+
+// Publications of all tables, without those that name it as an exception (19).
+inline List *publications_of_all(Oid relation)
+{
+#if PG_VERSION_NUM >= 190000
+	return list_difference_oid(GetAllTablesPublications(),
+							   GetRelationExcludedPublications(relation));
+#else
+	return GetAllTablesPublications();
+#endif
+}
+
+inline List *tables_named_by(Oid publication)
+{
+#if PG_VERSION_NUM >= 190000
+	return GetIncludedPublicationRelations(publication, PUBLICATION_PART_ROOT);
+#else
+	return GetPublicationRelations(publication, PUBLICATION_PART_ROOT);
+#endif
+}
 } // namespace safe_migrate::pg

@@ -4,15 +4,18 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/heapam.h"
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
+#include "storage/bufmgr.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
@@ -46,6 +49,61 @@ inline Bitmapset *hot_blocking_columns(Relation rel)
 	return RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_ALL);
 }
 #endif
+
+// table_tuple_update() by the active snapshot.
+inline TM_Result update_tuple(Relation rel, ItemPointer tid, TupleTableSlot *slot,
+							  CommandId command, bool wait, TM_FailureData *failure,
+							  LockTupleMode *mode, UpdateIndexes *update)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_tuple_update(rel, tid, slot, command, 0, GetActiveSnapshot(), InvalidSnapshot,
+							  wait, failure, mode, update);
+#else
+	return table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, wait,
+							  failure, mode, update);
+#endif
+}
+
+// table_tuple_delete() by the active snapshot.
+inline TM_Result delete_tuple(Relation rel, ItemPointer tid, CommandId command, bool wait,
+							  TM_FailureData *failure)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_tuple_delete(rel, tid, command, 0, GetActiveSnapshot(), InvalidSnapshot, wait,
+							  failure);
+#else
+	return table_tuple_delete(rel, tid, command, GetActiveSnapshot(), InvalidSnapshot, wait,
+							  failure, false);
+#endif
+}
+
+// heap_page_prune_opt() of a page that is about to be written to.
+inline void prune_page(Relation rel, Buffer buffer)
+{
+#if PG_VERSION_NUM >= 190000
+	Buffer map = InvalidBuffer;
+	heap_page_prune_opt(rel, buffer, &map, false);
+	if (BufferIsValid(map))
+		ReleaseBuffer(map);
+#else
+	heap_page_prune_opt(rel, buffer);
+#endif
+}
+
+inline bool is_removable(GlobalVisState *horizon, TransactionId xid)
+{
+#if PG_VERSION_NUM >= 190000
+	return GlobalVisTestIsRemovableXid(horizon, xid, true);
+#else
+	return GlobalVisTestIsRemovableXid(horizon, xid);
+#endif
+}
+
+// Rows that a node has given out, before its last cycle is closed.
+inline double rows_of_node(const PlanState *node)
+{
+	return node->instrument->ntuples + node->instrument->tuplecount;
+}
 
 // heap_update() of a server with assertions takes it for a mistake to find a row locked when
 // told not to wait; others return TM_BeingModified.

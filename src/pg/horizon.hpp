@@ -1,5 +1,6 @@
 // The xmin horizon, and who holds a row or a table.
 #pragma once
+#include "pg/compat_executor.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -27,10 +28,10 @@ bool is_past_horizon(TransactionId xid);
 // ComputeXidHorizons).
 inline bool is_removable_after_refresh(Relation rel, GlobalVisState *horizon, TransactionId xid)
 {
-	if (GlobalVisTestIsRemovableXid(horizon, xid))
+	if (is_removable(horizon, xid))
 		return true;
 	(void)GetOldestNonRemovableTransactionId(rel);
-	return GlobalVisTestIsRemovableXid(horizon, xid);
+	return is_removable(horizon, xid);
 }
 
 // "(12,3), locked by transaction 4711 of pid 42" for whoever reads the job's error; palloc'd.

@@ -1,6 +1,7 @@
 // Dispatch: which family a statement belongs to.  See analysis.hpp.
 #include "statement/analysis.hpp"
 
+#include "pg/compat_repack.hpp"
 #include "statement/relations.hpp"
 #include "statement/surroundings.hpp"
 
@@ -95,9 +96,11 @@ bool commits_inside(const Node *statement)
 			return reindex->relation == nullptr || has_option(reindex->params, "concurrently") ||
 				   is_partitioned(reindex->relation);
 		}
-		case T_ClusterStmt: {
-			auto *cluster = as<ClusterStmt>(statement);
-			return cluster->relation == nullptr || is_partitioned(cluster->relation);
+		case pg::cluster_tag: {
+			auto *cluster = as<pg::Cluster>(statement);
+			const RangeVar *relation = pg::clustered_relation(cluster);
+			return relation == nullptr || pg::repacks_concurrently(cluster) ||
+				   is_partitioned(relation);
 		}
 		default:
 			return false;
@@ -212,7 +215,7 @@ bool may_have_effects(const Node *statement)
 		case T_AlterEnumStmt:
 		case T_TruncateStmt:
 		case T_VacuumStmt:
-		case T_ClusterStmt:
+		case pg::cluster_tag:
 		case T_RefreshMatViewStmt:
 		case T_CreateTrigStmt:
 		case T_RuleStmt:

@@ -1,6 +1,8 @@
 // See identifiers.hpp.
 #include "statement/identifiers.hpp"
 
+#include "pg/compat_analysis.hpp"
+
 extern "C" {
 #include "parser/scanner.h"
 #include "parser/scansup.h"
@@ -20,7 +22,7 @@ struct Scanner {
 	void begin(const char *text)
 	{
 		state = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
-		extra.escape_string_warning = false; // the parser has given it
+		pg::silence(&extra); // the parser has given them
 	}
 	int next() { return core_yylex(&value, &location, state); }
 	void end() { scanner_finish(state); }

@@ -181,8 +181,7 @@ void analyse_publication(Analysis *analysis, const AlterPublicationStmt *stateme
 	if (statement->action != AP_SetObjects)
 		return;
 	Oid publication = get_publication_oid(statement->pubname, false);
-	add_locks(analysis, GetPublicationRelations(publication, PUBLICATION_PART_ROOT),
-			  Lock::share_update_exclusive);
+	add_locks(analysis, pg::tables_named_by(publication), Lock::share_update_exclusive);
 }
 
 void analyse_statistics(Analysis *analysis, const CreateStatsStmt *statement)
@@ -207,8 +206,8 @@ void analyse_maintenance(Analysis *analysis, const Node *statement)
 	switch (nodeTag(statement)) {
 		case T_VacuumStmt:
 			return analyse_vacuum(analysis, as<VacuumStmt>(statement));
-		case T_ClusterStmt:
-			return analyse_cluster(analysis, as<ClusterStmt>(statement));
+		case pg::cluster_tag:
+			return analyse_cluster(analysis, as<pg::Cluster>(statement));
 		case T_RefreshMatViewStmt:
 			return analyse_refresh(analysis, as<RefreshMatViewStmt>(statement));
 		case T_LockStmt:

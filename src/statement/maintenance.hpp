@@ -1,5 +1,6 @@
-// VACUUM, CLUSTER, REFRESH MATERIALIZED VIEW: tables written anew.
+// VACUUM, CLUSTER (REPACK), REFRESH MATERIALIZED VIEW: tables written anew.
 #pragma once
+#include "pg/compat_repack.hpp"
 #include "pg/postgres.hpp"
 
 #include "statement/analysis.hpp"
@@ -7,7 +8,7 @@
 namespace safe_migrate::statement {
 
 void analyse_vacuum(Analysis *analysis, const VacuumStmt *statement);
-void analyse_cluster(Analysis *analysis, const ClusterStmt *statement);
+void analyse_cluster(Analysis *analysis, const pg::Cluster *statement);
 void analyse_refresh(Analysis *analysis, const RefreshMatViewStmt *statement);
 
 } // namespace safe_migrate::statement

@@ -1,6 +1,7 @@
 // A statement of a script: what it does as far as the catalog and the overlay can tell.
 #include "statement/overlay_answer.hpp"
 
+#include "pg/compat_repack.hpp"
 #include "statement/dependents.hpp"
 #include "statement/identifiers.hpp"
 #include "statement/overlay_rows.hpp"
@@ -272,8 +273,8 @@ void truncate(const Overlay *overlay, Analysis *analysis, const TruncateStmt *st
 const RangeVar *target_of(const Node *statement)
 {
 	switch (nodeTag(statement)) {
-		case T_ClusterStmt:
-			return as<ClusterStmt>(statement)->relation;
+		case pg::cluster_tag:
+			return pg::clustered_relation(as<pg::Cluster>(statement));
 		case T_RefreshMatViewStmt:
 			return as<RefreshMatViewStmt>(statement)->relation;
 		case T_CreateTrigStmt:

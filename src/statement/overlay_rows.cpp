@@ -3,6 +3,7 @@
 // subtransaction that is rolled back; and only where planning runs no function of the users'.
 #include "statement/overlay_rows.hpp"
 
+#include "pg/compat.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay_answer.hpp"
@@ -260,7 +261,7 @@ void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *
 		return;
 	(void)set_config_option("constraint_exclusion", "off", PGC_USERSET, PGC_S_SESSION,
 							GUC_ACTION_LOCAL, true, 0, false);
-	PlannedStmt *plan = pg_plan_query(query, analysis->source, 0, nullptr);
+	PlannedStmt *plan = pg::plan_query(query, analysis->source);
 	result->planned = true;
 	result->rows = static_cast<int64>(plan->planTree->plan_rows);
 	result->touches_all =

@@ -60,7 +60,7 @@ void add_vacuum(Analysis *analysis, Oid table, bool full, bool is_target)
 }
 
 // get_all_vacuum_rels(), of which only the users' tables count, and only where they are rewritten.
-void add_all(Analysis *analysis)
+void add_all(Analysis *analysis, Cause cause)
 {
 	Relation catalog = table_open(RelationRelationId, AccessShareLock);
 	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
@@ -76,7 +76,7 @@ void add_all(Analysis *analysis)
 	table_close(catalog, AccessShareLock);
 	ListCell *cell;
 	foreach (cell, tables)
-		add_rewrite(analysis, Cause::vacuum_full, lfirst_oid(cell), false);
+		add_rewrite(analysis, cause, lfirst_oid(cell), false);
 }
 
 // ---------------------------------------------------------------- CLUSTER
@@ -99,15 +99,20 @@ List *clustered_tables()
 	return tables;
 }
 
-void cluster_partitions(Analysis *analysis, Oid parent, const char *index_name)
+void cluster_partitions(Analysis *analysis, Oid parent, const pg::Cluster *statement)
 {
+	const char *index_name = statement->indexname;
 	Oid index = index_name == nullptr ? InvalidOid
 									  : get_relname_relid(index_name, get_rel_namespace(parent));
 	if (Finding *finding = add_lock(analysis, parent, Lock::access_exclusive))
 		finding->is_target = true;
+	ListCell *cell;
+	if (index_name == nullptr && !pg::takes_clustered_ones(statement))
+		foreach (cell, with_descendants(parent))
+			if (is_rewritten(get_rel_relkind(lfirst_oid(cell))))
+				add_rewrite(analysis, Cause::cluster, lfirst_oid(cell), false);
 	if (!OidIsValid(index))
 		return; // refused, or marked indexes, which a partitioned table has none of
-	ListCell *cell;
 	foreach (cell, with_descendants(index)) {
 		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_INDEX)
 			add_rewrite(analysis, Cause::cluster, IndexGetRelation(lfirst_oid(cell), false), false);
@@ -121,7 +126,7 @@ void analyse_vacuum(Analysis *analysis, const VacuumStmt *statement)
 	bool full = statement->is_vacuumcmd && has_option(statement->options, "full");
 	if (statement->rels == NIL) {
 		if (full)
-			add_all(analysis);
+			add_all(analysis, Cause::vacuum_full);
 		return;
 	}
 	ListCell *cell;
@@ -145,19 +150,25 @@ void analyse_vacuum(Analysis *analysis, const VacuumStmt *statement)
 	}
 }
 
-void analyse_cluster(Analysis *analysis, const ClusterStmt *statement)
+void analyse_cluster(Analysis *analysis, const pg::Cluster *statement)
 {
-	if (statement->relation == nullptr) {
+	const RangeVar *relation = pg::clustered_relation(statement);
+	if (relation == nullptr) {
+		if (!pg::takes_clustered_ones(statement))
+			return add_all(analysis, Cause::cluster);
 		ListCell *cell;
 		foreach (cell, clustered_tables())
 			add_rewrite(analysis, Cause::cluster, lfirst_oid(cell), false);
 		return;
 	}
-	Target target = find_target(analysis, statement->relation, false);
+	Target target = find_target(analysis, relation, false);
 	if (!OidIsValid(target.relation))
 		return;
-	if (get_rel_relkind(target.relation) == RELKIND_PARTITIONED_TABLE)
-		cluster_partitions(analysis, target.relation, statement->indexname);
+	if (pg::repacks_concurrently(statement)) {
+		if (Finding *finding = add_lock(analysis, target.relation, Lock::access_exclusive))
+			finding->is_target = true;
+	} else if (get_rel_relkind(target.relation) == RELKIND_PARTITIONED_TABLE)
+		cluster_partitions(analysis, target.relation, statement);
 	else
 		add_rewrite(analysis, Cause::cluster, target.relation, true);
 }

@@ -2,10 +2,12 @@
 // publication that a new column joins.
 #include "statement/surroundings.hpp"
 
+#include "pg/compat_analysis.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_publication.h"
@@ -65,12 +67,12 @@ bool has_column_list(Oid relation, Oid publication)
 const char *publication_of(Oid relation)
 {
 	ListCell *cell;
-	foreach (cell, GetRelationPublications(relation)) {
+	foreach (cell, pg::publications_naming(relation)) {
 		if (!has_column_list(relation, lfirst_oid(cell)))
 			return get_publication_name(lfirst_oid(cell), true);
 	}
-	List *all =
-		list_concat(GetSchemaPublications(get_rel_namespace(relation)), GetAllTablesPublications());
+	List *all = list_concat(GetSchemaPublications(get_rel_namespace(relation)),
+							pg::publications_of_all(relation));
 	foreach (cell, all) {
 		if (const char *name = get_publication_name(lfirst_oid(cell), true))
 			return name;

@@ -1,6 +1,7 @@
 // A job's own throttle query, when it is queued: checked and stored resolved.
 #include "jobs/throttle/query.hpp"
 
+#include "pg/compat_analysis.hpp"
 #include "pg/pinned_settings.hpp"
 
 extern "C" {
@@ -49,7 +50,7 @@ void check_query(const Query *query)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 						errmsg("a throttle query must return one boolean column"),
 						errhint("The job stops while its first row is true.")));
-	if (isQueryUsingTempRelation(const_cast<Query *>(query)))
+	if (pg::uses_temporary_objects(query))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a throttle query must not use temporary relations"),
 						errdetail("A background worker runs it and can't see them.")));

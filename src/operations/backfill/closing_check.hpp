@@ -6,6 +6,10 @@
 #include "operations/backfill/definition.hpp"
 #include "operations/backfill/slices.hpp"
 
+extern "C" {
+#include "access/transam.h"
+}
+
 namespace safe_migrate::operations::backfill {
 
 // What a pass can vouch for.

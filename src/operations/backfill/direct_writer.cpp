@@ -50,8 +50,8 @@ TM_Result try_update(DirectWriter &writer, ItemPointerData tid, bool wait,
 	TM_FailureData failure;
 	LockTupleMode mode;
 
-	return table_tuple_update(writer.leaf, &tid, writer.slot, GetCurrentCommandId(true),
-							  GetActiveSnapshot(), InvalidSnapshot, wait, &failure, &mode, update);
+	return pg::update_tuple(writer.leaf, &tid, writer.slot, GetCurrentCommandId(true), wait,
+							&failure, &mode, update);
 }
 
 // Index entries of a version that is not heap-only; runs in per-tuple memory.
@@ -161,12 +161,10 @@ Written erase_row(DirectWriter &writer, const ItemPointerData &tid)
 	TM_FailureData failure;
 	ItemPointerData copy = tid;
 	CommandId command = GetCurrentCommandId(true);
-	TM_Result result = table_tuple_delete(writer.leaf, &copy, command, GetActiveSnapshot(),
-										  InvalidSnapshot, false, &failure, false);
+	TM_Result result = pg::delete_tuple(writer.leaf, &copy, command, false, &failure);
 
 	if (result == TM_BeingModified && lock_row(writer, tid))
-		result = table_tuple_delete(writer.leaf, &copy, command, GetActiveSnapshot(),
-									InvalidSnapshot, true, &failure, false);
+		result = pg::delete_tuple(writer.leaf, &copy, command, true, &failure);
 	if (result == TM_Ok)
 		return Written::erased;
 	check_and_skip(result);

@@ -2,6 +2,7 @@
 // holds.  A full page first moves out some rows to get going: what they leave behind is
 // the room of the next visit.
 #include "operations/backfill/slice_state.hpp"
+#include "pg/compat_executor.hpp"
 
 #include <cmath>
 
@@ -218,7 +219,7 @@ bool visit_page(Batch &batch, OpenPage &page)
 	RowCandidate row;
 	bool finished = true;
 
-	heap_page_prune_opt(batch.leaf, buffer);
+	pg::prune_page(batch.leaf, buffer);
 	if (page.last == InvalidOffsetNumber) {
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
 		page.last = PageGetMaxOffsetNumber(visit.content);

@@ -2,6 +2,7 @@
 #include "operations/backfill/row_query.hpp"
 #include "operations/backfill/expression.hpp"
 #include "operations/backfill/row_analysis.hpp"
+#include "pg/compat.hpp"
 #include "pg/compat_executor.hpp"
 #include "pg/pinned_settings.hpp"
 #include "pg/finally.hpp"
@@ -51,13 +52,13 @@ void relation_changed(Datum, Oid relation)
 		catalog_change_count++;
 }
 
-void object_changed(Datum, int, uint32 hash)
+void object_changed(Datum, pg::SystemCache, uint32 hash)
 {
 	if (hash == 0 || watched_objects.has(hash))
 		catalog_change_count++;
 }
 
-void anything_changed(Datum, int, uint32) { catalog_change_count++; }
+void anything_changed(Datum, pg::SystemCache, uint32) { catalog_change_count++; }
 
 void watch_catalog()
 {
@@ -66,9 +67,9 @@ void watch_catalog()
 	if (watching)
 		return;
 	CacheRegisterRelcacheCallback(relation_changed, 0);
-	for (int cache : {PROCOID, TYPEOID})
+	for (pg::SystemCache cache : {PROCOID, TYPEOID})
 		CacheRegisterSyscacheCallback(cache, object_changed, 0);
-	for (int cache : {OPEROID, AMOPOPID, NAMESPACEOID, AUTHOID})
+	for (pg::SystemCache cache : {OPEROID, AMOPOPID, NAMESPACEOID, AUTHOID})
 		CacheRegisterSyscacheCallback(cache, anything_changed, 0);
 	watching = true;
 }
@@ -133,9 +134,8 @@ PlannedStmt *plan_row_query(Query *query, bool *reads_own_changes)
 						errmsg("cannot backfill a table with rules on UPDATE or DELETE")));
 	previous_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = keep_tid_range;
-	pg::with_cleanup(
-		[&] { plan = pg_plan_query(linitial_node(Query, rewritten), "row query", 0, nullptr); },
-		[] { set_rel_pathlist_hook = previous_pathlist_hook; });
+	pg::with_cleanup([&] { plan = pg::plan_query(linitial_node(Query, rewritten), "row query"); },
+					 [] { set_rel_pathlist_hook = previous_pathlist_hook; });
 	return plan;
 }
 

@@ -1,7 +1,9 @@
 // See run_query.hpp.
 #include "operations/backfill/run_query.hpp"
 
+#include "pg/compat.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/compat_executor.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -21,8 +23,7 @@ int64 rows_to_write(const QueryDesc *desc)
 {
 	if (!IsA(desc->planstate, ModifyTableState))
 		return 0;
-	const Instrumentation *instrument = outerPlanState(desc->planstate)->instrument;
-	return static_cast<int64>(instrument->ntuples + instrument->tuplecount);
+	return static_cast<int64>(pg::rows_of_node(outerPlanState(desc->planstate)));
 }
 
 } // namespace
@@ -34,7 +35,7 @@ RowCounts run_query(Query *query, DestReceiver *receiver)
 		elog(ERROR, "a rule changed the statement");
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	PlannedStmt *plan = pg_plan_query(linitial_node(Query, rewritten), "", 0, nullptr);
+	PlannedStmt *plan = pg::plan_query(linitial_node(Query, rewritten), "");
 	QueryDesc *desc = CreateQueryDesc(plan, "", GetActiveSnapshot(), InvalidSnapshot, receiver,
 									  nullptr, nullptr, INSTRUMENT_ROWS);
 	ExecutorStart(desc, 0);

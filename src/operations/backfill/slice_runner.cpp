@@ -45,8 +45,7 @@ bool may_visit(const OpenPage &page, const Batch &batch, GlobalVisState *horizon
 {
 	if (!TransactionIdIsValid(page.xid) || !batch.fill)
 		return true;
-	return !TransactionIdIsCurrentTransactionId(page.xid) &&
-		   GlobalVisTestIsRemovableXid(horizon, page.xid);
+	return !TransactionIdIsCurrentTransactionId(page.xid) && pg::is_removable(horizon, page.xid);
 }
 
 // The next page to work on; false when all open ones have to wait.
