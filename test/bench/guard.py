@@ -87,11 +87,8 @@ class Bench:
 		done = subprocess.run([os.path.join(self.options.bindir, 'pgbench'), '-h', folder, '-U', 'postgres', '-n', *arguments, 'cost'],
 			check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 		count = int(re.search(r'actually processed: (\d+)', done.stdout)[1])
-		for _ in range(50):
-			time.sleep(0.02)  # until the backend is gone and counted
-			cpu = cpu_of_ended_backends(folder) - before
-			if cpu > 0:
-				break
+		time.sleep(0.3)  # until the backend is gone and counted
+		cpu = cpu_of_ended_backends(folder) - before
 		return float(re.search(r'tps = ([\d.]+) \(without', done.stdout)[1]), cpu, count
 
 	def throughput(self, name, *arguments):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Statements that nobody wrote, under enforce, for a bounded time; the same again with the same seed.
+"""Statements that nobody wrote, under enforce, for a bounded time; the same
+again with the same seed.
 
 Mutations of the statements in cases/ on their own tables, and statements made from a grammar on a
 catalog made at random.  No process crashes, judging leaves no memory behind, and nothing passes
@@ -58,7 +59,7 @@ def merge(one, other):
 class Fuzz:
 	def __init__(self, arguments):
 		self.arguments = arguments
-		self.rng = random.Random(arguments.seed)
+		self.rng = None
 		self.run = Run(argparse.Namespace(socket_dir=arguments.socket_dir, port=arguments.port, observe=False, match=''))
 		self.number = self.failed = 0
 		self.counts = {}
@@ -94,6 +95,8 @@ class Fuzz:
 			self.line(False, f'{" ".join(sql.split())}', *problems, *[f'said: {s}' for s in said or []])
 
 	def family(self, family, make, until):
+		"""Up to so many statements; in what order is the seed's and the family's alone."""
+		self.rng = random.Random(f'{self.arguments.seed} {family.name}')
 		session, asker = self.run.open_database(family)
 		guarded = self.run.connect('truth')
 		guarded.query("SET safe_migrate.guard = enforce; SET safe_migrate.small_table_size = 0; SET statement_timeout = '5s'")
@@ -101,7 +104,7 @@ class Fuzz:
 		n = 0
 		sql = ''
 		try:
-			while time.monotonic() < until:
+			while n < self.arguments.statements and time.monotonic() < until:
 				sql = make(catalog)
 				if not sql.strip() or DANGEROUS.search(sql):
 					continue
@@ -144,9 +147,9 @@ class Fuzz:
 		for family in families:
 			texts = [c.sql for c in family.cases if c.is_for(self.run.major)]
 			self.family(family, lambda catalog, t=texts: mutate(self.rng.choice(t), t,
-				[r.quoted for r in catalog.relations.values() if r.kind != 't'], self.rng), time.monotonic() + share)
+				[r.quoted for r in catalog.relations.values() if r.schema != 'pg_toast'], self.rng), time.monotonic() + share)
 		for i in range(len(families)):
-			made = random_family(self.rng, i, Family, Case)
+			made = random_family(random.Random(f'{self.arguments.seed} catalog {i}'), i, Family, Case)
 			self.family(made, lambda catalog: make_statement(self.rng, catalog), time.monotonic() + share)
 		print(f'1..{self.number}')
 		print(f'# PostgreSQL {self.run.major}: seed {self.arguments.seed}: {self.counts}')
@@ -158,7 +161,8 @@ def main():
 	parser.add_argument('--socket-dir', required=True)
 	parser.add_argument('--port', type=int, default=5432)
 	parser.add_argument('--seconds', type=float, default=30)
-	parser.add_argument('--seed', type=int, default=int(os.environ.get('SAFE_MIGRATE_SEED', '0')) or int(time.time()))
+	parser.add_argument('--statements', type=int, default=80, help='of each family, where the time is enough')
+	parser.add_argument('--seed', type=int, default=1)
 	return Fuzz(parser.parse_args()).all()
 
 

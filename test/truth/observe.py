@@ -55,7 +55,7 @@ class Catalog:
 	"""The relations of a database at one moment."""
 
 	def __init__(self, connection):
-		self.relations = {r.oid: r for r in map(self.read, connection.rows(RELATIONS))}
+		self.relations = {r.oid: r for r in map(self.read, connection.rows(RELATIONS + ' ORDER BY c.oid'))}
 		for relid, number, *column in connection.rows(COLUMNS):
 			if int(relid) in self.relations:
 				self.relations[int(relid)].columns[int(number)] = tuple(column)
