@@ -54,9 +54,9 @@ JobId record_inline_job(const NewJob &job, int64 rows_written, int64 elapsed_us)
 // same definition is there in state succeeded, 0 where it has to be done.  Errors as queue_job.
 JobId find_finished_job(const NewJob &job);
 
-// For operations whose steps depend on the catalog, which a half-done job has changed: the id of the
-// job of this owner, name and definition, a failed or cancelled one queued again; 0 where there is
-// none.  Errors as queue_job.
+// For operations whose steps depend on the catalog, which a half-done job has changed: the id of
+// the job of this owner, name and definition, a failed or cancelled one queued again; 0 where there
+// is none.  Errors as queue_job.
 JobId take_up_job(const NewJob &job);
 
 } // namespace safe_migrate::jobs
