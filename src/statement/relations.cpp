@@ -93,14 +93,36 @@ bool is_written_here(Oid relation)
 
 } // namespace
 
+namespace {
+
+bool is_created_here(Oid relation)
+{
+	return pg::is_remembered_relation(relation) ||
+		   (is_written_here(relation) && pg::is_session_relation(relation));
+}
+
+// A new parent may have been given partitions and children that others use.
+bool has_only_new_descendants(Oid relation)
+{
+	if (!has_subclass(relation))
+		return true;
+	ListCell *cell;
+	foreach (cell, with_descendants(relation)) {
+		if (!is_created_here(lfirst_oid(cell)))
+			return false;
+	}
+	return true;
+}
+
+} // namespace
+
 Exempt exemption(Oid relation)
 {
 	if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
 		return Exempt::temporary;
 	if (IsCatalogRelationOid(relation) || IsToastNamespace(get_rel_namespace(relation)))
 		return Exempt::system;
-	if (pg::is_remembered_relation(relation) ||
-		(is_written_here(relation) && pg::is_session_relation(relation)))
+	if (is_created_here(relation) && has_only_new_descendants(relation))
 		return Exempt::created_here;
 	return Exempt::no;
 }

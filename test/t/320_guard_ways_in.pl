@@ -81,6 +81,13 @@ CREATE TEMP TABLE temporary AS SELECT a, x FROM t;
 ALTER TABLE temporary ALTER COLUMN a TYPE bigint;
 DROP TABLE own;
 SQL
+$node->safe_psql('postgres', 'CREATE TABLE adopted AS TABLE t; ALTER TABLE adopted ADD CHECK (a IS NOT NULL AND a >= 1 AND a < 100000); ALTER TABLE adopted ALTER COLUMN a SET NOT NULL');
+like(error_of($node, <<'SQL'), qr/ERROR:  SM001: DROP TABLE is not safe.*TABLE NAME:  /s, 'but not what others use and a new table has adopted');
+CREATE TABLE own (LIKE adopted) PARTITION BY RANGE (a);
+ALTER TABLE own ATTACH PARTITION adopted FOR VALUES FROM (1) TO (100000);
+DROP TABLE own;
+SQL
+is($node->safe_psql('postgres', "SELECT count(*) FROM adopted"), '20000', 'its rows are there');
 is(error_of($node, 'CREATE INDEX CONCURRENTLY ok ON t (a)'), '', 'the safe way passes');
 is(error_of($node, 'DROP INDEX CONCURRENTLY ok'), '', 'and back');
 $node->safe_psql('postgres', 'CREATE DATABASE other');
