@@ -161,7 +161,7 @@ CREATE VIEW job_steps WITH (security_barrier) AS
 SELECT s.job_id, s.step_no, s.kind, s.description, s.state, s.pass,
 	s.rows_written + coalesce((SELECT sum(l.rows_written) FROM safe_migrate.slice l
 		WHERE l.job_id = s.job_id AND l.step_no = s.step_no), 0)::bigint AS rows_written,
-	s.started_at, s.finished_at
+	s.started_at, s.finished_at, s.definition->>'undo' AS undo
 FROM safe_migrate.step s JOIN safe_migrate.job j ON j.id = s.job_id
 WHERE safe_migrate.may_see(j.owner);
 
@@ -178,17 +178,19 @@ WHERE safe_migrate.may_see(j.owner);
 CREATE VIEW progress WITH (security_barrier) AS
 SELECT j.id AS job_id, j.name, j.kind,
 	coalesce(c.oid::regclass::text, j.relation_name) AS relation,
-	j.state, l.phase, CASE WHEN l.job_id IS NULL AND j.state = 'queued'
-		THEN safe_migrate.start_condition() ELSE l.condition END AS condition, l.step_no,
+	j.state, coalesce('index: ' || x.phase, l.phase) AS phase, CASE WHEN l.job_id IS NULL AND j.state = 'queued'
+		THEN safe_migrate.start_condition()
+		WHEN x.current_locker_pid > 0 THEN 'waiting for old snapshots' ELSE l.condition END AS condition, l.step_no,
 	(SELECT count(*) FROM safe_migrate.step s WHERE s.job_id = j.id)::int AS steps,
-	l.pass, CASE WHEN j.state = 'succeeded' THEN 1 ELSE l.fraction END AS fraction,
+	l.pass, CASE WHEN j.state = 'succeeded' THEN 1 WHEN x.blocks_total > 0
+		THEN x.blocks_done::float8 / x.blocks_total ELSE l.fraction END AS fraction,
 	greatest(l.rows_written, (SELECT sum(d.rows_written)::bigint
 		FROM safe_migrate.job_steps d WHERE d.job_id = j.id)) AS rows,
 	l.rows_per_second,
 	CASE WHEN l.eta_seconds IS NOT NULL THEN make_interval(secs => l.eta_seconds) END AS eta,
 	CASE WHEN l.throttled THEN l.detail END AS throttled_by,
 	CASE WHEN NOT l.throttled THEN l.detail END AS detail,
-	l.waiting_for_pid,
+	coalesce(nullif(x.current_locker_pid, 0)::int, l.waiting_for_pid) AS waiting_for_pid,
 	CASE WHEN a.pid IS NOT NULL THEN
 		format('pid %s, user %s, %s for %s: %s', a.pid, a.usename, a.state,
 			date_trunc('milliseconds', clock_timestamp() - a.state_change), a.query) END AS waiting_for,
@@ -196,7 +198,9 @@ SELECT j.id AS job_id, j.name, j.kind,
 FROM safe_migrate.job j
 	LEFT JOIN safe_migrate.live_jobs() l ON l.job_id = j.id
 	LEFT JOIN pg_catalog.pg_class c ON c.oid = j.relation
-	LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.waiting_for_pid
+	LEFT JOIN pg_catalog.pg_stat_progress_create_index x ON x.pid = ANY (l.worker_pids)
+	LEFT JOIN pg_catalog.pg_stat_activity a
+		ON a.pid = coalesce(nullif(x.current_locker_pid, 0), l.waiting_for_pid)
 WHERE safe_migrate.may_see(j.owner);
 
 -- Who blocks whom on which relation now, job or not.
@@ -498,7 +502,7 @@ COMMENT ON PROCEDURE wait(text, interval) IS 'commits, then waits for the end of
 COMMENT ON VIEW jobs IS 'the jobs that the current user may see: what, whose, state, error';
 COMMENT ON COLUMN jobs.id IS 'what the functions returned that queued it';
 COMMENT ON COLUMN jobs.name IS 'job_name of the call, unique per owner; NULL = none';
-COMMENT ON COLUMN jobs.kind IS 'backfill or delete';
+COMMENT ON COLUMN jobs.kind IS 'the function that queued it: backfill, delete, create_index, apply, …';
 COMMENT ON COLUMN jobs.relation IS 'the table that the call named, as it is called now';
 COMMENT ON COLUMN jobs.state IS 'queued, running, paused, succeeded, failed, cancelled';
 COMMENT ON COLUMN jobs.state_reason IS 'why it is paused, cancelled or failed';
@@ -520,12 +524,13 @@ COMMENT ON COLUMN jobs.error_statement IS 'the internal query that raised it, wh
 COMMENT ON VIEW job_steps IS 'the steps of the jobs that the current user may see';
 COMMENT ON COLUMN job_steps.job_id IS 'the job';
 COMMENT ON COLUMN job_steps.step_no IS 'its place in the order, from 1';
-COMMENT ON COLUMN job_steps.kind IS 'backfill, delete or vacuum';
+COMMENT ON COLUMN job_steps.kind IS 'how it is run: backfill, delete, vacuum, statement, build index, …';
 COMMENT ON COLUMN job_steps.description IS 'what it does';
 COMMENT ON COLUMN job_steps.state IS 'pending, running, done, failed';
 COMMENT ON COLUMN job_steps.pass IS 'times that the table was gone through: 1 = all rows, more = what was left';
 COMMENT ON COLUMN job_steps.rows_written IS 'rows written or deleted, as of about a second ago';
 COMMENT ON COLUMN job_steps.started_at IS 'when it first ran';
+COMMENT ON COLUMN job_steps.undo IS 'SQL that takes the step back where it changed the schema; NULL: nothing does';
 COMMENT ON COLUMN job_steps.finished_at IS 'when it was done';
 
 COMMENT ON VIEW events IS 'what happened to the jobs that the current user may see';

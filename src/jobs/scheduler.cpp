@@ -294,6 +294,8 @@ void publish_ended()
 			publish_state(MyDatabaseId, ids[i], JobState::cancelled);
 		else if (!has_lead && job->state != JobState::queued && job->state != JobState::running)
 			publish_state(MyDatabaseId, ids[i], job->state);
+		else if (job->state == JobState::cancelled)
+			interrupt_statements(MyDatabaseId, ids[i]);
 	}
 }
 

@@ -196,18 +196,14 @@ void wake_job(Oid database, JobId id)
 	wake_scheduler(database);
 }
 
-namespace {
-
-// A long statement does not look at what the job is told.
 void interrupt_statements(Oid database, JobId id)
 {
+	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
 		if (worker.used && worker.database == database && worker.job == id && worker.pid != 0 &&
 			worker.in_statement)
 			kill(worker.pid, SIGINT);
 }
-
-} // namespace
 
 void publish_state(Oid database, JobId id, JobState state)
 {
@@ -216,8 +212,6 @@ void publish_state(Oid database, JobId id, JobState state)
 		LiveJob *job = state == JobState::running ? live_job_at_work(database, id)
 												  : find_live_job(database, id, true);
 		if (job) {
-			if (state == JobState::cancelled && job->state != state)
-				interrupt_statements(database, id);
 			job->state = state;
 			job->changed = GetCurrentTimestamp();
 			if (state != JobState::running) {

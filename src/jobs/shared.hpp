@@ -112,6 +112,8 @@ void set_text(char *to, size_t size, const char *from);
 void wake_scheduler(Oid database);
 // The job's row changed (pause, configure, …): its workers and the scheduler look again.
 void wake_job(Oid database, JobId id);
+// A long statement does not look at what its job is told: SIGINT for workers that run one.
+void interrupt_statements(Oid database, JobId id);
 // A state as committed: seen by waiters at once.
 void publish_state(Oid database, JobId id, JobState state);
 

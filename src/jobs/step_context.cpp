@@ -217,19 +217,28 @@ void begin_step(StepContext *context, const JobRow &job)
 
 namespace {
 
-void set_in_statement(bool in_statement)
+// Returns whether the job's control is as this worker has seen it.
+bool set_in_statement(bool in_statement)
 {
 	Guard guard;
 	shared->workers[worker.slot].in_statement = in_statement;
+	const LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	return !live || !worker.control_known || live->control == worker.control_seen;
 }
 
 } // namespace
 
-void StepContext::begin_statement() { set_in_statement(true); }
+bool StepContext::begin_statement()
+{
+	if (set_in_statement(true))
+		return true;
+	end_statement();
+	return false;
+}
 
 void StepContext::end_statement()
 {
-	set_in_statement(false);
+	(void)set_in_statement(false);
 	QueryCancelPending = false; // it came too late
 }
 

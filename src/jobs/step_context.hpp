@@ -79,8 +79,9 @@ struct StepContext {
 	// In the middle of a long batch: does control or a new configuration want next_batch()?
 	bool is_called() const;
 
-	// Around a statement that may take long: cancel() interrupts it.
-	void begin_statement();
+	// Around a statement that may take long: cancel() interrupts it.  False where the job was told
+	// something since next_batch(): look again.
+	bool begin_statement();
 	void end_statement();
 
 	// How much WAL a batch may leave unflushed before its commit, in bytes; 0 = any, as nobody else

@@ -144,6 +144,23 @@ void add_event(JobId id, const char *kind, Oid role, const char *detail)
 				args);
 }
 
+namespace {
+
+// Of several steps that change a schema, those that are done stay.
+void note_what_is_left(JobId id)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::execute("INSERT INTO safe_migrate.event (job_id, kind, detail) SELECT $1, 'left', "
+				"pg_catalog.format('%s of %s steps are done and stay: undo in "
+				"safe_migrate.job_steps has the SQL that takes them back, retry() goes on', d, n)"
+				" FROM (SELECT count(*) FILTER (WHERE state = 'done') AS d, count(*) AS n FROM"
+				" safe_migrate.step WHERE job_id = $1 AND kind NOT IN"
+				" ('backfill', 'delete', 'vacuum')) s WHERE d > 0",
+				args);
+}
+
+} // namespace
+
 Transition move_job(JobId id, Action action, Oid role, const char *reason)
 {
 	JobRow *job = load_job(id, true);
@@ -175,6 +192,8 @@ Transition move_job(JobId id, Action action, Oid role, const char *reason)
 					step_args);
 	}
 	announce(id, name_of(t.to), role, reason);
+	if (t.to == JobState::failed || t.to == JobState::cancelled)
+		note_what_is_left(id);
 	wake_at_commit(id);
 	return t;
 }

@@ -24,7 +24,8 @@ void run_in_transaction(StepRun *run)
 			break;
 		options.lock_timeout_ms = context->settings.ddl_lock_try;
 		options.lock_mode = Max(run->strongest, static_cast<int>(AccessShareLock));
-		context->begin_statement();
+		if (!context->begin_statement())
+			continue;
 		Batch batch = context->run_batch(
 			[&] {
 				if (run->look(run) != Found::done) {

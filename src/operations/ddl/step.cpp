@@ -38,6 +38,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "cleanup_when", step.cleanup_when);
 	pg::json_text(&json, "still", step.still);
 	pg::json_text(&json, "still_what", step.still_what);
+	pg::json_text(&json, "undo", step.undo);
 	pg::json_number(&json, "redo", step.redo);
 	pg::json_text(&json, "left", step.left);
 	pg::json_key(&json, "locks");
@@ -230,7 +231,7 @@ void explain_failure(const StepRun &run)
 		failure->hint = joined(run.step->left, failure->hint);
 }
 
-ErrorData *run_own_top_level(StepContext *context, const char *sql)
+ErrorData *run_own_top_level(const char *sql)
 {
 	ErrorData *error = job_transaction([] {
 		SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
@@ -238,11 +239,9 @@ ErrorData *run_own_top_level(StepContext *context, const char *sql)
 	});
 	if (error)
 		return error;
-	context->begin_statement();
 	pg::mark_own_statement();
 	error = pg::run_toplevel(sql);
 	(void)pg::take_own_statement_mark();
-	context->end_statement();
 	return error;
 }
 
@@ -282,8 +281,7 @@ ErrorData *clean_up(StepRun *run, bool top_level)
 		if (!error && !needed)
 			return nullptr;
 		if (!error)
-			error = top_level ? run_own_top_level(context, run->step->cleanup)
-							  : clean_in_transaction(*run);
+			error = top_level ? run_own_top_level(run->step->cleanup) : clean_in_transaction(*run);
 		if (!error)
 			return nullptr;
 		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || attempt >= 20)

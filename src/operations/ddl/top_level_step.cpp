@@ -5,8 +5,10 @@
 
 #include "jobs/operation.hpp"
 #include "jobs/store.hpp"
+#include "jobs/worker.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step_run.hpp"
+#include "pg/sql.hpp"
 
 extern "C" {
 #include "storage/lmgr.h"
@@ -36,6 +38,18 @@ void release_session_locks(const StepRun &run)
 		LockRelId id = lock_id(run.step->locks[i].relation);
 		UnlockRelationIdForSession(&id, static_cast<LOCKMODE>(run.step->locks[i].mode));
 	}
+}
+
+// Told to stop for good, and not only paused.
+bool was_cancelled(const StepContext &context)
+{
+	bool cancelled = false;
+	ErrorData *error = job_transaction([&] {
+		const JobRow *job =
+			OidIsValid(pg::extension_oid()) ? load_job(context.job_id, false) : nullptr;
+		cancelled = job && job->state == JobState::cancelled;
+	});
+	return !error && cancelled;
 }
 
 enum class Round : uint8_t { finished, ready, again, stop };
@@ -79,17 +93,23 @@ void run_at_top_level(StepRun *run)
 		if (round != Round::ready)
 			break;
 		ErrorData *error = clean_up(run, true);
-		if (!error)
-			error = run_own_top_level(context, run->step->sql);
+		if (!error) {
+			if (!context->begin_statement()) {
+				release_session_locks(*run);
+				continue;
+			}
+			error = run_own_top_level(run->step->sql);
+			context->end_statement();
+		}
 		if (!error)
 			release_session_locks(*run); // an error's abort has released them
 		else if (context->handle_error(error) == Batch::stop)
 			break;
 	}
-	if (context->gave_up) {
+	if (context->gave_up)
 		explain_failure(*run);
+	if (context->gave_up || (!context->done && was_cancelled(*context)))
 		clean_up_after_failure(run, true);
-	}
 }
 
 void run_top_level_step(StepContext *context)

@@ -1,0 +1,88 @@
+# Schema changes that wait: shown with who is in the way, given up with their names, cancelled without
+# a wreck, completed by retry().
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('ops_control',
+	'safe_migrate.guard' => 'off',
+	'safe_migrate.inline' => 'never',
+	'safe_migrate.ddl_lock_try' => '50ms');
+$node->safe_psql('postgres', q{
+	CREATE TABLE t (id bigint PRIMARY KEY, a int);
+	INSERT INTO t SELECT g, g FROM generate_series(1, 1000) g;
+	CREATE TABLE p (id int, a int) PARTITION BY RANGE (id);
+	CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);
+	CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);
+	INSERT INTO p SELECT g, g FROM generate_series(0, 199) g;
+});
+sub sql { return $node->safe_psql('postgres', @_); }
+
+sub queue
+{
+	my ($call) = @_;
+	return sql("SELECT safe_migrate.$call");
+}
+
+# ---- an index that waits for an old snapshot
+my $old = $node->background_psql('postgres');
+my $old_pid = $old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_backend_pid()');
+$old_pid =~ s/\D//g;
+my $job = queue(q{create_index_safely('CREATE INDEX waits ON t (a)')});
+wait_for($node, "SELECT waiting_for_pid = $old_pid AND condition = 'waiting for old snapshots' AND phase LIKE 'index: %'
+	FROM safe_migrate.progress WHERE job_id = $job");
+is(sql("SELECT waiting_for LIKE 'pid $old_pid, user %idle in transaction%' FROM safe_migrate.progress WHERE job_id = $job"), 't',
+	'who holds the snapshot is told');
+sql("SELECT safe_migrate.cancel($job)");
+is(state_of($node, $job), 'cancelled', 'cancelled while it waits');
+$old->query_safe('COMMIT');
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_class WHERE relname = 'waits')});
+pass('the statement is interrupted, and its wreck is dropped');
+sql("SELECT safe_migrate.retry($job)");
+wait_for_state($node, $job, 'succeeded');
+is(sql(q{SELECT indisvalid FROM pg_index WHERE indexrelid = 'waits'::regclass}), 't', 'retry() builds it');
+
+# ---- a lock that is not to be had
+$old->query_safe('BEGIN; SELECT count(*) FROM t');
+$job = queue(q{add_constraint_safely('t', 'CONSTRAINT c CHECK (a > 0)', settings => '{"ddl_lock_retry": "1s"}')});
+wait_for($node, "SELECT condition = 'waiting for a lock' AND waiting_for_pid = $old_pid FROM safe_migrate.progress WHERE job_id = $job");
+wait_for_state($node, $job, 'failed');
+is(sql("SELECT error_sqlstate, error_message, error_detail FROM safe_migrate.jobs WHERE id = $job"),
+	"55P03|could not get a lock within 1s|In the way: process $old_pid holds a lock on the table.", 'given up, with who was in the way');
+is(sql("SELECT count(*) FROM safe_migrate.events WHERE job_id = $job AND kind = 'left'"), 0, 'nothing is left of it');
+$old->query_safe('COMMIT');
+sql("SELECT safe_migrate.retry($job)");
+wait_for_state($node, $job, 'succeeded');
+
+# ---- half way: what is done stays, is told, and can be undone or completed
+$job = queue(q{add_constraint_safely('p', 'CONSTRAINT half CHECK (a < 150)')});
+wait_for_state($node, $job, 'failed');
+like(sql("SELECT detail FROM safe_migrate.events WHERE job_id = $job AND kind = 'left'"), qr/^2 of 4 steps are done and stay/, 'what is left is told');
+is(sql("SELECT undo FROM safe_migrate.job_steps WHERE job_id = $job AND undo IS NOT NULL"), 'ALTER TABLE public.p DROP CONSTRAINT half',
+	'and how it is undone');
+like(sql("SELECT error_detail FROM safe_migrate.jobs WHERE id = $job"), qr/^Rows in the way: 50, for example/, 'with the rows in the way');
+sql('UPDATE p SET a = 0 WHERE a >= 150');
+sql("SELECT safe_migrate.retry($job)");
+wait_for_state($node, $job, 'succeeded');
+is(sql(q{SELECT bool_and(convalidated) FROM pg_constraint WHERE conname = 'half'}), 't', 'retry() completes it');
+
+# ---- paused between two steps, the server restarted: it goes on from there
+$old->query_safe('BEGIN; SELECT count(*) FROM p');
+$job = queue(q{add_not_null_safely('p', 'a', settings => '{"ddl_lock_retry": "1h"}')});
+wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
+sql("SELECT safe_migrate.pause($job)");
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker')});
+$old->quit;
+$node->restart;
+is(state_of($node, $job), 'paused', 'still paused after a restart');
+sql("SELECT safe_migrate.resume($job)");
+wait_for_state($node, $job, 'succeeded');
+is(sql(q{SELECT bool_and(attnotnull) FROM pg_attribute WHERE attname = 'a' AND attrelid IN ('p'::regclass, 'p1'::regclass, 'p2'::regclass)}), 't',
+	'done on all partitions');
+is(sql(q{SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conname LIKE '%not_null%'}), 0, 'what proved it is gone');
+stays_clean($node);
+$node->stop;
+done_testing();
