@@ -123,9 +123,10 @@ void rename_part(Analysis *analysis, const RenameStmt *statement)
 	Target target = find_target(analysis, statement->relation, statement->missing_ok);
 	if (!OidIsValid(target.relation))
 		return;
-	Finding *finding = add_lock(analysis, target.relation, Lock::access_exclusive);
-	finding->is_target = true;
-	finding->object = statement->subname;
+	if (Finding *finding = add_lock(analysis, target.relation, Lock::access_exclusive)) {
+		finding->is_target = true;
+		finding->object = statement->subname;
+	}
 	if (statement->renameType == OBJECT_TRIGGER &&
 		get_rel_relkind(target.relation) == RELKIND_PARTITIONED_TABLE)
 		add_locks(analysis, with_descendants(target.relation), Lock::access_exclusive);
