@@ -356,6 +356,17 @@ CREATE FUNCTION validate_constraint_safely(
 COMMENT ON FUNCTION validate_constraint_safely IS
 	'queue a job that validates a NOT VALID constraint, leaf by leaf';
 
+-- ---------------------------------------------------------------- columns
+
+CREATE FUNCTION add_column_safely(
+	relation   regclass,
+	definition text,
+	job_name   text DEFAULT NULL,
+	settings   jsonb DEFAULT '{}'
+) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_add_column_safely';
+COMMENT ON FUNCTION add_column_safely IS
+	'queue a job that adds a column: bare, then its default, the rows that are there, NOT NULL and constraints';
+
 -- ---------------------------------------------------------------- drops
 
 CREATE FUNCTION drop_constraint_safely(

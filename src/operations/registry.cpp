@@ -4,6 +4,7 @@
 #include "jobs/operation.hpp"
 #include "operations/apply/steps.hpp"
 #include "operations/backfill/step.hpp"
+#include "operations/column/steps.hpp"
 #include "operations/ddl/step.hpp"
 #include "operations/index/steps.hpp"
 #include "operations/partition/steps.hpp"
@@ -24,6 +25,7 @@ constexpr jobs::StepRunner step_runners[] = {
 	{"apply", apply::run_apply_step},
 	{"reindex", index::run_reindex_step},
 	{"detach", partition::run_detach_step},
+	{"column part", column::run_part_step},
 };
 
 } // namespace

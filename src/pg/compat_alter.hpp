@@ -50,6 +50,16 @@ inline constexpr bool not_null_is_a_constraint = false;
 #endif
 
 // What a generated column is written as: by default it is stored before 18, virtual from then on.
+// STORAGE of a column's definition: from 16 on.
+inline const char *storage_name(const ColumnDef *column)
+{
+#if PG_VERSION_NUM >= 160000
+	return column->storage_name;
+#else
+	return nullptr;
+#endif
+}
+
 inline bool is_virtual(const Constraint *generated)
 {
 #if PG_VERSION_NUM >= 180000

@@ -56,24 +56,6 @@ jobs::NewStep new_step(const RecipeStep &step)
 			step.description ? step.description : step.sql};
 }
 
-bool is_done_inline(const Recipe &recipe)
-{
-	if (settings::inline_mode == INLINE_NEVER || (recipe.plain == NIL && recipe.steps != NIL))
-		return false;
-	if (settings::inline_mode == INLINE_ALWAYS)
-		return true;
-	int64 bytes = 0;
-	ListCell *cell;
-	foreach (cell, recipe.relations) {
-		int64 heap =
-			pg::is_session_relation(lfirst_oid(cell)) ? 0 : statement::heap_bytes(lfirst_oid(cell));
-		if (heap < 0)
-			return false;
-		bytes += heap;
-	}
-	return bytes <= static_cast<int64>(settings::small_table_size) * 1024;
-}
-
 jobs::JobId work_inline(jobs::NewJob *job, const Recipe &recipe)
 {
 	instr_time start, elapsed;
@@ -162,6 +144,24 @@ Options read_options(FunctionCallInfo fcinfo, int n)
 	}
 	options.settings = validate_job_settings(settings, GetUserId());
 	return options;
+}
+
+bool is_done_inline(const Recipe &recipe)
+{
+	if (settings::inline_mode == INLINE_NEVER || (recipe.plain == NIL && recipe.steps != NIL))
+		return false;
+	if (settings::inline_mode == INLINE_ALWAYS)
+		return true;
+	int64 bytes = 0;
+	ListCell *cell;
+	foreach (cell, recipe.relations) {
+		int64 heap =
+			pg::is_session_relation(lfirst_oid(cell)) ? 0 : statement::heap_bytes(lfirst_oid(cell));
+		if (heap < 0)
+			return false;
+		bytes += heap;
+	}
+	return bytes <= static_cast<int64>(settings::small_table_size) * 1024;
 }
 
 jobs::JobId find_earlier(const Recipe &recipe, const Options &options)

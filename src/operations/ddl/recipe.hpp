@@ -94,6 +94,9 @@ jobs::JobId find_earlier(const Recipe &recipe, const Options &options);
 // The recipe's steps as they are stored.
 jobs::NewStep *stored_steps(const Recipe &recipe, int *n);
 
+// May the plain statements be done in the caller's transaction, as the tables are small?
+bool is_done_inline(const Recipe &recipe);
+
 // Stores the job, or does the plain statements at once where safe_migrate.inline lets it.
 jobs::JobId carry_out(const Recipe &recipe, const Options &options);
 

@@ -1,0 +1,291 @@
+// add_column_safely(): a column that is brief to add, the default for new rows, the rows that are
+// there in batches, NOT NULL and constraints without a scan under a strong lock.
+#include "operations/column/steps.hpp"
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
+#include "pg/boundary.hpp"
+#include "pg/json.hpp"
+#include "statement/folding.hpp"
+#include "statement/relations.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::column {
+
+using ddl::identifier;
+using ddl::literal;
+using ddl::quoted_name;
+using statement::Lock;
+
+namespace {
+
+// ---------------------------------------------------------------- what can't be done
+
+[[noreturn]] void refuse(const Definition &definition, const char *detail, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("column \"%s\" can't be added without rewriting the table under a lock "
+						   "that stops reads and writes",
+						   definition.name),
+					errdetail("%s", detail), errhint("%s", hint)));
+	pg_unreachable();
+}
+
+void refuse_rewrites(const Definition &definition)
+{
+	if (definition.is_stored)
+		refuse(definition, "The values of a stored generated column are made when it is added.",
+			   "Add an ordinary column, keep it up to date by a trigger, and fill it by "
+			   "safe_migrate.backfill().");
+	if (get_typtype(definition.type) == TYPTYPE_DOMAIN &&
+		statement::domain_has_constraints(definition.type))
+		refuse(definition,
+			   psprintf("Domain %s has constraints, which the server checks for each row.",
+						format_type_be(definition.type)),
+			   psprintf("Use type %s and a CHECK constraint of the column instead.",
+						format_type_be(getBaseType(definition.type))));
+}
+
+void refuse_conflicts(const Definition &definition)
+{
+	bool generated = definition.is_stored || definition.is_virtual;
+	int values = (definition.default_text ? 1 : 0) + (definition.identity ? 1 : 0) +
+				 (definition.is_serial ? 1 : 0) + (generated ? 1 : 0);
+	if (values > 1)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("column \"%s\" has more than one of DEFAULT, serial, identity and "
+							   "generation expression",
+							   definition.name)));
+	ListCell *cell;
+	if (definition.identity) {
+		foreach (cell, definition.identity->options)
+			if (strcmp(lfirst_node(DefElem, cell)->defname, "sequence_name") == 0)
+				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+								errmsg("SEQUENCE NAME of an identity column can't be given here"),
+								errhint("Rename the sequence afterwards.")));
+	}
+}
+
+// Do rows get a value other than NULL?
+bool has_value(const Definition &definition)
+{
+	return definition.is_serial || definition.identity || definition.is_virtual ||
+		   (definition.default_text && !definition.default_is_null);
+}
+
+void refuse_nulls(Relation relation, const Definition &definition)
+{
+	const char *name = quoted_name(RelationGetRelid(relation));
+	if (definition.is_not_null && !has_value(definition) &&
+		ddl::holds(psprintf("SELECT EXISTS (SELECT FROM %s)", name)))
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+						errmsg("column \"%s\" of relation \"%s\" would contain null values",
+							   definition.name, RelationGetRelationName(relation)),
+						errhint("Give it a DEFAULT, or add it without NOT NULL, and then call "
+								"safe_migrate.add_not_null_safely() with fill.")));
+}
+
+void check_relation(Relation relation, const Definition &definition)
+{
+	const char *name = RelationGetRelationName(relation);
+	if (relation->rd_rel->relispartition)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot add column to a partition"),
+				 errhint("Add it to the partitioned table.")));
+	if (OidIsValid(relation->rd_rel->reloftype))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot add column to typed table")));
+	if (get_attnum(RelationGetRelid(relation), definition.name) != InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" already exists", definition.name, name)));
+}
+
+// ---------------------------------------------------------------- steps
+
+// Rows get their values one by one.
+bool is_filled(const Definition &definition)
+{
+	return definition.is_serial || definition.identity ||
+		   (definition.default_text && definition.default_is_volatile);
+}
+
+char *next_value(const Definition &definition)
+{
+	return psprintf("nextval(%s::regclass)", literal(definition.sequence));
+}
+
+const char *value_of(const Definition &definition)
+{
+	return definition.sequence ? next_value(definition) : definition.default_text;
+}
+
+// "(START 10)" of GENERATED … AS IDENTITY (START 10), without the parentheses.
+const char *sequence_options(const Definition &definition)
+{
+	const char *begin = definition.identity_text ? strchr(definition.identity_text, '(') : nullptr;
+	const char *end = begin ? strrchr(begin, ')') : nullptr;
+	return end ? pnstrdup(begin + 1, static_cast<Size>(end - begin - 1)) : "";
+}
+
+// Everything that is a change of the catalog alone, in one transaction.
+char *first_statements(Oid oid, const Definition &definition)
+{
+	const char *table = quoted_name(oid);
+	const char *column = identifier(definition.name);
+	StringInfoData sql;
+	initStringInfo(&sql);
+	const char *options = sequence_options(definition);
+	if (definition.sequence)
+		appendStringInfo(&sql, "CREATE SEQUENCE %s AS %s%s%s; ", definition.sequence,
+						 format_type_be(definition.type), options[0] ? " " : "", options);
+	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN %s %s", table, column, definition.type_text);
+	if (definition.default_text && !definition.default_is_volatile)
+		appendStringInfo(&sql, " DEFAULT %s%s", definition.default_text,
+						 definition.is_not_null && !definition.default_is_null ? " NOT NULL" : "");
+	if (is_filled(definition))
+		appendStringInfo(&sql, "; ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", table, column,
+						 value_of(definition));
+	if (definition.is_serial)
+		appendStringInfo(&sql, "; ALTER SEQUENCE %s OWNED BY %s.%s", definition.sequence, table,
+						 column);
+	return sql.data;
+}
+
+char *exists_query(Oid oid, const Definition &definition)
+{
+	return psprintf("SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname = %s "
+					"AND atttypid = %u AND atttypmod = %d AND NOT attisdropped)",
+					oid, literal(definition.name), definition.type, definition.typmod);
+}
+
+ddl::RecipeStep *add_first_step(ddl::Recipe *recipe, Oid oid, const Definition &definition,
+								const char *sql)
+{
+	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql);
+	ddl::add_lock(step, oid, Lock::access_exclusive);
+	step->descend = true;
+	step->done = exists_query(oid, definition);
+	ddl::expect_relation(step, oid);
+	step->undo =
+		psprintf("ALTER TABLE %s DROP COLUMN %s", quoted_name(oid), identifier(definition.name));
+	return step;
+}
+
+struct Part {
+	const char *fill;
+	bool not_null;
+	const char *constraint;
+};
+
+void add_part(ddl::Recipe *recipe, Oid oid, const Definition &definition, const Part &part)
+{
+	StringInfoData json;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	pg::json_number(&json, "relation", oid);
+	pg::json_text(&json, "column", definition.name);
+	pg::json_text(&json, "fill", part.fill);
+	pg::json_bool(&json, "not_null", part.not_null);
+	pg::json_text(&json, "constraint", part.constraint);
+	appendStringInfoChar(&json, '}');
+	const char *table = quoted_name(oid);
+	const char *column = identifier(definition.name);
+	const char *sql =
+		part.constraint ? psprintf("ALTER TABLE %s ADD %s", table, part.constraint)
+		: part.not_null
+			? psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, column)
+			: psprintf("UPDATE %s SET %s = %s WHERE %s IS NULL", table, column, part.fill, column);
+	ddl::RecipeStep *step = ddl::add_step(recipe, "column part", sql);
+	step->definition = json.data;
+	step->effect = statement::Effect::scan;
+	step->bytes = statement::heap_bytes(oid);
+}
+
+// The sequence that the rows were numbered by gives way to the identity's own, which goes on from
+// there.
+void add_identity_step(ddl::Recipe *recipe, Oid oid, const Definition &definition)
+{
+	const char *table = quoted_name(oid);
+	const char *column = identifier(definition.name);
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "statement",
+		psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT; ALTER TABLE %s ALTER COLUMN %s ADD "
+				 "%s; SELECT setval(pg_get_serial_sequence(%s, %s), %s, false); DROP SEQUENCE %s",
+				 table, column, table, column, definition.identity_text, literal(table),
+				 literal(definition.name), next_value(definition), definition.sequence));
+	ddl::add_lock(step, oid, Lock::access_exclusive);
+	step->descend = true;
+	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname "
+						  "= %s AND attidentity <> '')",
+						  oid, literal(definition.name));
+	ddl::expect_relation(step, oid);
+}
+
+} // namespace
+
+void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	Oid oid = RelationGetRelid(relation);
+	refuse_rewrites(definition);
+	refuse_nulls(relation, definition);
+	add_first_step(recipe, oid, definition, first_statements(oid, definition));
+	bool has_not_null =
+		definition.default_text && !definition.default_is_volatile && !definition.default_is_null;
+	const char *fill = is_filled(definition) ? value_of(definition) : nullptr;
+	if (definition.is_not_null && !has_not_null)
+		add_part(recipe, oid, definition, {fill, true, nullptr});
+	else if (fill)
+		add_part(recipe, oid, definition, {fill, false, nullptr});
+	if (definition.identity)
+		add_identity_step(recipe, oid, definition);
+	ListCell *cell;
+	foreach (cell, definition.constraints)
+		add_part(recipe, oid, definition,
+				 {nullptr, false, static_cast<const char *>(lfirst(cell))});
+}
+
+namespace {
+
+jobs::JobId add_column(Oid oid, const char *text, const ddl::Options &options)
+{
+	Relation relation = ddl::open_owned_table(oid);
+	char *sql = psprintf("ALTER TABLE %s ADD COLUMN %s", quoted_name(oid), text);
+	ddl::Recipe recipe = ddl::new_recipe("add_column", oid, sql);
+	jobs::JobId id = ddl::find_earlier(recipe, options);
+	if (id == 0) {
+		Definition definition = read_definition(relation, text);
+		check_relation(relation, definition);
+		refuse_conflicts(definition);
+		recipe.plain = list_make1(sql);
+		if (!ddl::is_done_inline(recipe) && definition.is_virtual) // brief as it stands
+			add_first_step(&recipe, oid, definition, sql)->caller_path = true;
+		else if (!ddl::is_done_inline(recipe))
+			add_column_steps(&recipe, relation, definition);
+	}
+	table_close(relation, NoLock);
+	return id == 0 ? ddl::carry_out(recipe, options) : id;
+}
+
+} // namespace
+
+} // namespace safe_migrate::operations::column
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_add_column_safely)
+{
+	using namespace safe_migrate::operations;
+	ddl::begin_call("add_column_safely()");
+	if (PG_ARGISNULL(0))
+		ddl::argument_is_null("relation");
+	if (PG_ARGISNULL(1))
+		ddl::argument_is_null("definition");
+	PG_RETURN_INT64(column::add_column(PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+									   ddl::read_options(fcinfo, 2)));
+}

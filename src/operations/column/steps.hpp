@@ -1,0 +1,16 @@
+// Adding a column whose definition would have the server write or scan the table under its lock.
+#pragma once
+#include "jobs/step_context.hpp"
+#include "operations/column/definition.hpp"
+#include "operations/ddl/recipe.hpp"
+
+namespace safe_migrate::operations::column {
+
+// Error 0A000 for what can't be taken apart, with the reason; 42701 where the column is there;
+// 23502 for a NOT NULL that the rows can't meet.
+void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition);
+
+// A part that is planned when the column is there: its steps take its place.
+void run_part_step(jobs::StepContext *context);
+
+} // namespace safe_migrate::operations::column
