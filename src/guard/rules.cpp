@@ -55,20 +55,17 @@ constexpr Rule rules[] = {
 	 "ALTER TABLE {relation} ALTER COLUMN {column} SET DEFAULT nextval('…');\n"
 	 "SELECT safe_migrate.backfill({relation_literal}, {assignment_literal});"},
 	{Cause::add_column_stored_generated, "add-column-stored-generated", reject, by_work,
-	 "a stored generated column is computed for each row, so that the table is rewritten",
-	 add_column,
+	 "a stored generated column is computed for each row, so that the table is rewritten", nullptr,
 	 "-- add {column} as a plain column, kept up to date by a trigger, then\n"
 	 "SELECT safe_migrate.backfill({relation_literal}, {assignment_literal});"},
 	{Cause::add_column_constrained_domain, "add-column-constrained-domain", reject, by_work,
-	 "a column of a domain with constraints has its rows checked by rewriting the table",
-	 add_column,
+	 "a column of a domain with constraints has its rows checked by rewriting the table", nullptr,
 	 "-- add {column} with the domain's base type, then the domain's condition as\n"
 	 "ALTER TABLE {relation} ADD CHECK (…) NOT VALID;"},
 	{Cause::add_column_not_null, "add-column-not-null", reject, always,
-	 "a NOT NULL column without a default can't be added to a table with rows", add_column,
+	 "a NOT NULL column without a default can't be added to a table with rows", nullptr,
 	 "ALTER TABLE {relation} ADD COLUMN {column} {type};\n"
-	 "SELECT safe_migrate.backfill({relation_literal}, {assignment_literal});\n"
-	 "-- then SET NOT NULL by way of a CHECK ({column} IS NOT NULL) NOT VALID, validated"},
+	 "SELECT safe_migrate.add_not_null_safely({relation_literal}, {column_name_literal}, '…');"},
 	{Cause::add_column_check, "add-column-check", reject, by_work,
 	 "a CHECK in the column's definition is verified by scanning the table", add_column,
 	 "-- add {column} without it, then\n"
