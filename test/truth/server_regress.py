@@ -64,7 +64,10 @@ def main():
 			diff = min(diffs, key=len) if diffs else []
 			fine = not diff
 		elif what == 'warn':
-			diff = difference(without_spaces(lines_of(os.path.join(logs, 'server-regress-off', 'results', test + '.out'))), got)
+			others = [os.path.join(logs, f'server-regress-{run}', 'results', test + '.out') for run in ('off', 'plain')]
+			diffs = [difference(without_spaces(lines_of(path)), got) for path in others + expected_files(regress, test)
+				if os.path.exists(path)]
+			diff = next((d for d in diffs if only_warnings(d)), diffs[0])
 			fine = only_warnings(diff)
 			warned += sum(1 for line in diff if OWN.match(line[1:]))
 		else:
