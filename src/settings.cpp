@@ -20,6 +20,7 @@ int batch_time;
 double nice_ratio;
 int wal_flush_after;
 bool vacuum_after;
+int job_history;
 int horizon_patience;
 int locked_row_patience;
 int ddl_lock_try;
@@ -203,6 +204,11 @@ constexpr SettingInfo table[] = {
 	flag("safe_migrate.vacuum_after", &settings::vacuum_after, true, Scope::superuser,
 		 Stricter::any, IN_JOB(vacuum_after),
 		 "Runs VACUUM (ANALYZE) on a table after it was backfilled or purged."),
+
+	// Lower where jobs come by the thousand; 0 where the record has to be kept.
+	number("safe_migrate.job_history", &settings::job_history, 90 * 24 * 60, 0, 100 * 365 * 24 * 60,
+		   GUC_UNIT_MIN, Scope::server, Stricter::not_per_job, not_in_job,
+		   "How long jobs that have ended are kept.", "0 keeps them for ever."),
 
 	// Lower where long transactions are the rule and bloat matters less than time; higher where
 	// they end in the end.

@@ -27,6 +27,7 @@ extern int batch_time;		 // ms
 extern double nice_ratio;	 // sleep = ratio × time of the last batch
 extern int wal_flush_after;	 // kB of a batch that are flushed at once while others write
 extern bool vacuum_after;
+extern int job_history;			// minutes, 0 = for ever
 extern int horizon_patience;	// ms
 extern int locked_row_patience; // ms
 extern int ddl_lock_try;		// ms, one stay in a lock queue

@@ -1,6 +1,7 @@
 // The scheduler: one process in each database that has work.  Looks which jobs want a worker,
 // starts workers up to safe_migrate.max_workers, samples the throttle signals while any of them
 // runs, tells waiters of states that changed, and leaves when nothing is left to do.
+#include "jobs/history.hpp"
 #include "jobs/processes.hpp"
 #include "jobs/rights.hpp"
 #include "jobs/shared.hpp"
@@ -408,6 +409,7 @@ void run()
 		reap_workers();
 		if (!look(&round))
 			return;
+		prune_history();
 		if (workers_run_here())
 			sample(); // so that a job that starts finds readings
 		// After a start and at each heartbeat every database is looked at, a few at a time: where
