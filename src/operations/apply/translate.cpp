@@ -1,6 +1,8 @@
 // See translate.hpp.
 #include "operations/apply/translate.hpp"
 
+#include "operations/column/definition.hpp"
+#include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
 #include "operations/constraint/not_null.hpp"
 #include "operations/constraint/steps.hpp"
@@ -159,7 +161,7 @@ void add_constraint(ddl::Recipe *recipe, const Unit &unit, Relation relation)
 }
 
 // Whether the sub-command has a recipe, which then has added its steps.
-bool add_alter_table(ddl::Recipe *recipe, const Unit &unit)
+bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbounded)
 {
 	const auto *alter = castNode(AlterTableStmt, unit.statement);
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
@@ -180,6 +182,13 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit)
 		case AT_ValidateConstraint:
 			constraint::add_validate_steps(recipe, relation,
 										   constraint::stored_definition(relation, command->name));
+			break;
+		case AT_AddColumn:
+			if (unbounded && unbounded->definition)
+				column::add_column_steps(recipe, relation,
+										 column::read_definition(relation, unbounded->definition));
+			else
+				added = false;
 			break;
 		case AT_DropConstraint:
 			drop::add_constraint_steps(recipe, relation, command->name);
@@ -313,7 +322,7 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 		add_drop_tables(recipe, castNode(DropStmt, unit.statement));
 		return;
 	}
-	if (has_own_way(unit.statement) && add_alter_table(recipe, unit))
+	if (has_own_way(unit.statement) && add_alter_table(recipe, unit, nullptr))
 		return;
 	Effects *effects = effects_of(unit);
 	const Finding *unbounded = first_unbounded(*effects);
@@ -323,7 +332,7 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 		add_as_it_stands(recipe, unit, *effects);
 	else if (IsA(unit.statement, IndexStmt))
 		add_create_index(recipe, unit);
-	else if (!IsA(unit.statement, AlterTableStmt) || !add_alter_table(recipe, unit))
+	else if (!IsA(unit.statement, AlterTableStmt) || !add_alter_table(recipe, unit, unbounded))
 		no_safe_way(unit, *unbounded);
 }
 
