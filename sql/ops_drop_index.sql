@@ -77,7 +77,7 @@ ALTER INDEX mine RENAME TO was_mine;
 CREATE INDEX mine ON t (b, a);
 COMMIT;
 CALL safe_migrate.wait(:job);
-SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1::text COLLATE "C";
+SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 't'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
 
 \set VERBOSITY default
 -- the replica identity
