@@ -20,7 +20,7 @@ SET search_path = ops;
 SELECT step, sql, lock, blocks, effect, bytes > 0 AS sized, reversible, undo, kind FROM safe_migrate.plan($$
 	CREATE TABLE n (id int PRIMARY KEY, r int REFERENCES ref);
 	CREATE INDEX ON n (r);
-	ALTER TABLE t ALTER a SET NOT NULL, ADD CHECK (a > 0), ADD COLUMN c int DEFAULT 1, ADD FOREIGN KEY (ref_id) REFERENCES ref;
+	ALTER TABLE t ADD CHECK (a > 0), ADD COLUMN c int DEFAULT 1, ADD FOREIGN KEY (ref_id) REFERENCES ref;
 	CREATE INDEX "I" ON t (lower(b));
 	ALTER TABLE t ADD UNIQUE (a);
 	COMMENT ON TABLE t IS 'x'
@@ -31,11 +31,13 @@ SELECT pg_reload_conf();
 CALL safe_migrate.run($$
 	CREATE TABLE n (id int PRIMARY KEY, r int REFERENCES ref);
 	CREATE INDEX ON n (r);
-	ALTER TABLE t ALTER a SET NOT NULL, ADD CHECK (a > 0), ADD COLUMN c int DEFAULT 1, ADD FOREIGN KEY (ref_id) REFERENCES ref;
+	ALTER TABLE t ADD CHECK (a > 0), ADD COLUMN c int DEFAULT 1, ADD FOREIGN KEY (ref_id) REFERENCES ref;
 	CREATE INDEX "I" ON t (lower(b));
 	ALTER TABLE t ADD UNIQUE (a);
 	COMMENT ON TABLE t IS 'x'
 $$, 'script');
+-- (its steps differ between majors)
+CALL safe_migrate.run('ALTER TABLE t ALTER a SET NOT NULL');
 \d t
 SELECT step_no, s.kind, s.description, s.state FROM safe_migrate.job_steps s JOIN safe_migrate.jobs j ON j.id = s.job_id
 	WHERE j.name = 'script' ORDER BY step_no;

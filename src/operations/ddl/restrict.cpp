@@ -50,6 +50,18 @@ void append_line(StringInfo text, const char *line)
 	appendStringInfoString(text, line);
 }
 
+// A column's NOT NULL is an object of its own from 18 on; it belongs to the column all the same.
+bool is_not_null_constraint(Oid constraint)
+{
+	constexpr char not_null = 'n'; // CONSTRAINT_NOTNULL
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	bool result = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->contype == not_null;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 // Row types, TOAST, triggers of foreign keys, columns: nobody thinks of them by themselves.
 bool is_hidden(const ObjectAddress &object)
 {
@@ -59,6 +71,8 @@ bool is_hidden(const ObjectAddress &object)
 		char *description = getObjectDescription(&object, true);
 		return !description || strstr(description, "RI_ConstraintTrigger") != nullptr;
 	}
+	if (object.classId == ConstraintRelationId)
+		return is_not_null_constraint(object.objectId);
 	if (object.classId != RelationRelationId)
 		return false;
 	char kind = get_rel_relkind(object.objectId);
