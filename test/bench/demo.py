@@ -12,6 +12,7 @@ import measure
 from incident import Incident
 from methods import METHODS
 from report import MB, grid
+from schema_changes import SchemaChanges
 from server import Server, SqlError
 from tables import TABLES
 from traffic import Traffic
@@ -187,6 +188,7 @@ def main():
 		plain = demo.migrate('One plain UPDATE', METHODS['update'])
 		say(f'\nMeasured just now, PostgreSQL {server.value("postgres", "SHOW server_version")}, {os.cpu_count()} cores:\n')
 		say(table(quiet, ours, plain))
+		SchemaChanges(server, say, os.path.join(options.work_dir, 'schema'), max(20_000, options.rows // 10)).run()
 		incident(server, options)
 		say('\nMore: README.md for using it on your own cluster, scripts/bench for a longer comparison.')
 	except KeyboardInterrupt:
