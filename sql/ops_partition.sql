@@ -74,6 +74,25 @@ CALL safe_migrate.wait(:job);
 SELECT * FROM steps(:job);
 SELECT * FROM parts('p');
 
+-- one that was interrupted is finished
+CREATE TABLE pending PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+RESET ROLE;
+UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = 'pending'::regclass;
+SET ROLE opa_owner;
+SELECT safe_migrate.detach_partition_safely('p', 'pending') AS job \gset
+CALL safe_migrate.wait(:job);
+SELECT * FROM steps(:job);
+SELECT * FROM parts('p');
+SELECT safe_migrate.drop_table_safely('pending') AS job \gset
+CALL safe_migrate.wait(:job);
+-- a partition that is dropped is detached first, and what it inherited is dropped one by one
+CREATE TABLE leaving PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+SET client_min_messages = warning;
+SELECT safe_migrate.drop_table_safely('leaving') AS job \gset
+CALL safe_migrate.wait(:job);
+SELECT kind, regexp_replace(description, ', with.*', '') FROM steps(:job);
+SET client_min_messages = notice;
+
 -- list, hash, several levels, a partitioned child, what is there already
 CREATE TABLE l (id int, k text) PARTITION BY LIST (k);
 CREATE TABLE lh PARTITION OF l FOR VALUES IN ('x') PARTITION BY HASH (id);

@@ -231,12 +231,10 @@ void add_identity_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 
 } // namespace
 
-void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+namespace {
+
+void add_parts(ddl::Recipe *recipe, Oid oid, const Definition &definition)
 {
-	Oid oid = RelationGetRelid(relation);
-	refuse_rewrites(definition);
-	refuse_nulls(relation, definition);
-	add_first_step(recipe, oid, definition, first_statements(oid, definition));
 	bool has_not_null =
 		definition.default_text && !definition.default_is_volatile && !definition.default_is_null;
 	const char *fill = is_filled(definition) ? value_of(definition) : nullptr;
@@ -252,22 +250,47 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &
 				 {nullptr, false, static_cast<const char *>(lfirst(cell))});
 }
 
+char *plain_statement(Oid oid, const char *text)
+{
+	return psprintf("ALTER TABLE %s ADD COLUMN %s", quoted_name(oid), text);
+}
+
+} // namespace
+
+void check_column(Relation relation, const Definition &definition)
+{
+	check_relation(relation, definition);
+	refuse_conflicts(definition);
+}
+
+void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	Oid oid = RelationGetRelid(relation);
+	check_column(relation, definition);
+	if (definition.is_virtual) { // brief as it stands
+		add_first_step(recipe, oid, definition, plain_statement(oid, definition.source))
+			->caller_path = true;
+		return;
+	}
+	refuse_rewrites(definition);
+	refuse_nulls(relation, definition);
+	add_first_step(recipe, oid, definition, first_statements(oid, definition));
+	add_parts(recipe, oid, definition);
+}
+
 namespace {
 
 jobs::JobId add_column(Oid oid, const char *text, const ddl::Options &options)
 {
 	Relation relation = ddl::open_owned_table(oid);
-	char *sql = psprintf("ALTER TABLE %s ADD COLUMN %s", quoted_name(oid), text);
+	char *sql = plain_statement(oid, text);
 	ddl::Recipe recipe = ddl::new_recipe("add_column", oid, sql);
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
 		Definition definition = read_definition(relation, text);
-		check_relation(relation, definition);
-		refuse_conflicts(definition);
+		check_column(relation, definition);
 		recipe.plain = list_make1(sql);
-		if (!ddl::is_done_inline(recipe) && definition.is_virtual) // brief as it stands
-			add_first_step(&recipe, oid, definition, sql)->caller_path = true;
-		else if (!ddl::is_done_inline(recipe))
+		if (!ddl::is_done_inline(recipe)) // plain DDL can add any
 			add_column_steps(&recipe, relation, definition);
 	}
 	table_close(relation, NoLock);

@@ -334,6 +334,7 @@ Definition read_definition(Relation relation, const char *source)
 	ParseState *state = make_parsestate(nullptr);
 	state->p_sourcetext = text.source;
 	Definition definition = {};
+	definition.source = source;
 	definition.parsed = parse(text);
 	definition.name = definition.parsed->colname;
 	read_type(&definition, state);

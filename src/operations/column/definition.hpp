@@ -11,7 +11,8 @@ extern "C" {
 namespace safe_migrate::operations::column {
 
 struct Definition {
-	ColumnDef *parsed; // as the parser left it
+	const char *source; // the text
+	ColumnDef *parsed;	// as the parser left it
 	const char *name;
 	Oid type;
 	int32 typmod;

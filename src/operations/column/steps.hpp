@@ -6,8 +6,11 @@
 
 namespace safe_migrate::operations::column {
 
-// Error 0A000 for what can't be taken apart, with the reason; 42701 where the column is there;
-// 23502 for a NOT NULL that the rows can't meet.
+// Errors for what no ADD COLUMN could do: 42701 where the column is there, …
+void check_column(Relation relation, const Definition &definition);
+
+// The same, and error 0A000 for what can't be taken apart, with the reason; 23502 for a NOT NULL
+// that the rows can't meet.
 void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition);
 
 // A part that is planned when the column is there: its steps take its place.

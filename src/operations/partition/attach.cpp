@@ -61,6 +61,18 @@ char *bound_text(PartitionBoundSpec *spec)
 	return text;
 }
 
+} // namespace
+
+Bound make_bound(Relation parent, PartitionBoundSpec *parsed, const char *source)
+{
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = source;
+	Bound bound = {};
+	bound.spec = transformPartitionBound(state, parent, parsed);
+	bound.text = bound_text(bound.spec);
+	return bound;
+}
+
 Bound read_bound(Relation parent, const char *source)
 {
 	UserText text = user_text("bound", prefix, source);
@@ -74,14 +86,12 @@ Bound read_bound(Relation parent, const char *source)
 	if (!alter || list_length(alter->cmds) != 1)
 		not_a_bound(text, text.prefix_length);
 	auto *command = castNode(PartitionCmd, linitial_node(AlterTableCmd, alter->cmds)->def);
-	ParseState *state = make_parsestate(nullptr);
-	state->p_sourcetext = text.source;
-	Bound bound = {};
-	bound.spec = transformPartitionBound(state, parent, command->bound);
-	bound.text = bound_text(bound.spec);
+	Bound bound = make_bound(parent, command->bound, text.source);
 	text.leave();
 	return bound;
 }
+
+namespace {
 
 // ---------------------------------------------------------------- proofs
 
@@ -249,19 +259,6 @@ char *bound_of(Oid partition)
 	return shown;
 }
 
-void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound)
-{
-	add_preparation_steps(recipe, parent, child);
-	Proof own = add_proof(recipe, child,
-						  to_be_proven(child, constraint_of_child(parent, child, bound.spec)));
-	Proof others = {};
-	int first = list_length(recipe->steps);
-	if (!bound.spec->is_default)
-		others = add_default_proof(recipe, parent, bound.spec);
-	tell_what_stays(recipe, first, own);
-	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
-}
-
 namespace {
 
 void check_tables(Relation parent, Relation child)
@@ -286,6 +283,26 @@ void check_tables(Relation parent, Relation child)
 					(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("circular inheritance not allowed")));
 }
 
+} // namespace
+
+void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound)
+{
+	check_tables(parent, child);
+	check_new_partition_bound(RelationGetRelationName(child), parent, bound.spec,
+							  make_parsestate(nullptr));
+	add_preparation_steps(recipe, parent, child);
+	Proof own = add_proof(recipe, child,
+						  to_be_proven(child, constraint_of_child(parent, child, bound.spec)));
+	Proof others = {};
+	int first = list_length(recipe->steps);
+	if (!bound.spec->is_default)
+		others = add_default_proof(recipe, parent, bound.spec);
+	tell_what_stays(recipe, first, own);
+	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
+}
+
+namespace {
+
 // Both are locked against changes up to the end of the transaction.
 jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const ddl::Options &options)
 {
@@ -298,9 +315,6 @@ jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const ddl::O
 	ddl::Recipe recipe = ddl::new_recipe("attach_partition", parent_oid, sql);
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
-		check_tables(parent, child);
-		check_new_partition_bound(RelationGetRelationName(child), parent, bound.spec,
-								  make_parsestate(nullptr));
 		recipe.relations = statement::leaves(child_oid);
 		Oid other = get_default_partition_oid(parent_oid);
 		if (OidIsValid(other))

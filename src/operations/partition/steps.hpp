@@ -17,6 +17,11 @@ struct Bound {
 	char *text; // "FOR VALUES FROM (…) TO (…)", "DEFAULT"
 };
 
+// "FOR VALUES …" or "DEFAULT" and nothing else: 42601; the server's own errors.
+Bound read_bound(Relation parent, const char *text);
+// The same from what the parser left of it.
+Bound make_bound(Relation parent, PartitionBoundSpec *parsed, const char *source);
+
 // The bound of a partition.
 char *bound_of(Oid partition);
 
