@@ -25,6 +25,8 @@ int horizon_patience;
 int locked_row_patience;
 int ddl_lock_try;
 int ddl_lock_retry;
+int cancel_blockers;
+int terminate_blockers;
 int max_replica_lag;
 int max_replica_lag_bytes;
 char *replica_lag_ignore;
@@ -231,6 +233,19 @@ constexpr SettingInfo table[] = {
 	number("safe_migrate.ddl_lock_retry", &settings::ddl_lock_retry, 30 * 1000, 0, INT_MAX,
 		   GUC_UNIT_MS, Scope::superuser, Stricter::any, IN_JOB(ddl_lock_retry),
 		   "Total time to try for a strong table lock."),
+
+	// On where a report had better be lost than a migration.
+	number("safe_migrate.cancel_blockers", &settings::cancel_blockers, 0, 0, INT_MAX, GUC_UNIT_MS,
+		   Scope::superuser, Stricter::any, IN_JOB(cancel_blockers),
+		   "Time that a schema change waits for a lock before it cancels the statement in its way.",
+		   "0 turns it off. Only statements of sessions that the job's owner may signal."),
+
+	// On where clients forget their transactions.
+	number("safe_migrate.terminate_blockers", &settings::terminate_blockers, 0, 0, INT_MAX,
+		   GUC_UNIT_MS, Scope::superuser, Stricter::any, IN_JOB(terminate_blockers),
+		   "Time that a schema change waits for a lock before it ends a session idle in a "
+		   "transaction.",
+		   "0 turns it off. Only sessions that the job's owner may signal."),
 
 	// Lower where reads go to standbys; higher where they are for fail-over only.
 	limit("safe_migrate.max_replica_lag", &settings::max_replica_lag, 10 * 1000, 0, GUC_UNIT_MS,

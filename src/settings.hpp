@@ -32,6 +32,8 @@ extern int horizon_patience;	// ms
 extern int locked_row_patience; // ms
 extern int ddl_lock_try;		// ms, one stay in a lock queue
 extern int ddl_lock_retry;		// ms, total patience
+extern int cancel_blockers;		// ms, 0 = off
+extern int terminate_blockers;	// ms, 0 = off
 // throttle: 0 turns a limit off (max_lock_waiters: -1)
 extern int max_replica_lag;		   // ms
 extern int max_replica_lag_bytes;  // kB
@@ -102,6 +104,8 @@ struct JobSettings {
 	int locked_row_patience;
 	int ddl_lock_try;
 	int ddl_lock_retry;
+	int cancel_blockers;
+	int terminate_blockers;
 	int max_replica_lag;
 	int max_replica_lag_bytes;
 	int max_slot_retained;

@@ -25,6 +25,7 @@ extern "C" {
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -339,6 +340,41 @@ void forget_start_after_a_while()
 	(void)job_transaction([] { forget_starts(worker.job_id); });
 }
 
+// Whoever is in the way for too long is asked to leave, where that is wanted and the owner may: his
+// statement, or, idle in a transaction, his session.  The function's own rights say who may.
+void clear_the_way(StepContext *context, int blocker, int64 waited_ms)
+{
+	const JobSettings &wanted = context->settings;
+	bool may_cancel = wanted.cancel_blockers > 0 && waited_ms >= wanted.cancel_blockers;
+	bool may_terminate = wanted.terminate_blockers > 0 && waited_ms >= wanted.terminate_blockers;
+	if (!may_cancel && !may_terminate)
+		return;
+	bool sent = false;
+	ErrorData *error = job_transaction([&] {
+		pgstat_clear_snapshot();
+		const PgBackendStatus *session = nullptr;
+		for (int i = 0; (session = pg::backend_status_by_index(i)) != nullptr; i++)
+			if (session->st_procpid == blocker)
+				break;
+		if (!session || session->st_backendType != B_BACKEND)
+			return;
+		bool idle = session->st_state == STATE_IDLEINTRANSACTION ||
+					session->st_state == STATE_IDLEINTRANSACTION_ABORTED;
+		if (idle && may_terminate)
+			sent = DatumGetBool(
+				OidFunctionCall2(F_PG_TERMINATE_BACKEND, Int32GetDatum(blocker), Int64GetDatum(0)));
+		else if (session->st_state == STATE_RUNNING && may_cancel)
+			sent = DatumGetBool(OidFunctionCall1(F_PG_CANCEL_BACKEND, Int32GetDatum(blocker)));
+	});
+	if (error)
+		context->note_event(
+			"notice", psprintf("process %d could not be signalled: %s", blocker, error->message));
+	else if (sent)
+		context->note_event("notice",
+							psprintf("process %d was in the way for %d ms and was signalled",
+									 blocker, static_cast<int>(waited_ms)));
+}
+
 // A try for a strong lock has failed: out of the queue for a while, so that those who waited behind
 // it get on, as long as there is patience.
 Batch stay_away(StepContext *context, ErrorData *error, int mode)
@@ -351,6 +387,8 @@ Batch stay_away(StepContext *context, ErrorData *error, int mode)
 	int blocker = 0;
 	(void)job_transaction(
 		[&] { blocker = pg::find_lock_holder(context->leaves, context->n_leaves, mode); });
+	if (blocker != 0)
+		clear_the_way(context, blocker, (now - context->locked_since) / 1000);
 	char detail[128];
 	if (blocker != 0)
 		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);

@@ -57,6 +57,23 @@ $old->query_safe('COMMIT');
 sql("SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 
+# ---- who sits in the way may be ended, where that is wanted
+my $idle = $node->background_psql('postgres', on_error_stop => 0);
+$idle->query_safe('BEGIN; SELECT count(*) FROM t');
+$job = queue(q{add_constraint_safely('t', 'CONSTRAINT ended CHECK (a > 0)', settings => '{"ddl_lock_retry": "1h", "terminate_blockers": "100ms"}')});
+wait_for_state($node, $job, 'succeeded');
+like(sql("SELECT detail FROM safe_migrate.events WHERE job_id = $job AND kind = 'notice'"), qr/^process \d+ was in the way for \d+ ms and was signalled$/,
+	'a session idle in a transaction is ended, with an event');
+sql('CREATE ROLE owner LOGIN; CREATE TABLE mine (a int); INSERT INTO mine VALUES (1); ALTER TABLE mine OWNER TO owner');
+$old->query_safe('BEGIN; SELECT count(*) FROM mine');
+$job = $node->safe_psql('postgres', q{SELECT safe_migrate.add_constraint_safely('mine', 'CHECK (a > 0)',
+	settings => '{"ddl_lock_retry": "1s", "terminate_blockers": "100ms"}')}, extra_params => [ '-U', 'owner' ]);
+wait_for_state($node, $job, 'failed');
+like(sql("SELECT string_agg(detail, '|') FROM safe_migrate.events WHERE job_id = $job AND kind = 'notice'"), qr/could not be signalled/,
+	'not one that the owner may not signal');
+is($old->query_safe('SELECT count(*) FROM mine'), 1, 'who goes on');
+$old->query_safe('COMMIT');
+
 # ---- half way: what is done stays, is told, and can be undone or completed
 $job = queue(q{add_constraint_safely('p', 'CONSTRAINT half CHECK (a < 150)')});
 wait_for_state($node, $job, 'failed');
