@@ -73,7 +73,7 @@ is($node->safe_psql('renamed', q{SELECT count(*) FROM orders FULL JOIN expected 
 
 # ---- DROP EXTENSION
 $job = database_with_job('three');
-my (undef, undef, $stderr) = $node->psql('three', "SET statement_timeout = '4s'; DROP EXTENSION safe_migrate");
+my (undef, undef, $stderr) = $node->psql('three', "SET safe_migrate.guard = off; SET statement_timeout = '4s'; DROP EXTENSION safe_migrate");
 is($stderr, '', 'DROP EXTENSION while a job runs');
 wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'three'
 	AND backend_type ~ 'safe_migrate')});

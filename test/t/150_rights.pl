@@ -11,7 +11,7 @@ my $node = new_server('rights',
 	'safe_migrate.batch_time' => '2ms',
 	'safe_migrate.vacuum_after' => 'off',
 	'safe_migrate.max_workers' => 8);
-my $rows = 5_000;
+my $rows = 40_000; # more than a job at this speed does while the test goes on
 my $slowly = q{settings => '{"nice_ratio": 100}'};
 my $major = $node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int / 10000});
 

@@ -30,7 +30,6 @@ extern "C" {
 
 namespace safe_migrate::operations::apply {
 
-using ddl::quoted_name;
 using statement::Effects;
 using statement::Exempt;
 using statement::Finding;

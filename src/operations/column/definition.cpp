@@ -184,8 +184,8 @@ Relation with_column(Relation relation, const Definition &definition)
 {
 	TupleDesc old = RelationGetDescr(relation);
 	TupleDesc desc = CreateTemplateTupleDesc(old->natts + 1);
-	for (AttrNumber i = 1; i <= old->natts; i++)
-		TupleDescCopyEntry(desc, i, old, i);
+	for (int i = 1; i <= old->natts; i++)
+		TupleDescCopyEntry(desc, static_cast<AttrNumber>(i), old, static_cast<AttrNumber>(i));
 	for (int i = 0; i < old->natts; i++)
 		if (TupleDescAttr(old, i)->attisdropped)
 			TupleDescAttr(desc, i)->attisdropped = true;

@@ -112,6 +112,7 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definiti
 	bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	switch (definition.type) {
 		case CONSTR_CHECK:
+		case CONSTR_NOTNULL:
 			add_not_valid_step(recipe, relation, definition);
 			break;
 		case CONSTR_FOREIGN:

@@ -298,6 +298,20 @@ void read_key(Definition *definition, Relation relation)
 			: "");
 }
 
+// NOT NULL as a table constraint (18).
+void read_not_null(Definition *definition, Relation relation)
+{
+	definition->columns = names_of(definition->parsed->keys);
+	check_columns(relation, definition->columns);
+	const char *column = static_cast<const char *>(linitial(definition->columns));
+	definition->no_inherit = definition->parsed->is_no_inherit;
+	if (!definition->named)
+		definition->name = ChooseConstraintName(RelationGetRelationName(relation), column,
+												"not_null", RelationGetNamespace(relation), NIL);
+	definition->body = psprintf("NOT NULL %s%s", quote_identifier(column),
+								definition->no_inherit ? " NO INHERIT" : "");
+}
+
 } // namespace
 
 char *column_list(List *columns)
@@ -331,6 +345,9 @@ Definition read_definition(Relation relation, const char *source)
 		case CONSTR_UNIQUE:
 		case CONSTR_PRIMARY:
 			read_key(&definition, relation);
+			break;
+		case CONSTR_NOTNULL:
+			read_not_null(&definition, relation);
 			break;
 		default:
 			break;

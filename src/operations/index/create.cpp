@@ -17,7 +17,6 @@ extern "C" {
 
 namespace safe_migrate::operations::index {
 
-using ddl::identifier;
 using ddl::literal;
 using ddl::quoted_name;
 using statement::Lock;
