@@ -14,8 +14,6 @@ namespace {
 
 using statement::Blocks;
 using statement::Effect;
-using statement::Effects;
-using statement::Exempt;
 using statement::Finding;
 using statement::Lock;
 

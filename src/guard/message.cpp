@@ -25,7 +25,6 @@ namespace {
 using statement::Blocks;
 using statement::Cause;
 using statement::Effect;
-using statement::Effects;
 using statement::Finding;
 using statement::Lock;
 

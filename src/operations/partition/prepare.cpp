@@ -29,7 +29,6 @@ extern "C" {
 namespace safe_migrate::operations::partition {
 
 using ddl::identifier;
-using ddl::literal;
 using ddl::quoted_name;
 
 namespace {
