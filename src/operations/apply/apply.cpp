@@ -27,14 +27,16 @@ namespace {
 // What earlier units of the script have to do with.
 struct Earlier {
 	List *relations; // oids
-	bool creates;	 // some of them make or rename relations or columns
+	bool creates;	 // some of them make names, or make room for them
 };
 
 bool makes_names(const Node *statement)
 {
 	if (IsA(statement, AlterTableStmt)) {
 		const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
-		return linitial_node(AlterTableCmd, alter->cmds)->subtype == AT_AddColumn;
+		AlterTableType type = linitial_node(AlterTableCmd, alter->cmds)->subtype;
+		return type == AT_AddColumn || type == AT_DropColumn || type == AT_DropConstraint ||
+			   type == AT_AddConstraint || type == AT_DetachPartition;
 	}
 	return !IsA(statement, IndexStmt) && !IsA(statement, DropStmt);
 }

@@ -11,6 +11,7 @@
 #include "operations/drop/steps.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/index/steps.hpp"
+#include "operations/partition/steps.hpp"
 #include "settings.hpp"
 #include "statement/analysis.hpp"
 #include "statement/relations.hpp"
@@ -159,6 +160,14 @@ void add_constraint(ddl::Recipe *recipe, const Unit &unit, Relation relation)
 	constraint::add_constraint_steps(recipe, relation, constraint::read_definition(relation, text));
 }
 
+void attach(ddl::Recipe *recipe, const Unit &unit, Relation parent, const PartitionCmd *command)
+{
+	Relation child = ddl::open_owned_table(RangeVarGetRelid(command->name, NoLock, false));
+	partition::add_attach_steps(recipe, parent, child,
+								partition::make_bound(parent, command->bound, unit.sql));
+	table_close(child, NoLock);
+}
+
 // Whether the sub-command has a recipe, which then has added its steps.
 bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbounded)
 {
@@ -181,6 +190,9 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 		case AT_ValidateConstraint:
 			constraint::add_validate_steps(recipe, relation,
 										   constraint::stored_definition(relation, command->name));
+			break;
+		case AT_AttachPartition:
+			attach(recipe, unit, relation, castNode(PartitionCmd, command->def));
 			break;
 		case AT_AddColumn:
 			if (unbounded && unbounded->definition)
@@ -299,6 +311,7 @@ bool has_own_way(const Node *statement)
 		return false;
 	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	// not DETACH: brief as it stands, and concurrently it leaves a CHECK behind
 	return command->subtype == AT_ValidateConstraint ||
 		   (command->behavior == DROP_RESTRICT && !command->missing_ok &&
 			(command->subtype == AT_DropConstraint || command->subtype == AT_DropColumn));
