@@ -49,7 +49,33 @@ inline constexpr bool not_null_is_a_constraint = true;
 inline constexpr bool not_null_is_a_constraint = false;
 #endif
 
-// What a generated column is written as: by default it is stored before 18, virtual from then on.
+// What follows a constraint and says how it is checked; is it NOT ENFORCED (from 18 on)?
+inline bool is_not_enforced_attribute(const Constraint *attribute)
+{
+#if PG_VERSION_NUM >= 180000
+	return attribute->contype == CONSTR_ATTR_NOT_ENFORCED;
+#else
+	return false;
+#endif
+}
+
+inline bool is_constraint_attribute(const Constraint *constraint)
+{
+	switch (constraint->contype) {
+		case CONSTR_ATTR_DEFERRABLE:
+		case CONSTR_ATTR_NOT_DEFERRABLE:
+		case CONSTR_ATTR_DEFERRED:
+		case CONSTR_ATTR_IMMEDIATE:
+#if PG_VERSION_NUM >= 180000
+		case CONSTR_ATTR_ENFORCED:
+		case CONSTR_ATTR_NOT_ENFORCED:
+#endif
+			return true;
+		default:
+			return false;
+	}
+}
+
 // STORAGE of a column's definition: from 16 on.
 inline const char *storage_name(const ColumnDef *column)
 {
@@ -60,6 +86,7 @@ inline const char *storage_name(const ColumnDef *column)
 #endif
 }
 
+// What a generated column is written as: by default it is stored before 18, virtual from then on.
 inline bool is_virtual(const Constraint *generated)
 {
 #if PG_VERSION_NUM >= 180000

@@ -136,11 +136,7 @@ int end_of(const Definition &definition, const UserText &text, int start)
 	ListCell *cell;
 	foreach (cell, definition.parsed->constraints) {
 		const auto *other = lfirst_node(Constraint, cell);
-		bool is_attribute = other->contype == CONSTR_ATTR_DEFERRABLE ||
-							other->contype == CONSTR_ATTR_NOT_DEFERRABLE ||
-							other->contype == CONSTR_ATTR_DEFERRED ||
-							other->contype == CONSTR_ATTR_IMMEDIATE;
-		if (other->location > start && !is_attribute)
+		if (other->location > start && !pg::is_constraint_attribute(other))
 			end = Min(end, other->location);
 	}
 	const CollateClause *collation = definition.parsed->collClause;
@@ -321,6 +317,10 @@ void read_constraint(Definition *definition, Relation relation, const UserText &
 						   key_text(*definition, text, parsed));
 			break;
 		default:
+			if (pg::is_not_enforced_attribute(parsed))
+				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+								errmsg("this kind of constraint can't be added by a job"),
+								position_of(text, parsed->location)));
 			break;
 	}
 }
