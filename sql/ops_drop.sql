@@ -79,7 +79,9 @@ CALL safe_migrate.wait(:job);
 SELECT * FROM steps(:job);
 SELECT safe_migrate.drop_column_safely('"T t"', 'id');
 ALTER TABLE "T t" DROP CONSTRAINT "T t_up_fkey";
+\set VERBOSITY terse
 CALL safe_migrate.wait(safe_migrate.drop_column_safely('"T t"', 'id'));
+\set VERBOSITY default
 CALL safe_migrate.wait(safe_migrate.drop_column_safely('p', 'id'));
 CALL safe_migrate.wait(safe_migrate.drop_column_safely('mother', 'x'));
 SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN ('"T t"'::regclass, 'p2'::regclass, 'child'::regclass) AND attnum > 0
