@@ -116,7 +116,7 @@ SELECT left(error_detail, 19), error_hint FROM safe_migrate.jobs WHERE id = :job
 UPDATE p SET c3 = id + 1;
 SELECT safe_migrate.retry(:job);
 CALL safe_migrate.wait(:job);
-SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'p'::regclass AND contype = 'c';
+SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'p'::regclass AND contype = 'c' ORDER BY 1;
 
 -- inline
 SET safe_migrate.inline = small;
