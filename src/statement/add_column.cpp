@@ -227,7 +227,8 @@ void analyse_add_column(AlterTable *alter, const AlterTableCmd *command)
 	if (!is_replaced && get_attnum(alter->relation, definition->colname) != InvalidAttrNumber)
 		return; // IF NOT EXISTS, or an error of the server's
 	alter->locks_descendants = true;
-	if (alter->kind != RELKIND_RELATION && alter->kind != RELKIND_PARTITIONED_TABLE)
+	if (alter->kind != RELKIND_RELATION && alter->kind != RELKIND_PARTITIONED_TABLE &&
+		alter->kind != RELKIND_FOREIGN_TABLE) // whose children may be plain tables
 		return;
 	NewColumn column = read_column(definition);
 	Cost cost = cost_of(alter->analysis, column);

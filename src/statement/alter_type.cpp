@@ -75,8 +75,9 @@ Node *new_value(ParseState *state, Relation rel, const TypeChange &change, const
 
 bool is_stored(const AlterTable *alter, const Column &column)
 {
-	return (alter->kind == RELKIND_RELATION || alter->kind == RELKIND_PARTITIONED_TABLE) &&
-		   (column.generated == '\0' || column.generated == ATTRIBUTE_GENERATED_STORED);
+	bool has_rows = alter->kind == RELKIND_RELATION || alter->kind == RELKIND_PARTITIONED_TABLE ||
+					alter->kind == RELKIND_FOREIGN_TABLE; // in its children
+	return has_rows && (column.generated == '\0' || column.generated == ATTRIBUTE_GENERATED_STORED);
 }
 
 // False: nothing to judge, the server itself will refuse it.

@@ -195,6 +195,12 @@ void settle_locks(Effects *effects)
 	pfree(sorted);
 }
 
+// What the statement does to a new parent, it does to the tables that were attached to it.
+bool reaches_others(Cause cause, Effect effect, Oid relation)
+{
+	return cause != Cause::lock && effect != Effect::client_break && holds_rows_of_others(relation);
+}
+
 } // namespace
 
 bool may_have_effects(const Node *statement)
@@ -285,6 +291,8 @@ Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relatio
 		schema = get_namespace_name(get_rel_namespace(relation));
 		name = get_rel_name(relation);
 	}
+	if (exempt == Exempt::created_here && reaches_others(cause, effect, relation))
+		exempt = Exempt::no;
 	Finding *finding = append(analysis->effects);
 	finding->cause = cause;
 	finding->effect = effect;

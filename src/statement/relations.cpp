@@ -127,6 +127,17 @@ Exempt exemption(Oid relation)
 	return Exempt::no;
 }
 
+bool holds_rows_of_others(Oid relation)
+{
+	ListCell *cell;
+	foreach (cell, leaves(relation)) {
+		Oid leaf = lfirst_oid(cell);
+		if (leaf != relation && exemption(leaf) == Exempt::no && !is_empty(leaf))
+			return true;
+	}
+	return false;
+}
+
 bool find_column(Oid relation, const char *name, Column *column)
 {
 	HeapTuple tuple = SearchSysCacheAttName(relation, name);

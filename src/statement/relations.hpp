@@ -65,6 +65,8 @@ List *own_indexes(Oid relation); // oids
 bool is_empty(Oid relation);
 
 Exempt exemption(Oid relation); // everything but `empty`, which add_finding() looks at too
+// Has a table that this session created got partitions or children that are others', with rows?
+bool holds_rows_of_others(Oid relation);
 
 // Sizes from elsewhere (export_sizes() of production, by qualified name) while explain() runs
 // with them; nullptr: those of this database.
