@@ -50,6 +50,8 @@ bool is_passed_on(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		   error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		   error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX ||
 		   error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN;
 }
 

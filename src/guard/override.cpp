@@ -13,6 +13,7 @@ extern "C" {
 #include "catalog/catalog.h"
 #include "catalog/pg_parameter_acl.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "parser/scansup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -36,11 +37,37 @@ struct Origin {
 
 Origin *origin = nullptr; // of the value that is in force
 
+// Spaces of Unicode, and marks that take up no room.
+bool is_unseen(uint32 character)
+{
+	struct Range {
+		uint32 first, last;
+	};
+	constexpr Range unseen[] = {
+		{0xA0, 0xA0},	  {0xAD, 0xAD},		{0x115F, 0x1160}, {0x1680, 0x1680}, {0x180E, 0x180E},
+		{0x2000, 0x200F}, {0x2028, 0x202F}, {0x205F, 0x206F}, {0x2800, 0x2800}, {0x3000, 0x3000},
+		{0x3164, 0x3164}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xE0000, 0xE0FFF},
+	};
+	for (const Range &range : unseen)
+		if (character >= range.first && character <= range.last)
+			return true;
+	return false;
+}
+
+bool is_visible(const char *at)
+{
+	if (scanner_isspace(*at) || pg_dsplen(at) <= 0)
+		return false;
+	return GetDatabaseEncoding() != PG_UTF8 ||
+		   !is_unseen(utf8_to_unicode(reinterpret_cast<const unsigned char *>(at)));
+}
+
 bool is_blank(const char *text)
 {
-	while (*text && scanner_isspace(*text))
-		text++;
-	return *text == '\0';
+	for (const char *at = text; *at; at += pg_mblen(at))
+		if (is_visible(at))
+			return false;
+	return true;
 }
 
 // ALTER ROLE, ALTER DATABASE and CREATE FUNCTION … SET check their values as PGC_S_TEST; connection
