@@ -1,6 +1,8 @@
 // See dependents.hpp.  Follows catalog/dependency.c.
 #include "statement/dependents.hpp"
 
+#include <new>
+
 #include "pg/compat_analysis.hpp"
 
 extern "C" {
@@ -87,7 +89,7 @@ void add(Dependents *found, const ObjectAddress &object, bool original, bool aut
 	auto *entry = static_cast<Entry *>(
 		hash_search(static_cast<HTAB *>(found->index), &key, HASH_ENTER, &exists));
 	entry->position = found->n;
-	found->items[found->n++] = {object, original, automatic};
+	new (&found->items[found->n++]) Dependent{object, original, automatic};
 }
 
 bool is_on_stack(const ObjectAddress &object, const Level *stack)
