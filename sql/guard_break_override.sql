@@ -1,5 +1,6 @@
 -- Reasons that say nothing, and the way out: DROP EXTENSION is not judged.
 SET client_min_messages = error;
+\set home :DBNAME
 DROP DATABASE IF EXISTS guard_break;
 CREATE DATABASE guard_break TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C';
 \c guard_break
@@ -40,5 +41,5 @@ COMMIT;
 SELECT count(*) FROM safe_migrate.audit;
 SELECT safe_migrate.set_policy('guarded', mode => 'strict');
 DROP EXTENSION safe_migrate;
-\c regression
+\c :home
 DROP DATABASE guard_break;
