@@ -3,6 +3,22 @@
 
 \echo Use "CREATE EXTENSION safe_migrate" to load this file. \quit
 
+-- Whoever owns the schema could rename it, and the guard would be gone; CREATE EXTENSION takes one
+-- that is there already, whosever it is.
+DO $$
+DECLARE
+	owner pg_catalog.name;
+BEGIN
+	SELECT r.rolname INTO owner FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+		WHERE n.nspname = 'safe_migrate' AND NOT r.rolsuper AND r.rolname <> current_user;
+	IF FOUND THEN
+		RAISE EXCEPTION 'schema safe_migrate belongs to role "%"', owner
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = 'Its owner could take the extension away, or slip functions into it.',
+				HINT = 'See what is in it, and drop it first.';
+	END IF;
+END $$;
+
 -- ---------------------------------------------------------------- tables
 
 CREATE TYPE job_state AS ENUM ('queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled');
