@@ -38,8 +38,6 @@ struct Scan {
 	void next() { token = core_yylex(&value, &location, scanner); }
 };
 
-constexpr int first_word = 258; // below it a token is a character (bison)
-
 // From the table's name to where the first sub-command begins: name, dots, "*", a bracket.
 void skip_name(Scan *scan)
 {
