@@ -8,6 +8,7 @@
 #include "pg/sql.hpp"
 #include "pg/transaction.hpp"
 #include "settings.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -18,6 +19,7 @@ extern "C" {
 #include "catalog/objectaccess.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -38,7 +40,22 @@ struct Added {
 Added added[room];
 int n_added = 0;
 
+// Parents that got a child with rows: a column of theirs is not new in it.
+constexpr int room_for_parents = 32;
+Oid adopting[room_for_parents];
+int n_adopting = 0;
+bool too_many_adopting = false;
+
 object_access_hook_type previous_hook = nullptr;
+
+void note_adoption(Oid parent)
+{
+	Oid root = get_rel_relispartition(parent) ? llast_oid(get_partition_ancestors(parent)) : parent;
+	if (n_adopting < room_for_parents)
+		adopting[n_adopting++] = root;
+	else
+		too_many_adopting = true;
+}
 
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *arg)
 {
@@ -47,12 +64,19 @@ void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub
 	if (access == OAT_POST_CREATE && class_id == RelationRelationId && sub_id > 0 &&
 		n_added < room && settings::guard != GUARD_OFF && !get_rel_relispartition(object))
 		added[n_added++] = {object, static_cast<int16>(sub_id)};
+	// StoreCatalogInheritance1(): ATTACH PARTITION, INHERIT, and tables that are made so
+	if (access == OAT_POST_ALTER && class_id == InheritsRelationId && arg != nullptr &&
+		settings::guard != GUARD_OFF && statement::heap_bytes(object) != 0)
+		note_adoption(static_cast<ObjectAccessPostAlter *>(arg)->auxiliary_id);
 }
 
 void forget(XactEvent event, void *)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) {
 		n_added = 0;
+		n_adopting = 0;
+		too_many_adopting = false;
+	}
 }
 
 void write_down(const Added &column)
@@ -109,11 +133,20 @@ bool is_recent_column(const statement::Finding &finding)
 // It must not be the reason why a statement fails.
 void note_recent_columns()
 {
-	if (n_added == 0)
+	if (n_added == 0 && n_adopting == 0)
 		return;
 	int n = n_added;
+	int parents = n_adopting;
+	bool all = too_many_adopting;
 	n_added = 0;
-	ErrorData *error = pg::run_subtransaction([n] {
+	n_adopting = 0;
+	too_many_adopting = false;
+	ErrorData *error = pg::run_subtransaction([n, parents, all] {
+		for (int i = 0; i < parents; i++) {
+			const pg::Arg args[] = {pg::arg_oid(adopting[i]), pg::arg_bool(all)};
+			(void)pg::execute("DELETE FROM safe_migrate.recent_column WHERE relation = $1 OR $2",
+							  args);
+		}
 		for (int i = 0; i < n; i++)
 			write_down(added[i]);
 		(void)pg::execute("DELETE FROM safe_migrate.recent_column WHERE added_at < "
