@@ -251,7 +251,8 @@ signal_stops('max_table_write_rate', 1, 'others write % rows/s to the table, lim
 	sql('UPDATE orders SET status = status WHERE id <= 50000'); });
 signal_stops('pause_for_checkpoints', 'on', 'a requested checkpoint runs', sub {
 	$session = $primary->background_psql('postgres');
-	# a spread one: it takes as long as the interval between two
+	# a spread one: it rests after each page that it writes, so there have to be some
+	sql('UPDATE orders SET status = status WHERE id <= 5000');
 	$session->query_until(qr/started/, "\\echo started\nSELECT pg_backup_start('slow', false);\n"); }, sub {
 	sql('CHECKPOINT') });
 $session->quit;
