@@ -1,5 +1,6 @@
 -- A schema that another role has made beforehand is not taken over.
 SET client_min_messages = error;
+\set SHOW_CONTEXT never
 \set home :DBNAME
 DROP DATABASE IF EXISTS guard_break_schema;
 DROP ROLE IF EXISTS guard_break_owner;
