@@ -70,6 +70,8 @@ CREATE TABLE step (
 	rows_written bigint NOT NULL DEFAULT 0,
 	started_at  timestamptz,
 	finished_at timestamptz,
+	deadlocks_before bigint,                     -- of this database, as pg_stat_database had them when it
+	deadlocks_after bigint,                      -- first ran, and when it was done or had failed
 	PRIMARY KEY (job_id, step_no)
 );
 
@@ -177,7 +179,7 @@ CREATE VIEW job_steps WITH (security_barrier) AS
 SELECT s.job_id, s.step_no, s.kind, s.description, s.state, s.pass,
 	s.rows_written + coalesce((SELECT sum(l.rows_written) FROM safe_migrate.slice l
 		WHERE l.job_id = s.job_id AND l.step_no = s.step_no), 0)::bigint AS rows_written,
-	s.started_at, s.finished_at, s.definition->>'undo' AS undo
+	s.started_at, s.finished_at, s.definition->>'undo' AS undo, s.deadlocks_before, s.deadlocks_after
 FROM safe_migrate.step s JOIN safe_migrate.job j ON j.id = s.job_id
 WHERE safe_migrate.may_see(j.owner);
 
@@ -559,6 +561,8 @@ COMMENT ON COLUMN job_steps.rows_written IS 'rows written or deleted, as of abou
 COMMENT ON COLUMN job_steps.started_at IS 'when it first ran';
 COMMENT ON COLUMN job_steps.undo IS 'SQL that takes the step back where it changed the schema; NULL: nothing does';
 COMMENT ON COLUMN job_steps.finished_at IS 'when it was done';
+COMMENT ON COLUMN job_steps.deadlocks_before IS 'deadlocks of this database that the server had counted when it first ran';
+COMMENT ON COLUMN job_steps.deadlocks_after IS 'the same when it was done or had failed: more than before, where it or others met some meanwhile';
 
 COMMENT ON VIEW events IS 'what happened to the jobs that the current user may see';
 COMMENT ON COLUMN events.id IS 'in the order of what happened';

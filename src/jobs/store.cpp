@@ -34,6 +34,9 @@ int n_step_runners = 0;
 	" j.error_sqlstate, j.error_message, j.error_detail, j.error_hint, j.error_statement,"         \
 	" j.starts"
 
+// As pg_stat_database has them for the database $2.
+#define DEADLOCKS "pg_catalog.pg_stat_get_db_deadlocks($2)"
+
 JobState parse_state(const char *text)
 {
 	for (int i = 0; i < static_cast<int>(lengthof(job_state_names)); i++)
@@ -213,10 +216,10 @@ void fail_job(JobId id, const ErrorData *error, const char *statement)
 				" error_detail = $4, error_hint = $5, error_statement = coalesce($6, "
 				"definition_text) WHERE id = $1",
 				args);
-	const Arg step_args[] = {pg::arg_int8(id)};
-	pg::execute(
-		"UPDATE safe_migrate.step SET state = 'failed' WHERE job_id = $1 AND state = 'running'",
-		step_args);
+	const Arg step_args[] = {pg::arg_int8(id), pg::arg_oid(MyDatabaseId)};
+	pg::execute("UPDATE safe_migrate.step SET state = 'failed',"
+				" deadlocks_after = " DEADLOCKS " WHERE job_id = $1 AND state = 'running'",
+				step_args);
 }
 
 void note_retry(JobId id, const ErrorData *error, int attempt, int64 wait_us)
@@ -282,18 +285,21 @@ StepRow *load_current_step(JobId id)
 
 void start_step(JobId id, int step_no)
 {
-	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no)};
+	// a crash sets the server's count back to 0
+	const Arg args[] = {pg::arg_int8(id), pg::arg_oid(MyDatabaseId), pg::arg_int4(step_no)};
 	pg::execute("UPDATE safe_migrate.step SET state = 'running',"
-				" started_at = coalesce(started_at, pg_catalog.clock_timestamp())"
-				" WHERE job_id = $1 AND step_no = $2 AND state <> 'done'",
+				" started_at = coalesce(started_at, pg_catalog.clock_timestamp()),"
+				" deadlocks_before = least(deadlocks_before, " DEADLOCKS "),"
+				" deadlocks_after = NULL"
+				" WHERE job_id = $1 AND step_no = $3 AND state <> 'done'",
 				args);
 }
 
 void finish_step(JobId id, int step_no)
 {
-	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no)};
-	pg::execute("UPDATE safe_migrate.step SET state = 'done',"
-				" finished_at = pg_catalog.clock_timestamp() WHERE job_id = $1 AND step_no = $2",
+	const Arg args[] = {pg::arg_int8(id), pg::arg_oid(MyDatabaseId), pg::arg_int4(step_no)};
+	pg::execute("UPDATE safe_migrate.step SET state = 'done', deadlocks_after = " DEADLOCKS ","
+				" finished_at = pg_catalog.clock_timestamp() WHERE job_id = $1 AND step_no = $3",
 				args);
 }
 

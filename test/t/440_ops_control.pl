@@ -74,6 +74,26 @@ like(sql("SELECT string_agg(detail, '|') FROM safe_migrate.events WHERE job_id =
 is($old->query_safe('SELECT count(*) FROM mine'), 1, 'who goes on');
 $old->query_safe('COMMIT');
 
+# ---- deadlocks that the server counts meanwhile are kept with the step
+sql('CREATE TABLE ref (id int PRIMARY KEY); INSERT INTO ref SELECT generate_series(1, 1000)');
+sql('CREATE TABLE d (id int PRIMARY KEY); INSERT INTO d VALUES (1), (2)');
+my $deadlocks = sql(q{SELECT deadlocks FROM pg_stat_database WHERE datname = 'postgres'});
+$old->query_safe('BEGIN; SELECT count(*) FROM ref; LOCK TABLE ref IN ROW EXCLUSIVE MODE');
+$job = queue(q{add_constraint_safely('t', 'CONSTRAINT refers FOREIGN KEY (a) REFERENCES ref', settings => '{"ddl_lock_retry": "1h"}')});
+wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
+my @pair = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+$pair[$_]->query_safe('BEGIN; SELECT FROM d WHERE id = ' . ($_ + 1) . ' FOR UPDATE') for 0, 1;
+# one is the victim, the other goes on: whichever it is
+$pair[0]->query_until(qr/waits/, "\\echo waits\nSELECT FROM d WHERE id = 2 FOR UPDATE;\n");
+eval { $pair[1]->query('SELECT FROM d WHERE id = 1 FOR UPDATE') };
+$_->quit for @pair;
+wait_for($node, "SELECT deadlocks = $deadlocks + 1 FROM pg_stat_database WHERE datname = 'postgres'");
+$old->query_safe('COMMIT');
+wait_for_state($node, $job, 'succeeded');
+is(sql("SELECT string_agg(deadlocks_before || ' to ' || deadlocks_after, ', ' ORDER BY step_no) FROM safe_migrate.job_steps WHERE job_id = $job"),
+	join(', ', "$deadlocks to " . ($deadlocks + 1), ($deadlocks + 1) . ' to ' . ($deadlocks + 1)),
+	'the deadlocks that were counted while a step ran are kept with it');
+
 # ---- half way: what is done stays, is told, and can be undone or completed
 $job = queue(q{add_constraint_safely('p', 'CONSTRAINT half CHECK (a < 150)')});
 wait_for_state($node, $job, 'failed');
