@@ -4,6 +4,7 @@
 #include "pg/compat.hpp"
 
 extern "C" {
+#include "pgstat.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
@@ -26,7 +27,7 @@ bool is_before(TransactionId xmin, FullTransactionId xid)
 }
 
 // ProcessStandbyHSFeedbackMessage() without a slot: the walsender's own xmin.
-bool walsender_is_before(FullTransactionId xid)
+int walsender_before(FullTransactionId xid)
 {
 	for (int i = 0; i < max_wal_senders; i++) {
 		WalSnd *walsender = &WalSndCtl->walsnds[i];
@@ -35,26 +36,27 @@ bool walsender_is_before(FullTransactionId xid)
 		SpinLockRelease(&walsender->mutex);
 		PGPROC *process = pid != 0 ? BackendPidGetProc(pid) : nullptr;
 		if (process && is_before(process->xmin, xid))
-			return true;
+			return pid;
 	}
-	return false;
+	return 0;
 }
 
 // The same with a slot, while a walsender uses it: the xmin of one that is left keeps no reader.
-bool slot_is_before(FullTransactionId xid)
+int slot_user_before(FullTransactionId xid)
 {
-	bool found = false;
+	int found = 0;
 	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-	for (int i = 0; i < max_replication_slots && !found; i++) {
+	for (int i = 0; i < max_replication_slots && found == 0; i++) {
 		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
 		if (!slot->in_use)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		bool active = slot_user(slot) != 0;
+		int pid = slot_user(slot);
 		TransactionId xmin =
 			slot->data.database == InvalidOid ? slot->data.xmin : InvalidTransactionId;
 		SpinLockRelease(&slot->mutex);
-		found = active && is_before(xmin, xid);
+		if (is_before(xmin, xid))
+			found = pid;
 	}
 	LWLockRelease(ReplicationSlotControlLock);
 	return found;
@@ -62,9 +64,20 @@ bool slot_is_before(FullTransactionId xid)
 
 } // namespace
 
-bool standby_holds_snapshot_before(FullTransactionId xid)
+int standby_with_snapshot_before(FullTransactionId xid)
 {
-	return walsender_is_before(xid) || slot_is_before(xid);
+	int pid = walsender_before(xid);
+	return pid != 0 ? pid : slot_user_before(xid);
+}
+
+char *standby_name(int walsender_pid)
+{
+	pgstat_clear_snapshot();
+	const PgBackendStatus *session = nullptr;
+	for (int i = 0; (session = backend_status_by_index(i)) != nullptr; i++)
+		if (session->st_procpid == walsender_pid)
+			return pstrdup(session->st_appname);
+	return nullptr;
 }
 
 } // namespace safe_migrate::pg

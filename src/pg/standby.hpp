@@ -11,8 +11,13 @@ namespace safe_migrate::pg {
 // The next transaction id of this server.
 FullTransactionId next_transaction_id();
 
-// Does a connected standby with hot_standby_feedback hold a snapshot older than that?  As
-// pg_stat_replication.backend_xmin has it, and pg_replication_slots.xmin of slots in use.
-bool standby_holds_snapshot_before(FullTransactionId xid);
+// The walsender of a connected standby with hot_standby_feedback that holds a snapshot older than
+// that: its pid, 0 where there is none.  As pg_stat_replication.backend_xmin has it, and
+// pg_replication_slots.xmin of slots in use.
+int standby_with_snapshot_before(FullTransactionId xid);
+
+// Its application_name, by which pg_stat_replication names the standby; palloc'd, nullptr where the
+// process is gone.
+char *standby_name(int walsender_pid);
 
 } // namespace safe_migrate::pg

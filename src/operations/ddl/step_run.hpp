@@ -21,6 +21,7 @@ struct StepRun {
 	RecipeStep *step;
 	int strongest; // lock mode
 	Look look;
+	bool standbys_given_up; // the patience with them was over: it doesn't wait again
 };
 
 // By the step's own queries.
