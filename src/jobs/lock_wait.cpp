@@ -1,0 +1,115 @@
+// See lock_wait.hpp.
+#include "jobs/lock_wait.hpp"
+
+#include "jobs/worker.hpp"
+#include "pg/compat.hpp"
+#include "pg/horizon.hpp"
+
+extern "C" {
+#include "common/pg_prng.h"
+#include "pgstat.h"
+#include "utils/fmgroids.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+// Whoever is in the way for too long is asked to leave, where that is wanted and the owner may: his
+// statement, or, idle in a transaction, his session.  The function's own rights say who may.
+void clear_the_way(StepContext *context, int blocker, int64 waited_ms)
+{
+	const JobSettings &wanted = context->settings;
+	bool may_cancel = wanted.cancel_blockers > 0 && waited_ms >= wanted.cancel_blockers;
+	bool may_terminate = wanted.terminate_blockers > 0 && waited_ms >= wanted.terminate_blockers;
+	if (!may_cancel && !may_terminate)
+		return;
+	bool sent = false;
+	ErrorData *error = job_transaction([&] {
+		pgstat_clear_snapshot();
+		const PgBackendStatus *session = nullptr;
+		for (int i = 0; (session = pg::backend_status_by_index(i)) != nullptr; i++)
+			if (session->st_procpid == blocker)
+				break;
+		if (!session || session->st_backendType != B_BACKEND)
+			return;
+		bool idle = session->st_state == STATE_IDLEINTRANSACTION ||
+					session->st_state == STATE_IDLEINTRANSACTION_ABORTED;
+		if (idle && may_terminate)
+			sent = DatumGetBool(
+				OidFunctionCall2(F_PG_TERMINATE_BACKEND, Int32GetDatum(blocker), Int64GetDatum(0)));
+		else if (session->st_state == STATE_RUNNING && may_cancel)
+			sent = DatumGetBool(OidFunctionCall1(F_PG_CANCEL_BACKEND, Int32GetDatum(blocker)));
+	});
+	if (error)
+		context->note_event(
+			"notice", psprintf("process %d could not be signalled: %s", blocker, error->message));
+	else if (sent)
+		context->note_event("notice",
+							psprintf("process %d was in the way for %d ms and was signalled",
+									 blocker, static_cast<int>(waited_ms)));
+}
+
+} // namespace
+
+// A try for a strong lock has failed: out of the queue for a while, so that those who waited behind
+// it get on, as long as there is patience.
+Batch stay_away(StepContext *context, ErrorData *error, int mode)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool first = context->locked_since == 0;
+	if (first)
+		context->locked_since = now;
+	int64 patience_us = static_cast<int64>(context->settings.ddl_lock_retry) * 1000;
+	int blocker = 0;
+	(void)job_transaction(
+		[&] { blocker = pg::find_lock_holder(context->leaves, context->n_leaves, mode); });
+	if (blocker != 0)
+		clear_the_way(context, blocker, (now - context->locked_since) / 1000);
+	char detail[128];
+	if (blocker != 0)
+		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
+	else
+		strlcpy(detail, "sessions that hold a lock on the table", sizeof detail);
+	if (now - context->locked_since >= patience_us) {
+		error->message = psprintf(
+			"could not get a lock within %s",
+			format_setting(*find_setting("ddl_lock_retry"), context->settings.ddl_lock_retry));
+		error->detail = blocker != 0 ? psprintf("In the way: %s.", detail) : nullptr;
+		error->hint = pstrdup("See the view safe_migrate.blockers; safe_migrate.retry() goes on "
+							  "where the job stopped.");
+		context->gave_up = true;
+		context->failure = error;
+		return Batch::stop;
+	}
+	double jitter = 0.5 + pg_prng_double(&pg_global_prng_state);
+	worker.not_before = now + static_cast<int64>(jitter * 2000.0 * context->settings.ddl_lock_try);
+	(void)context->set_condition(Condition::locked, detail, blocker);
+	if (first)
+		context->note_event("waiting for a lock", detail);
+	return Batch::again;
+}
+
+// What a batch waited for: a lock on a table, or one that a row's trigger, foreign key or index
+// entry needs, of which the error's context tells.
+void show_lock_wait(StepContext *context, const ErrorData &error)
+{
+	int blocker = 0;
+	(void)job_transaction([&] {
+		blocker = context->n_leaves > 0
+					  ? pg::find_lock_holder(context->leaves, context->n_leaves, RowExclusiveLock)
+					  : pg::find_lock_holder(&context->relation, 1, RowExclusiveLock);
+	});
+	char detail[160];
+	if (blocker != 0)
+		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
+	else if (error.context)
+		snprintf(detail, sizeof detail, "a lock that others hold: %.*s",
+				 static_cast<int>(strcspn(error.context, "\n")), error.context);
+	else
+		strlcpy(detail, "a lock that others hold", sizeof detail);
+	(void)context->set_condition(Condition::locked, detail, blocker);
+}
+
+} // namespace safe_migrate::jobs

@@ -1,0 +1,116 @@
+// What a running step tells the world: progress, phase, condition, events.  See step_context.hpp.
+#include "jobs/shared.hpp"
+#include "jobs/step_context.hpp"
+#include "jobs/store.hpp"
+#include "jobs/worker.hpp"
+#include "pg/sql.hpp"
+
+extern "C" {
+#include "pgstat.h"
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+template <class F> void with_live_job(F &&change)
+{
+	Guard guard;
+	if (LiveJob *live = live_job_at_work(worker.database, worker.job_id))
+		change(*live);
+}
+
+// Rates over the last seconds, smoothed; under the lock.
+void update_rates(LiveJob &live, TimestampTz now)
+{
+	if (live.rate_at == 0) {
+		live.rate_at = now;
+		live.rate_rows = live.rows_written;
+		live.rate_units = live.units_done;
+		return;
+	}
+	double seconds = static_cast<double>(now - live.rate_at) / 1e6;
+	if (seconds < 1.0)
+		return;
+	double rows = static_cast<double>(live.rows_written - live.rate_rows) / seconds;
+	double units = static_cast<double>(live.units_done - live.rate_units) / seconds;
+	constexpr double weight = 0.3;
+	bool first = live.units_per_second == 0;
+	live.rows_per_second =
+		first ? rows : live.rows_per_second + weight * (rows - live.rows_per_second);
+	live.units_per_second =
+		first ? units : live.units_per_second + weight * (units - live.units_per_second);
+	live.rate_at = now;
+	live.rate_rows = live.rows_written;
+	live.rate_units = live.units_done;
+}
+
+} // namespace
+
+void StepContext::start_units(int64 units_total, int pass)
+{
+	with_live_job([&](LiveJob &live) {
+		live.units_done = 0;
+		live.units_total = units_total;
+		live.pass = pass;
+		live.rate_at = 0;
+		live.units_per_second = 0;
+	});
+}
+
+void StepContext::report(const BatchLog &log)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	with_live_job([&](LiveJob &live) {
+		live.rows_written += log.rows_written;
+		live.rows_seen += log.rows_seen;
+		live.units_done += log.units_done;
+		live.units_total += log.units_total;
+		live.start_failures = 0;
+		live.changed = now;
+		update_rates(live, now);
+	});
+}
+
+void StepContext::set_phase(const char *phase)
+{
+	with_live_job([&](LiveJob &live) { set_text(live.phase, sizeof live.phase, phase); });
+	char activity[96];
+	snprintf(activity, sizeof activity, "job " INT64_FORMAT ": %s", job_id, phase);
+	worker.activity = MemoryContextStrdup(memory, activity);
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+bool StepContext::set_condition(Condition condition, const char *detail, int32 waiting_for_pid)
+{
+	bool news = false;
+	with_live_job([&](LiveJob &live) {
+		news = live.condition != condition;
+		live.condition = condition;
+		live.waiting_for_pid = waiting_for_pid;
+		set_text(live.detail, sizeof live.detail, detail);
+	});
+	return news;
+}
+
+void StepContext::note_event(const char *kind, const char *detail)
+{
+	(void)job_transaction([&] {
+		if (OidIsValid(pg::extension_oid()))
+			add_event(job_id, kind, InvalidOid, detail);
+	});
+}
+
+void StepContext::want_workers(int n)
+{
+	bool changed = false;
+	with_live_job([&](LiveJob &live) {
+		changed = live.workers_wanted != n;
+		live.workers_wanted = n;
+	});
+	if (changed)
+		wake_scheduler(worker.database);
+}
+
+} // namespace safe_migrate::jobs

@@ -1,0 +1,122 @@
+// See step_throttle.hpp.
+#include "jobs/step_throttle.hpp"
+
+#include "jobs/shared.hpp"
+#include "jobs/throttle/query.hpp"
+#include "jobs/throttle/signals.hpp"
+#include "jobs/throttle/throttle.hpp"
+#include "jobs/worker.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace safe_migrate::jobs {
+
+namespace {
+
+constexpr int64 query_every_us = 1'000'000;
+
+struct ThrottleView {
+	throttle::State state;
+	TimestampTz query_at;
+	int query_says;
+	char query_error[sizeof(throttle::Readings::query_error)];
+	bool throttled;
+	int lock_waiters; // behind the last batch
+	throttle::WriteRateState writes;
+	int64 shown_at;
+};
+ThrottleView view;
+
+// The job's own throttle query, asked about once a second.
+void ask_query(StepContext *context, TimestampTz now)
+{
+	if (!context->settings.throttle_query ||
+		(view.query_at != 0 && now - view.query_at < query_every_us))
+		return;
+	char *message = nullptr;
+	throttle::Answer answer =
+		throttle::run_throttle_query(context->settings.throttle_query, worker.owner,
+									 context->settings.throttle_query_timeout, &message);
+	view.query_at = GetCurrentTimestamp();
+	view.query_says = static_cast<int>(answer);
+	view.query_error[0] = '\0';
+	if (message) {
+		strlcpy(view.query_error, message, sizeof view.query_error);
+		pfree(message);
+	}
+}
+
+int64 own_rows()
+{
+	Guard guard(LW_SHARED);
+	LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	return live ? live->rows_written : 0;
+}
+
+// The readings as they are now, for progress: once a sample.
+void show_readings(const throttle::Readings &readings, const throttle::Limits &limits)
+{
+	if (readings.sampled_at_us == view.shown_at)
+		return;
+	view.shown_at = readings.sampled_at_us;
+	char text[sizeof(LiveJob::readings)];
+	throttle::describe_readings(readings, limits, text, sizeof text);
+	int64 lag = throttle::worst_replica_lag_us(readings);
+	Guard guard;
+	LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	if (!live)
+		return;
+	set_text(live->readings, sizeof live->readings, text);
+	live->replica_lag_us = lag;
+}
+
+throttle::Verdict ask_throttle(StepContext *context)
+{
+	throttle::Readings readings;
+	{
+		Guard guard(LW_SHARED);
+		readings = shared->readings;
+	}
+	TimestampTz now = GetCurrentTimestamp();
+	ask_query(context, now);
+	readings.query_says_stop = view.query_says;
+	strlcpy(readings.query_error, view.query_error, sizeof readings.query_error);
+	readings.lock_waiters = view.lock_waiters;
+	view.lock_waiters = 0; // the batch that they waited for has ended
+	readings.table_writes_per_second = -1;
+	if (context->settings.max_table_write_rate > 0 && context->n_leaves > 0)
+		readings.table_writes_per_second = throttle::table_writes_per_second(
+			&view.writes, context->leaves, context->n_leaves, own_rows());
+	throttle::Limits limits = throttle_limits(context->settings);
+	if (limits.horizon_age != throttle::no_limit)
+		throttle::sample_horizon(&readings);
+	show_readings(readings, limits);
+	return throttle::judge(readings, limits, view.state, now);
+}
+
+} // namespace
+
+void begin_throttle() { view = ThrottleView{}; }
+
+bool is_throttled(StepContext *context)
+{
+	throttle::Verdict verdict = ask_throttle(context);
+	if (verdict.stop) {
+		(void)context->set_condition(Condition::throttled, verdict.reason);
+		if (!view.throttled)
+			context->note_event("throttled", verdict.reason);
+	} else if (view.throttled)
+		context->note_event("throttle ended", nullptr);
+	view.throttled = verdict.stop;
+	return verdict.stop;
+}
+
+void count_lock_waiters(const StepContext &context)
+{
+	if (context.settings.max_lock_waiters >= 0)
+		view.lock_waiters = throttle::lock_waiters_behind(MyProcPid);
+}
+
+} // namespace safe_migrate::jobs
