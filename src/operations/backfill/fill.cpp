@@ -3,6 +3,8 @@
 
 #include "operations/backfill/parse.hpp"
 #include "operations/backfill/resolve.hpp"
+#include "operations/ddl/sql.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "utils/builtins.h"
@@ -10,7 +12,10 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-char *fill_assignment(const char *column, const char *fill)
+namespace {
+
+// One assignment of an UPDATE.
+char *assignment(const char *column, const char *fill)
 {
 	UserText text = user_text("fill", "", fill);
 	text.enter();
@@ -20,10 +25,10 @@ char *fill_assignment(const char *column, const char *fill)
 	return psprintf("%s = (%s\n)", quote_identifier(column), fill);
 }
 
-char *fill_step_definition(Oid relation, const char *column, const char *fill)
+char *step_definition(Oid relation, const char *column, const char *fill)
 {
 	Target target = open_target(relation, RowAction::update);
-	Request request = {RowAction::update, fill_assignment(column, fill), nullptr, true};
+	Request request = {RowAction::update, assignment(column, fill), nullptr, true};
 	Resolved resolved = resolve(request, target);
 	check_assigned_columns(target, resolved.assigned);
 	check_row_security(target);
@@ -31,6 +36,26 @@ char *fill_step_definition(Oid relation, const char *column, const char *fill)
 	char *definition = to_json(*resolved.definition);
 	close_target(target);
 	return definition;
+}
+
+} // namespace
+
+char *fill_statement(Oid relation, const char *column, const char *fill)
+{
+	return psprintf("UPDATE %s SET %s WHERE %s IS NULL", ddl::quoted_name(relation),
+					assignment(column, fill), quote_identifier(column));
+}
+
+void add_fill_step(ddl::Recipe *recipe, Oid relation, const char *column, const char *fill)
+{
+	ddl::RecipeStep *step =
+		ddl::add_step(recipe, "backfill", fill_statement(relation, column, fill));
+	step->definition = step_definition(relation, column, fill);
+	step->description =
+		psprintf("fill column %s of %s", quote_identifier(column), ddl::quoted_name(relation));
+	step->effect = statement::Effect::scan;
+	step->bytes = statement::heap_bytes(relation);
+	ddl::add_lock(step, relation, statement::Lock::row_exclusive);
 }
 
 } // namespace safe_migrate::operations::backfill

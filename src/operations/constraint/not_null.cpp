@@ -78,20 +78,6 @@ Definition interim(Relation relation, const char *column)
 	return definition;
 }
 
-void add_fill_step(ddl::Recipe *recipe, Oid oid, const char *column, const char *fill)
-{
-	ddl::RecipeStep *step =
-		ddl::add_step(recipe, "backfill",
-					  psprintf("UPDATE %s SET %s WHERE %s IS NULL", quoted_name(oid),
-							   backfill::fill_assignment(column, fill), quote_identifier(column)));
-	step->definition = backfill::fill_step_definition(oid, column, fill);
-	step->description =
-		psprintf("fill column %s of %s", quote_identifier(column), quoted_name(oid));
-	step->effect = statement::Effect::scan;
-	step->bytes = statement::heap_bytes(oid);
-	ddl::add_lock(step, oid, Lock::row_exclusive);
-}
-
 char *set_not_null(Oid oid, const char *column)
 {
 	return psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", quoted_name(oid),
@@ -153,10 +139,10 @@ void add_not_null_steps(ddl::Recipe *recipe, Relation relation, const char *colu
 	// Before the constraint is there: a client that changes another column of a row would fail by
 	// it as long as the row has its NULL.  After it: what was written meanwhile.
 	if (fill)
-		add_fill_step(recipe, oid, column, fill);
+		backfill::add_fill_step(recipe, oid, column, fill);
 	add_not_valid_step(recipe, relation, proof);
 	if (fill)
-		add_fill_step(recipe, oid, column, fill);
+		backfill::add_fill_step(recipe, oid, column, fill);
 	int first = list_length(recipe->steps);
 	add_validate_steps(recipe, relation, proof);
 	clean_up_where_null(recipe, first, fill ? 2 : 1, oid, column, proof);
@@ -196,9 +182,7 @@ jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const dd
 									RelationGetRelationName(relation))));
 		add_not_null_steps(&recipe, relation, column, fill);
 		if (fill)
-			recipe.plain = list_make1(
-				psprintf("UPDATE %s SET %s WHERE %s IS NULL", quoted_name(oid),
-						 backfill::fill_assignment(column, fill), quote_identifier(column)));
+			recipe.plain = list_make1(backfill::fill_statement(oid, column, fill));
 		recipe.plain = lappend(recipe.plain, set_not_null(oid, column));
 	}
 	table_close(relation, NoLock);
