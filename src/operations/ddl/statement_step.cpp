@@ -49,13 +49,7 @@ void run_in_transaction(StepRun *run)
 
 void run_statement_step(StepContext *context)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = begin_run(context, look_by_queries);
-	context->set_phase("schema change");
-	run_in_transaction(&run);
-	MemoryContextSwitchTo(old);
+	run_step(context, "schema change", look_by_queries, run_in_transaction);
 }
 
 } // namespace safe_migrate::operations::ddl

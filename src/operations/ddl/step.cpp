@@ -80,6 +80,8 @@ RecipeStep *read_step(const char *definition)
 
 // ---------------------------------------------------------------- running
 
+namespace {
+
 StepRun begin_run(StepContext *context, Look look)
 {
 	StepRun run = {};
@@ -94,6 +96,19 @@ StepRun begin_run(StepContext *context, Look look)
 		run.strongest = Max(run.strongest, static_cast<int>(run.step->locks[i].mode));
 	}
 	return run;
+}
+
+} // namespace
+
+void run_step(StepContext *context, const char *phase, Look look, void (*way)(StepRun *))
+{
+	if (context->worker_number != 0)
+		return;
+	MemoryContext old = MemoryContextSwitchTo(context->memory);
+	StepRun run = begin_run(context, look);
+	context->set_phase(phase);
+	way(&run);
+	MemoryContextSwitchTo(old);
 }
 
 namespace {

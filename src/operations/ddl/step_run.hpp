@@ -27,8 +27,6 @@ struct StepRun {
 // By the step's own queries.
 Found look_by_queries(StepRun *run);
 
-StepRun begin_run(jobs::StepContext *context, Look look); // allocates in the current memory context
-
 // Inside a batch: the step's locks, in their order.
 void take_locks(const StepRun &run);
 
@@ -42,6 +40,10 @@ void explain_failure(const StepRun &run);
 // The two ways to run one, to its end.
 void run_in_transaction(StepRun *run);
 void run_at_top_level(StepRun *run);
+
+// What the runner of a kind comes down to: the leading worker reads the step and runs it in one of
+// these ways; `phase` as in StepContext::set_phase().
+void run_step(jobs::StepContext *context, const char *phase, Look look, void (*way)(StepRun *));
 
 // Takes away what an earlier try left, or the failed step; nullptr when there is nothing any more.
 ErrorData *clean_up(StepRun *run, bool top_level);

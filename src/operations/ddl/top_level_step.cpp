@@ -114,13 +114,7 @@ void run_at_top_level(StepRun *run)
 
 void run_top_level_step(StepContext *context)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = begin_run(context, look_by_queries);
-	context->set_phase("schema change");
-	run_at_top_level(&run);
-	MemoryContextSwitchTo(old);
+	run_step(context, "schema change", look_by_queries, run_at_top_level);
 }
 
 } // namespace safe_migrate::operations::ddl

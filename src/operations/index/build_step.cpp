@@ -60,24 +60,12 @@ Found look_only(StepRun *run)
 
 void run_build_step(jobs::StepContext *context)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = ddl::begin_run(context, look);
-	context->set_phase("building an index");
-	ddl::run_at_top_level(&run);
-	MemoryContextSwitchTo(old);
+	ddl::run_step(context, "building an index", look, ddl::run_at_top_level);
 }
 
 void run_only_step(jobs::StepContext *context)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = ddl::begin_run(context, look_only);
-	context->set_phase("schema change");
-	ddl::run_in_transaction(&run);
-	MemoryContextSwitchTo(old);
+	ddl::run_step(context, "schema change", look_only, ddl::run_in_transaction);
 }
 
 } // namespace safe_migrate::operations::index

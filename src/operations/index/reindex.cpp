@@ -56,6 +56,8 @@ char *leftovers_query(Oid table, const char *index_name)
 Found look(StepRun *run)
 {
 	ddl::RecipeStep *step = run->step;
+	if (!step->undo)
+		step->undo = step->sql; // the rebuilding
 	MemoryContext old = MemoryContextSwitchTo(run->context->memory);
 	char *leftover = ddl::values_of(step->sample_query);
 	Found found = Found::nothing;
@@ -77,14 +79,7 @@ Found look(StepRun *run)
 
 void run_reindex_step(jobs::StepContext *context)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = ddl::begin_run(context, look);
-	run.step->undo = run.step->sql; // the rebuilding
-	context->set_phase("rebuilding an index");
-	ddl::run_at_top_level(&run);
-	MemoryContextSwitchTo(old);
+	ddl::run_step(context, "rebuilding an index", look, ddl::run_at_top_level);
 }
 
 // ---------------------------------------------------------------- queueing

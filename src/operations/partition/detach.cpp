@@ -60,13 +60,7 @@ bool is_pending(Oid partition)
 
 void run_detach_step(jobs::StepContext *context)
 {
-	if (context->worker_number != 0)
-		return;
-	MemoryContext old = MemoryContextSwitchTo(context->memory);
-	StepRun run = ddl::begin_run(context, look);
-	context->set_phase("schema change");
-	ddl::run_at_top_level(&run);
-	MemoryContextSwitchTo(old);
+	ddl::run_step(context, "schema change", look, ddl::run_at_top_level);
 }
 
 void add_detach_steps(ddl::Recipe *recipe, Oid parent, Oid partition)
