@@ -7,6 +7,7 @@
 #include "jobs/shared.hpp"
 #include "jobs/state.hpp"
 #include "jobs/store.hpp"
+#include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/sql.hpp"
@@ -72,24 +73,15 @@ void act(JobId id, Action action, const char *reason)
 		warn_of_gone_owner(*job);
 }
 
-// None of these functions is STRICT: a call that does nothing, as a gate that lets everything
-// pass, must not look like one that worked.
-void refuse_null(FunctionCallInfo fcinfo, int n, const char *argument)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" must not be NULL", argument)));
-}
-
 JobId id_argument(FunctionCallInfo fcinfo)
 {
-	refuse_null(fcinfo, 0, "job");
+	pg::refuse_null(fcinfo, 0, "job");
 	return PG_GETARG_INT64(0);
 }
 
 char *text_argument(FunctionCallInfo fcinfo, int n, const char *argument)
 {
-	refuse_null(fcinfo, n, argument);
+	pg::refuse_null(fcinfo, n, argument);
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
@@ -290,7 +282,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_reassign)
 	require_preload();
 	PreventCommandIfReadOnly("reassign()");
 	JobId id = id_argument(fcinfo);
-	refuse_null(fcinfo, 1, "new_owner");
+	safe_migrate::pg::refuse_null(fcinfo, 1, "new_owner");
 	Oid role = PG_GETARG_OID(1);
 	if (!superuser())
 		ereport(ERROR,

@@ -7,6 +7,7 @@
 #include "jobs/shared.hpp"
 #include "jobs/store.hpp"
 #include "jobs/wait.hpp"
+#include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 
 extern "C" {
@@ -210,9 +211,7 @@ void commit_and_wait(FunctionCallInfo fcinfo, const char *argument, int timeout_
 {
 	refuse_in_transaction(fcinfo);
 	require_preload();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" must not be NULL", argument)));
+	pg::refuse_null(fcinfo, 0, argument);
 	JobId id = find(fcinfo);
 	TimestampTz deadline = 0;
 	if (!PG_ARGISNULL(timeout_argument))

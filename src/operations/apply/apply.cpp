@@ -5,6 +5,7 @@
 #include "operations/apply/steps.hpp"
 #include "operations/apply/translate.hpp"
 #include "operations/ddl/sql.hpp"
+#include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/json.hpp"
 #include "pg/transaction.hpp"
@@ -127,7 +128,7 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 	return recipe;
 }
 
-jobs::JobId apply(const char *ddl, const ddl::Options &options)
+jobs::JobId apply(const char *ddl, const Options &options)
 {
 	ddl::Recipe named = {};
 	named.kind = "apply";
@@ -198,18 +199,14 @@ void put_row(ReturnSetInfo *result, int number, const ddl::RecipeStep &step)
 SAFE_MIGRATE_FUNCTION(safe_migrate_apply)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("apply()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("ddl");
-	PG_RETURN_INT64(
-		apply::apply(text_to_cstring(PG_GETARG_TEXT_PP(0)), ddl::read_options(fcinfo, 1)));
+	begin_call(fcinfo, "apply()", {"ddl"});
+	PG_RETURN_INT64(apply::apply(text_to_cstring(PG_GETARG_TEXT_PP(0)), read_options(fcinfo, 1)));
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_plan)
 {
 	using namespace safe_migrate::operations;
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("ddl");
+	safe_migrate::pg::refuse_null(fcinfo, 0, "ddl");
 	InitMaterializedSRF(fcinfo, 0);
 	ddl::Recipe recipe = apply::make_recipe(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
 	int number = 0;
@@ -224,9 +221,9 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_run)
 {
 	using namespace safe_migrate::operations;
 	safe_migrate::jobs::commit_and_wait(fcinfo, "ddl", 3, [](FunctionCallInfo call) {
-		ddl::begin_call("run()");
+		begin_call(call, "run()", {"ddl"});
 		return apply::apply(text_to_cstring(DatumGetTextPP(call->args[0].value)),
-							ddl::read_options(call, 1));
+							read_options(call, 1));
 	});
 	PG_RETURN_VOID();
 }

@@ -7,6 +7,7 @@
 #include "operations/backfill/estimate_model.hpp"
 #include "operations/backfill/resolve.hpp"
 #include "operations/backfill/run_query.hpp"
+#include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/transaction.hpp"
@@ -310,19 +311,17 @@ Datum estimate(FunctionCallInfo fcinfo, Oid relation, const Request &request, do
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_estimate_backfill)
 {
+	using namespace safe_migrate;
 	using namespace safe_migrate::operations::backfill;
 	PreventCommandIfReadOnly("estimate_backfill()");
 	PreventCommandIfParallelMode("estimate_backfill()");
-	for (int i = 0; i < 2; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("argument \"%s\" must not be NULL",
-								   i == 0 ? "relation" : "assignments")));
+	pg::refuse_null(fcinfo, 0, "relation");
+	pg::refuse_null(fcinfo, 1, "assignments");
 	const double fraction = PG_ARGISNULL(3) ? 0.01 : PG_GETARG_FLOAT8(3);
 	if (!(fraction > 0 && fraction <= 1))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("sample_fraction must be greater than 0 and at most 1")));
-	Request request = {RowAction::update, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-					   PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2)), true};
+	Request request = {RowAction::update, pg::text_argument(fcinfo, 1),
+					   pg::text_argument(fcinfo, 2), true};
 	return estimate(fcinfo, PG_GETARG_OID(0), request, fraction);
 }

@@ -1,18 +1,16 @@
 // backfill() and delete_safely(): from the call to a stored job, or to work done at once.
 #include "jobs/operation.hpp"
-#include "jobs/shared.hpp"
 #include "operations/backfill/inline.hpp"
 #include "operations/backfill/resolve.hpp"
+#include "operations/call.hpp"
+#include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "settings.hpp"
 
 extern "C" {
-#include "access/parallel.h"
-#include "commands/dbcommands.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -22,55 +20,26 @@ namespace safe_migrate::operations::backfill {
 namespace {
 
 constexpr int max_workers_per_job = 32;
-constexpr size_t max_name_length = 500; // bytes
 
 // The arguments that both functions take beside what they are to do.
-struct Options {
-	const char *job_name; // nullptr = unnamed
+struct Wanted : Options {
 	int workers;
-	const char *settings; // validated jsonb text
 };
 
-[[noreturn]] void is_null(const char *argument)
-{
-	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("argument \"%s\" must not be NULL", argument)));
-	pg_unreachable();
-}
-
-char *text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
 // job_name, workers, fire_triggers, settings from the n-th argument on.
-Options read_options(FunctionCallInfo fcinfo, int n, Request *request)
+Wanted read_wanted(FunctionCallInfo fcinfo, int n, Request *request)
 {
-	Options options = {};
-	options.job_name = text_argument(fcinfo, n);
-	if (options.job_name != nullptr && options.job_name[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("job_name must not be empty"),
-				 errhint("Leave it out for a job without a name.")));
-	if (options.job_name != nullptr && strlen(options.job_name) > max_name_length)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("job_name must not be longer than %zu bytes", max_name_length)));
-	if (PG_ARGISNULL(n + 1))
-		is_null("workers");
+	Wanted options = {};
+	options.job_name = job_name_argument(fcinfo, n);
+	pg::refuse_null(fcinfo, n + 1, "workers");
 	options.workers = PG_GETARG_INT32(n + 1);
 	if (options.workers < 1 || options.workers > max_workers_per_job)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("workers must be between 1 and %d, not %d", max_workers_per_job,
 							   options.workers)));
-	if (PG_ARGISNULL(n + 2))
-		is_null("fire_triggers");
+	pg::refuse_null(fcinfo, n + 2, "fire_triggers");
 	request->fire_triggers = PG_GETARG_BOOL(n + 2);
-	char *settings = nullptr;
-	if (!PG_ARGISNULL(n + 3)) {
-		Jsonb *given = PG_GETARG_JSONB_P(n + 3);
-		settings = JsonbToCString(nullptr, &given->root, VARSIZE(given));
-	}
-	options.settings = validate_job_settings(settings, GetUserId());
+	options.settings = settings_argument(fcinfo, n + 3);
 	return options;
 }
 
@@ -112,7 +81,7 @@ char *step_description(const Definition &definition, const char *name)
 }
 
 int make_steps(jobs::NewStep *steps, const Definition &definition, const char *name,
-			   const Options &options)
+			   const Wanted &options)
 {
 	int n = 0;
 	steps[n++] = {definition.action == RowAction::update ? "backfill" : "delete",
@@ -136,7 +105,7 @@ jobs::JobId work_inline(jobs::NewJob *job, const Resolved &resolved, const Targe
 								   static_cast<int64>(INSTR_TIME_GET_MICROSEC(elapsed)));
 }
 
-jobs::JobId store(const Request &request, const Options &options, const Target &target)
+jobs::JobId store(const Request &request, const Wanted &options, const Target &target)
 {
 	Resolved resolved = resolve(request, target);
 	check_assigned_columns(target, resolved.assigned);
@@ -172,9 +141,8 @@ jobs::JobId store(const Request &request, const Options &options, const Target &
 	return jobs::queue_job(job, &existed);
 }
 
-jobs::JobId accept(Oid relation, const Request &request, const Options &options)
+jobs::JobId accept(Oid relation, const Request &request, const Wanted &options)
 {
-	jobs::require_preload();
 	if (!request.fire_triggers)
 		check_may_disable_triggers();
 	Target target = open_target(relation, request.action);
@@ -189,28 +157,22 @@ jobs::JobId accept(Oid relation, const Request &request, const Options &options)
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_backfill)
 {
+	using namespace safe_migrate::operations;
 	using namespace safe_migrate::operations::backfill;
-	PreventCommandIfReadOnly("backfill()");
-	PreventCommandIfParallelMode("backfill()");
-	if (PG_ARGISNULL(0))
-		is_null("relation");
-	if (PG_ARGISNULL(1))
-		is_null("assignments");
+	using safe_migrate::pg::text_argument;
+	begin_call(fcinfo, "backfill()", {"relation", "assignments"});
 	Request request = {RowAction::update, text_argument(fcinfo, 1), text_argument(fcinfo, 2), true};
-	Options options = read_options(fcinfo, 3, &request);
+	Wanted options = read_wanted(fcinfo, 3, &request);
 	PG_RETURN_INT64(accept(PG_GETARG_OID(0), request, options));
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_delete_safely)
 {
+	using namespace safe_migrate::operations;
 	using namespace safe_migrate::operations::backfill;
-	PreventCommandIfReadOnly("delete_safely()");
-	PreventCommandIfParallelMode("delete_safely()");
-	if (PG_ARGISNULL(0))
-		is_null("relation");
-	if (PG_ARGISNULL(1))
-		is_null("predicate");
+	using safe_migrate::pg::text_argument;
+	begin_call(fcinfo, "delete_safely()", {"relation", "predicate"});
 	Request request = {RowAction::erase, nullptr, text_argument(fcinfo, 1), true};
-	Options options = read_options(fcinfo, 2, &request);
+	Wanted options = read_wanted(fcinfo, 2, &request);
 	PG_RETURN_INT64(accept(PG_GETARG_OID(0), request, options));
 }

@@ -2,7 +2,6 @@
 // there in batches, NOT NULL and constraints without a scan under a strong lock.
 #include "operations/column/steps.hpp"
 #include "operations/ddl/sql.hpp"
-#include "operations/ddl/target.hpp"
 #include "pg/boundary.hpp"
 #include "pg/json.hpp"
 #include "statement/folding.hpp"
@@ -281,21 +280,17 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &
 
 namespace {
 
-jobs::JobId add_column(Oid oid, const char *text, const ddl::Options &options)
+jobs::JobId add_column(Oid oid, const char *text, const Options &options)
 {
-	Relation relation = ddl::open_owned_table(oid);
 	char *sql = plain_statement(oid, text);
-	ddl::Recipe recipe = ddl::new_recipe("add_column", oid, sql);
-	jobs::JobId id = ddl::find_earlier(recipe, options);
-	if (id == 0) {
+	auto plan = [&](ddl::Recipe *recipe, Relation relation) {
 		Definition definition = read_definition(relation, text);
 		check_column(relation, definition);
-		recipe.plain = list_make1(sql);
-		if (!ddl::is_done_inline(recipe)) // plain DDL can add any
-			add_column_steps(&recipe, relation, definition);
-	}
-	table_close(relation, NoLock);
-	return id == 0 ? ddl::carry_out(recipe, options) : id;
+		recipe->plain = list_make1(sql);
+		if (!ddl::is_done_inline(*recipe)) // plain DDL can add any
+			add_column_steps(recipe, relation, definition);
+	};
+	return ddl::carry_out_on_table("add_column", oid, sql, options, plan);
 }
 
 } // namespace
@@ -305,11 +300,7 @@ jobs::JobId add_column(Oid oid, const char *text, const ddl::Options &options)
 SAFE_MIGRATE_FUNCTION(safe_migrate_add_column_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("add_column_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("definition");
+	begin_call(fcinfo, "add_column_safely()", {"relation", "definition"});
 	PG_RETURN_INT64(column::add_column(PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
-									   ddl::read_options(fcinfo, 2)));
+									   read_options(fcinfo, 2)));
 }

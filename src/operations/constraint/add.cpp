@@ -153,7 +153,7 @@ char *plain_statement(Oid oid, const Definition &definition)
 					definition.parsed->skip_validation ? " NOT VALID" : "");
 }
 
-jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &options)
+jobs::JobId add_constraint(Oid oid, const char *text, const Options &options)
 {
 	Relation relation = ddl::open_owned_table(oid);
 	Definition definition = read_definition(relation, text);
@@ -171,7 +171,7 @@ jobs::JobId add_constraint(Oid oid, const char *text, const ddl::Options &option
 	return id != 0 ? id : ddl::carry_out(recipe, options);
 }
 
-jobs::JobId validate_constraint(Oid oid, const char *name, const ddl::Options &options)
+jobs::JobId validate_constraint(Oid oid, const char *name, const Options &options)
 {
 	Relation relation = ddl::open_owned_table(oid);
 	Definition definition = stored_definition(relation, name);
@@ -194,23 +194,15 @@ jobs::JobId validate_constraint(Oid oid, const char *name, const ddl::Options &o
 SAFE_MIGRATE_FUNCTION(safe_migrate_add_constraint_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("add_constraint_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("definition");
+	begin_call(fcinfo, "add_constraint_safely()", {"relation", "definition"});
 	PG_RETURN_INT64(constraint::add_constraint(
-		PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), ddl::read_options(fcinfo, 2)));
+		PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), read_options(fcinfo, 2)));
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_validate_constraint_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("validate_constraint_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("constraint_name");
+	begin_call(fcinfo, "validate_constraint_safely()", {"relation", "constraint_name"});
 	PG_RETURN_INT64(constraint::validate_constraint(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)),
-													ddl::read_options(fcinfo, 2)));
+													read_options(fcinfo, 2)));
 }

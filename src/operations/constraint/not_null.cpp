@@ -6,6 +6,7 @@
 #include "operations/constraint/steps.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
+#include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "statement/relations.hpp"
@@ -158,7 +159,7 @@ char *call_text(Oid oid, const char *column, const char *fill)
 				: set_not_null(oid, column);
 }
 
-jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const ddl::Options &options)
+jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const Options &options)
 {
 	Relation relation = ddl::open_owned_table(oid);
 	AttrNumber number = get_attnum(oid, column);
@@ -169,12 +170,7 @@ jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const dd
 	if (number < 0)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot alter system column \"%s\"", column)));
-	ddl::Recipe recipe = {};
-	recipe.kind = "add_not_null";
-	recipe.relation = oid;
-	recipe.relation_name = quoted_name(oid);
-	recipe.definition_text = call_text(oid, column, fill);
-	recipe.relations = statement::leaves(oid);
+	ddl::Recipe recipe = ddl::new_recipe("add_not_null", oid, call_text(oid, column, fill));
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
 		if (is_not_null(relation, number))
@@ -196,12 +192,8 @@ jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const dd
 SAFE_MIGRATE_FUNCTION(safe_migrate_add_not_null_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("add_not_null_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("column_name");
-	const char *fill = PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	begin_call(fcinfo, "add_not_null_safely()", {"relation", "column_name"});
+	const char *fill = safe_migrate::pg::text_argument(fcinfo, 2);
 	PG_RETURN_INT64(constraint::add_not_null(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), fill,
-											 ddl::read_options(fcinfo, 3)));
+											 read_options(fcinfo, 3)));
 }

@@ -2,29 +2,26 @@
 #include "operations/ddl/recipe.hpp"
 
 #include "jobs/operation.hpp"
-#include "jobs/shared.hpp"
 #include "jobs/store.hpp"
 #include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step.hpp"
+#include "operations/ddl/target.hpp"
 #include "pg/json.hpp"
 #include "pg/session_relations.hpp"
 #include "settings.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "access/table.h"
 #include "portability/instr_time.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 }
 
 namespace safe_migrate::operations::ddl {
 
 namespace {
-
-constexpr size_t max_name_length = 512;
 
 char *job_definition(const Recipe &recipe)
 {
@@ -111,41 +108,6 @@ void expect_relation(RecipeStep *step, Oid relation)
 	step->still = psprintf("SELECT to_regclass(%s) = %u::oid", literal(step->still_what), relation);
 }
 
-void begin_call(const char *function)
-{
-	PreventCommandIfReadOnly(function);
-	PreventCommandIfParallelMode(function);
-	jobs::require_preload();
-}
-
-void argument_is_null(const char *argument)
-{
-	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("argument \"%s\" must not be NULL", argument)));
-	pg_unreachable();
-}
-
-Options read_options(FunctionCallInfo fcinfo, int n)
-{
-	Options options = {};
-	if (!PG_ARGISNULL(n))
-		options.job_name = text_to_cstring(PG_GETARG_TEXT_PP(n));
-	if (options.job_name != nullptr && options.job_name[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("job_name must not be empty"),
-				 errhint("Leave it out for a job without a name.")));
-	if (options.job_name != nullptr && strlen(options.job_name) > max_name_length)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("job_name must not be longer than %zu bytes", max_name_length)));
-	char *settings = nullptr;
-	if (!PG_ARGISNULL(n + 1)) {
-		Jsonb *given = PG_GETARG_JSONB_P(n + 1);
-		settings = JsonbToCString(nullptr, &given->root, VARSIZE(given));
-	}
-	options.settings = validate_job_settings(settings, GetUserId());
-	return options;
-}
-
 bool is_done_inline(const Recipe &recipe)
 {
 	if (settings::inline_mode == INLINE_NEVER || (recipe.plain == NIL && recipe.steps != NIL))
@@ -192,6 +154,20 @@ jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 	if (reason)
 		jobs::add_event(id, "override", GetUserId(), reason);
 	return id;
+}
+
+jobs::JobId carry_out_on_table(const char *kind, Oid table, const char *text,
+							   const Options &options,
+							   void (*plan)(void *arg, Recipe *recipe, Relation relation),
+							   void *arg)
+{
+	Relation relation = open_owned_table(table);
+	Recipe recipe = new_recipe(kind, table, text);
+	jobs::JobId id = find_earlier(recipe, options);
+	if (id == 0)
+		plan(arg, &recipe, relation);
+	table_close(relation, NoLock); // the plain statements must not find it in use
+	return id != 0 ? id : carry_out(recipe, options);
 }
 
 } // namespace safe_migrate::operations::ddl

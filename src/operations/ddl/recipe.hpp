@@ -4,11 +4,13 @@
 #pragma once
 #include "jobs/job.hpp"
 #include "jobs/operation.hpp"
+#include "operations/call.hpp"
 #include "pg/postgres.hpp"
 #include "statement/effects.hpp"
 
 extern "C" {
 #include "nodes/pg_list.h"
+#include "utils/relcache.h"
 }
 
 namespace safe_migrate::operations::ddl {
@@ -72,20 +74,6 @@ RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
 void expect_relation(RecipeStep *step, Oid relation);
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
 
-// What each of the SQL functions begins with: errors where the library is not preloaded, in a
-// read-only transaction, in a parallel worker.
-void begin_call(const char *function);
-// Error 22004.
-[[noreturn]] void argument_is_null(const char *argument);
-
-// What the calls have in common.
-struct Options {
-	const char *job_name; // nullptr = unnamed
-	const char *settings; // validated jsonb text
-};
-// job_name, then settings, at the n-th argument (from 0) of a *_safely function.
-Options read_options(FunctionCallInfo fcinfo, int n);
-
 // A migration that is run again finds its job before it finds that there is nothing left to do: the
 // id of the job of this owner, name and definition_text, 0 where the work is to be done.  To be
 // asked before the steps are made: kind, relation and definition_text are enough.
@@ -99,5 +87,25 @@ bool is_done_inline(const Recipe &recipe);
 
 // Stores the job, or does the plain statements at once where safe_migrate.inline lets it.
 jobs::JobId carry_out(const Recipe &recipe, const Options &options);
+
+// The whole of a call on one table, which the current user must own (open_owned_table()): the id of
+// the job that an earlier call made, or else what `plan` adds to the recipe is carried out.  kind
+// and text as in new_recipe().
+jobs::JobId carry_out_on_table(const char *kind, Oid table, const char *text,
+							   const Options &options,
+							   void (*plan)(void *arg, Recipe *recipe, Relation relation),
+							   void *arg);
+template <class F>
+jobs::JobId carry_out_on_table(const char *kind, Oid table, const char *text,
+							   const Options &options, F &&plan)
+{
+	using Fn = std::remove_reference_t<F>;
+	return carry_out_on_table(
+		kind, table, text, options,
+		[](void *a, Recipe *recipe, Relation relation) {
+			(*static_cast<Fn *>(a))(recipe, relation);
+		},
+		const_cast<void *>(static_cast<const void *>(&plan)));
+}
 
 } // namespace safe_migrate::operations::ddl

@@ -1,7 +1,6 @@
 // drop_column_safely().
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
-#include "operations/ddl/target.hpp"
 #include "operations/drop/steps.hpp"
 #include "pg/boundary.hpp"
 #include "statement/relations.hpp"
@@ -110,19 +109,15 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 
 namespace {
 
-jobs::JobId drop_column(Oid oid, const char *column, const ddl::Options &options)
+jobs::JobId drop_column(Oid oid, const char *column, const Options &options)
 {
-	Relation relation = ddl::open_owned_table(oid);
 	char *sql = drop_statement(oid, column);
-	ddl::Recipe recipe = ddl::new_recipe("drop_column", oid, sql);
-	jobs::JobId id = ddl::find_earlier(recipe, options);
-	if (id == 0) {
-		recipe.judged = sql;
-		add_column_steps(&recipe, relation, column);
-		recipe.plain = list_make1(sql);
-	}
-	table_close(relation, NoLock);
-	return id == 0 ? ddl::carry_out(recipe, options) : id;
+	auto plan = [&](ddl::Recipe *recipe, Relation relation) {
+		recipe->judged = sql;
+		add_column_steps(recipe, relation, column);
+		recipe->plain = list_make1(sql);
+	};
+	return ddl::carry_out_on_table("drop_column", oid, sql, options, plan);
 }
 
 } // namespace
@@ -132,11 +127,7 @@ jobs::JobId drop_column(Oid oid, const char *column, const ddl::Options &options
 SAFE_MIGRATE_FUNCTION(safe_migrate_drop_column_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("drop_column_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("column_name");
-	PG_RETURN_INT64(drop::drop_column(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)),
-									  ddl::read_options(fcinfo, 2)));
+	begin_call(fcinfo, "drop_column_safely()", {"relation", "column_name"});
+	PG_RETURN_INT64(
+		drop::drop_column(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), read_options(fcinfo, 2)));
 }

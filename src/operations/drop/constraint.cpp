@@ -1,7 +1,6 @@
 // drop_constraint_safely(), and the foreign keys that other operations drop first.
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
-#include "operations/ddl/target.hpp"
 #include "operations/drop/steps.hpp"
 #include "pg/boundary.hpp"
 #include "pg/pinned_settings.hpp"
@@ -155,19 +154,15 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const char *na
 
 namespace {
 
-jobs::JobId drop_constraint(Oid oid, const char *name, const ddl::Options &options)
+jobs::JobId drop_constraint(Oid oid, const char *name, const Options &options)
 {
-	Relation relation = ddl::open_owned_table(oid);
 	char *sql = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid), identifier(name));
-	ddl::Recipe recipe = ddl::new_recipe("drop_constraint", oid, sql);
-	jobs::JobId id = ddl::find_earlier(recipe, options);
-	if (id == 0) {
-		recipe.judged = sql;
-		add_constraint_steps(&recipe, relation, name);
-		recipe.plain = list_make1(sql);
-	}
-	table_close(relation, NoLock);
-	return id == 0 ? ddl::carry_out(recipe, options) : id;
+	auto plan = [&](ddl::Recipe *recipe, Relation relation) {
+		recipe->judged = sql;
+		add_constraint_steps(recipe, relation, name);
+		recipe->plain = list_make1(sql);
+	};
+	return ddl::carry_out_on_table("drop_constraint", oid, sql, options, plan);
 }
 
 } // namespace
@@ -177,11 +172,7 @@ jobs::JobId drop_constraint(Oid oid, const char *name, const ddl::Options &optio
 SAFE_MIGRATE_FUNCTION(safe_migrate_drop_constraint_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("drop_constraint_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("constraint_name");
+	begin_call(fcinfo, "drop_constraint_safely()", {"relation", "constraint_name"});
 	PG_RETURN_INT64(drop::drop_constraint(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)),
-										  ddl::read_options(fcinfo, 2)));
+										  read_options(fcinfo, 2)));
 }

@@ -1,7 +1,6 @@
 // drop_table_safely().
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
-#include "operations/ddl/target.hpp"
 #include "operations/drop/steps.hpp"
 #include "operations/partition/steps.hpp"
 #include "pg/boundary.hpp"
@@ -70,19 +69,15 @@ void add_table_steps(ddl::Recipe *recipe, Relation relation)
 
 namespace {
 
-jobs::JobId drop_table(Oid oid, const ddl::Options &options)
+jobs::JobId drop_table(Oid oid, const Options &options)
 {
-	Relation relation = ddl::open_owned_table(oid);
 	char *sql = psprintf("DROP TABLE %s", quoted_name(oid));
-	ddl::Recipe recipe = ddl::new_recipe("drop_table", oid, sql);
-	jobs::JobId id = ddl::find_earlier(recipe, options);
-	if (id == 0) {
-		recipe.judged = sql;
-		add_table_steps(&recipe, relation);
-		recipe.plain = list_make1(sql);
-	}
-	table_close(relation, NoLock);
-	return id == 0 ? ddl::carry_out(recipe, options) : id;
+	auto plan = [&](ddl::Recipe *recipe, Relation relation) {
+		recipe->judged = sql;
+		add_table_steps(recipe, relation);
+		recipe->plain = list_make1(sql);
+	};
+	return ddl::carry_out_on_table("drop_table", oid, sql, options, plan);
 }
 
 } // namespace
@@ -92,8 +87,6 @@ jobs::JobId drop_table(Oid oid, const ddl::Options &options)
 SAFE_MIGRATE_FUNCTION(safe_migrate_drop_table_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("drop_table_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	PG_RETURN_INT64(drop::drop_table(PG_GETARG_OID(0), ddl::read_options(fcinfo, 1)));
+	begin_call(fcinfo, "drop_table_safely()", {"relation"});
+	PG_RETURN_INT64(drop::drop_table(PG_GETARG_OID(0), read_options(fcinfo, 1)));
 }

@@ -207,15 +207,11 @@ char *plain_statement(const Definition &definition, const char *name)
 					quoted_name(definition.relation), definition.body);
 }
 
-jobs::JobId create_index(const char *text, const ddl::Options &options)
+jobs::JobId create_index(const char *text, const Options &options)
 {
 	Definition definition = read_definition(text);
-	ddl::Recipe recipe = {};
-	recipe.kind = "create_index";
-	recipe.relation = definition.relation;
-	recipe.relation_name = quoted_name(definition.relation);
-	recipe.definition_text = call_text(definition);
-	recipe.relations = statement::leaves(definition.relation);
+	ddl::Recipe recipe =
+		ddl::new_recipe("create_index", definition.relation, call_text(definition));
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id != 0)
 		return id;
@@ -249,9 +245,7 @@ jobs::JobId create_index(const char *text, const ddl::Options &options)
 SAFE_MIGRATE_FUNCTION(safe_migrate_create_index_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("create_index_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("definition");
+	begin_call(fcinfo, "create_index_safely()", {"definition"});
 	PG_RETURN_INT64(
-		index::create_index(text_to_cstring(PG_GETARG_TEXT_PP(0)), ddl::read_options(fcinfo, 1)));
+		index::create_index(text_to_cstring(PG_GETARG_TEXT_PP(0)), read_options(fcinfo, 1)));
 }

@@ -102,16 +102,12 @@ void add_drop_steps(ddl::Recipe *recipe, Oid index)
 
 namespace {
 
-jobs::JobId drop_index(Oid oid, const ddl::Options &options)
+jobs::JobId drop_index(Oid oid, const Options &options)
 {
 	Relation index = ddl::open_owned_index(oid);
 	Oid table = index->rd_index->indrelid;
-	ddl::Recipe recipe = {};
-	recipe.kind = "drop_index";
-	recipe.relation = table;
-	recipe.relation_name = quoted_name(table);
-	recipe.definition_text = psprintf("DROP INDEX %s", quoted_name(oid));
-	recipe.relations = statement::leaves(table);
+	ddl::Recipe recipe =
+		ddl::new_recipe("drop_index", table, psprintf("DROP INDEX %s", quoted_name(oid)));
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
 		refuse_constraint(oid);
@@ -138,8 +134,6 @@ jobs::JobId drop_index(Oid oid, const ddl::Options &options)
 SAFE_MIGRATE_FUNCTION(safe_migrate_drop_index_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("drop_index_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("index");
-	PG_RETURN_INT64(index::drop_index(PG_GETARG_OID(0), ddl::read_options(fcinfo, 1)));
+	begin_call(fcinfo, "drop_index_safely()", {"index"});
+	PG_RETURN_INT64(index::drop_index(PG_GETARG_OID(0), read_options(fcinfo, 1)));
 }

@@ -266,17 +266,13 @@ void check_relation(Oid oid)
 	relation_close(view, NoLock);
 }
 
-jobs::JobId reindex(Oid oid, const ddl::Options &options)
+jobs::JobId reindex(Oid oid, const Options &options)
 {
 	check_relation(oid);
 	Oid table = is_index(oid) ? IndexGetRelation(oid, false) : oid;
-	ddl::Recipe recipe = {};
-	recipe.kind = "reindex";
-	recipe.relation = table;
-	recipe.relation_name = quoted_name(table);
-	recipe.definition_text =
-		psprintf("REINDEX %s %s", is_index(oid) ? "INDEX" : "TABLE", quoted_name(oid));
-	recipe.relations = statement::leaves(table);
+	ddl::Recipe recipe = ddl::new_recipe(
+		"reindex", table,
+		psprintf("REINDEX %s %s", is_index(oid) ? "INDEX" : "TABLE", quoted_name(oid)));
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id != 0)
 		return id;
@@ -303,8 +299,6 @@ jobs::JobId reindex(Oid oid, const ddl::Options &options)
 SAFE_MIGRATE_FUNCTION(safe_migrate_reindex_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("reindex_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("relation");
-	PG_RETURN_INT64(index::reindex(PG_GETARG_OID(0), ddl::read_options(fcinfo, 1)));
+	begin_call(fcinfo, "reindex_safely()", {"relation"});
+	PG_RETURN_INT64(index::reindex(PG_GETARG_OID(0), read_options(fcinfo, 1)));
 }

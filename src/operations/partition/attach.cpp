@@ -304,7 +304,7 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 namespace {
 
 // Both are locked against changes up to the end of the transaction.
-jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const ddl::Options &options)
+jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const Options &options)
 {
 	Relation parent = ddl::open_owned_table(parent_oid);
 	Relation child = ddl::open_owned_table(child_oid);
@@ -334,12 +334,8 @@ jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const ddl::O
 SAFE_MIGRATE_FUNCTION(safe_migrate_attach_partition_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("attach_partition_safely()");
-	const char *const names[] = {"parent", "partition", "bound"};
-	for (int i = 0; i < 3; i++)
-		if (PG_ARGISNULL(i))
-			ddl::argument_is_null(names[i]);
+	begin_call(fcinfo, "attach_partition_safely()", {"parent", "partition", "bound"});
 	PG_RETURN_INT64(partition::attach(PG_GETARG_OID(0), PG_GETARG_OID(1),
 									  text_to_cstring(PG_GETARG_TEXT_PP(2)),
-									  ddl::read_options(fcinfo, 3)));
+									  read_options(fcinfo, 3)));
 }

@@ -2,7 +2,6 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/statement_locks.hpp"
 #include "operations/ddl/step_run.hpp"
-#include "operations/ddl/target.hpp"
 #include "operations/partition/steps.hpp"
 #include "pg/boundary.hpp"
 #include "statement/relations.hpp"
@@ -109,27 +108,30 @@ void check_partition(Relation parent, Oid partition)
 							   RelationGetRelationName(parent))));
 }
 
-jobs::JobId detach(Oid parent_oid, Oid partition, const ddl::Options &options)
+void note_default_partition(Relation parent)
 {
-	Relation parent = ddl::open_owned_table(parent_oid);
+	if (OidIsValid(get_default_partition_oid(RelationGetRelid(parent))))
+		ereport(NOTICE,
+				(errmsg("a partition can't be detached concurrently from \"%s\", which has a "
+						"default partition",
+						RelationGetRelationName(parent)),
+				 errdetail("The table, the partition and the default partition are locked for "
+						   "a moment, in short tries.")));
+}
+
+jobs::JobId detach(Oid parent_oid, Oid partition, const Options &options)
+{
 	char *sql = detach_statement(parent_oid, partition, "");
-	ddl::Recipe recipe = ddl::new_recipe("detach_partition", parent_oid, sql);
-	jobs::JobId id = ddl::find_earlier(recipe, options);
-	if (id == 0) {
+	auto plan = [&](ddl::Recipe *recipe, Relation parent) {
 		check_partition(parent, partition);
-		if (OidIsValid(get_default_partition_oid(parent_oid)) && !is_pending(partition))
-			ereport(NOTICE,
-					(errmsg("a partition can't be detached concurrently from \"%s\", which has a "
-							"default partition",
-							RelationGetRelationName(parent)),
-					 errdetail("The table, the partition and the default partition are locked for "
-							   "a moment, in short tries.")));
-		add_detach_steps(&recipe, parent_oid, partition);
-		recipe.plain = list_make1(
-			is_pending(partition) ? detach_statement(parent_oid, partition, " FINALIZE") : sql);
-	}
-	table_close(parent, NoLock);
-	return id == 0 ? ddl::carry_out(recipe, options) : id;
+		bool pending = is_pending(partition);
+		if (!pending)
+			note_default_partition(parent);
+		add_detach_steps(recipe, parent_oid, partition);
+		recipe->plain =
+			list_make1(pending ? detach_statement(parent_oid, partition, " FINALIZE") : sql);
+	};
+	return ddl::carry_out_on_table("detach_partition", parent_oid, sql, options, plan);
 }
 
 } // namespace
@@ -139,11 +141,6 @@ jobs::JobId detach(Oid parent_oid, Oid partition, const ddl::Options &options)
 SAFE_MIGRATE_FUNCTION(safe_migrate_detach_partition_safely)
 {
 	using namespace safe_migrate::operations;
-	ddl::begin_call("detach_partition_safely()");
-	if (PG_ARGISNULL(0))
-		ddl::argument_is_null("parent");
-	if (PG_ARGISNULL(1))
-		ddl::argument_is_null("partition");
-	PG_RETURN_INT64(
-		partition::detach(PG_GETARG_OID(0), PG_GETARG_OID(1), ddl::read_options(fcinfo, 2)));
+	begin_call(fcinfo, "detach_partition_safely()", {"parent", "partition"});
+	PG_RETURN_INT64(partition::detach(PG_GETARG_OID(0), PG_GETARG_OID(1), read_options(fcinfo, 2)));
 }
