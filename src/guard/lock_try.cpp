@@ -2,6 +2,7 @@
 #include "guard/lock_try.hpp"
 
 #include "guard/blockers.hpp"
+#include "pg/guc.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -46,13 +47,6 @@ bool take_at_once(const WantedLocks &wanted)
 	return taken == wanted.n;
 }
 
-void set_ms(const char *name, int ms, GucContext context)
-{
-	char value[32];
-	snprintf(value, sizeof(value), "%dms", ms);
-	(void)set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
 // lock_timeout counts for each lock anew; here it is what is left of the stay.
 void lock_within(const WantedLocks &wanted, const NextMove &stay, int *reached)
 {
@@ -60,11 +54,11 @@ void lock_within(const WantedLocks &wanted, const NextMove &stay, int *reached)
 	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), stay.ms);
 
 	if (stay.deadlock_timeout > 0 && stay.deadlock_timeout < DeadlockTimeout)
-		set_ms("deadlock_timeout", stay.deadlock_timeout, PGC_SUSET);
+		pg::set_in_level_ms("deadlock_timeout", stay.deadlock_timeout, PGC_SUSET);
 	for (int i = 0; i < wanted.n; i++) {
 		*reached = i;
 		const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
-		set_ms("lock_timeout", std::max(1, static_cast<int>(left)), PGC_USERSET);
+		pg::set_in_level_ms("lock_timeout", std::max(1, static_cast<int>(left)), PGC_USERSET);
 		LockRelationOid(wanted.entries[i].relation, wanted.entries[i].mode);
 	}
 	CHECK_FOR_INTERRUPTS(); // a timeout that came with the grant belongs in here

@@ -1,6 +1,7 @@
 // See history.hpp.  Rows that somebody else's transaction holds are left for the next time.
 #include "jobs/history.hpp"
 
+#include "pg/guc.hpp"
 #include "pg/sql.hpp"
 #include "pg/transaction.hpp"
 #include "settings.hpp"
@@ -8,7 +9,6 @@
 extern "C" {
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 }
 
@@ -23,11 +23,7 @@ constexpr uint64 at_once = 1000; // jobs in one transaction; the statements' LIM
 
 TimestampTz last_pruned = 0;
 
-void wait_for_nobody()
-{
-	(void)set_config_option("lock_timeout", "100ms", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-							true, ERROR, false);
-}
+void wait_for_nobody() { pg::set_local("lock_timeout", "100ms"); }
 
 // Steps, slices and events go with a job.  One that failed, or was cancelled under a name, can be
 // queued again: it stays twice as long.

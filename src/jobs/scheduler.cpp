@@ -10,6 +10,7 @@
 #include "jobs/throttle/signals.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat.hpp"
+#include "pg/guc.hpp"
 #include "pg/sql.hpp"
 #include "pg/transaction.hpp"
 #include "settings.hpp"
@@ -207,8 +208,7 @@ Seen look_at_live(const JobRow &job)
 template <class F> void change_row(const JobRow &job, Round *round, F &&change)
 {
 	ErrorData *error = pg::run_subtransaction([&] {
-		(void)set_config_option("lock_timeout", "100ms", PGC_USERSET, PGC_S_SESSION,
-								GUC_ACTION_LOCAL, true, ERROR, false);
+		pg::set_local("lock_timeout", "100ms");
 		change();
 	});
 	if (!error)

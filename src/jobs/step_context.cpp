@@ -11,6 +11,7 @@
 #include "jobs/store.hpp"
 #include "jobs/worker.hpp"
 #include "jobs/writer_watch.hpp"
+#include "pg/guc.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -178,24 +179,16 @@ Go StepContext::next_batch(bool writes)
 
 namespace {
 
-void set_local(const char *name, const char *value, GucContext context)
-{
-	(void)set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR,
-							false);
-}
-
 // Settings of one batch, until the end of its transaction.  What job code sets beyond them is
 // undone before it commits.
 void set_up_batch(const StepContext &context, const BatchOptions &options)
 {
 	apply_session_settings(context.session_settings);
-	char text[32];
-	snprintf(text, sizeof text, "%dms", options.lock_timeout_ms);
-	set_local("lock_timeout", text, PGC_USERSET);
+	pg::set_local_ms("lock_timeout", options.lock_timeout_ms);
 	if (options.asynchronous)
-		set_local("synchronous_commit", "off", PGC_USERSET);
+		pg::set_local("synchronous_commit", "off");
 	if (options.without_triggers)
-		set_local("session_replication_role", "replica", PGC_SUSET);
+		pg::set_local("session_replication_role", "replica", PGC_SUSET);
 }
 
 // A leading worker that has lasted so long did not begin with a row that brings down the server.
@@ -275,7 +268,7 @@ Batch StepContext::handle_error(ErrorData *error)
 	bool over = false;
 	ErrorData *second = pg::run_transaction([&] {
 		// somebody's pause() in an open transaction holds the row: not worth waiting for
-		set_local("lock_timeout", "1s", PGC_USERSET);
+		pg::set_local("lock_timeout", "1s");
 		over = !OidIsValid(pg::extension_oid()) || pause_without_owner(job_id);
 		if (!over && retry.again)
 			note_retry(job_id, error, worker.attempts, retry.wait_us);

@@ -5,6 +5,7 @@
 #include "jobs/rights.hpp"
 #include "jobs/session_settings.hpp"
 #include "pg/compat.hpp"
+#include "pg/guc.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -13,7 +14,6 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 }
 
@@ -255,8 +255,7 @@ void add_vacuum_step(JobId id)
 void note_start(JobId id)
 {
 	// a crash must not take the note along
-	(void)set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION,
-							GUC_ACTION_LOCAL, true, ERROR, false);
+	pg::set_local("synchronous_commit", "local");
 	const Arg args[] = {pg::arg_int8(id)};
 	pg::execute("UPDATE safe_migrate.job SET starts = starts + 1 WHERE id = $1", args);
 }

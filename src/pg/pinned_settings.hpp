@@ -1,11 +1,7 @@
 // The settings under which resolved texts are deparsed and read again, whatever the session or the
 // role of a worker has set: names are found in pg_catalog alone, constants have one form.
 #pragma once
-#include "pg/postgres.hpp"
-
-extern "C" {
-#include "utils/guc.h"
-}
+#include "pg/guc.hpp"
 
 namespace safe_migrate::pg {
 
@@ -17,22 +13,15 @@ struct PinnedSettings {
 	void enter()
 	{
 		nest = NewGUCNestLevel();
-		set("search_path", "pg_catalog, pg_temp");
-		set("DateStyle", "ISO, MDY");
-		set("IntervalStyle", "postgres");
-		set("extra_float_digits", "1");
-		set("standard_conforming_strings", "on");
-		set("transform_null_equals", "off");
-		set("quote_all_identifiers", "off");
+		set_in_level("search_path", "pg_catalog, pg_temp");
+		set_in_level("DateStyle", "ISO, MDY");
+		set_in_level("IntervalStyle", "postgres");
+		set_in_level("extra_float_digits", "1");
+		set_in_level("standard_conforming_strings", "on");
+		set_in_level("transform_null_equals", "off");
+		set_in_level("quote_all_identifiers", "off");
 	}
 	void leave() const { AtEOXact_GUC(true, nest); }
-
-private:
-	static void set(const char *name, const char *value)
-	{
-		(void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								false);
-	}
 };
 
 } // namespace safe_migrate::pg

@@ -1,4 +1,5 @@
 // Bookkeeping statements under the extension's owner: see sql.hpp.
+#include "pg/guc.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -51,8 +52,7 @@ void OwnerContext::enter()
 	SetUserIdAndSecContext(owner, saved_security | SECURITY_LOCAL_USERID_CHANGE |
 									  SECURITY_RESTRICTED_OPERATION);
 	guc_nest = NewGUCNestLevel();
-	(void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							GUC_ACTION_SAVE, true, 0, false);
+	set_in_level("search_path", "pg_catalog, pg_temp");
 }
 
 void OwnerContext::leave()

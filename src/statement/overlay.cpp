@@ -1,4 +1,5 @@
 // The overlay's memory: names, relations, columns, and what names mean by now.  See overlay.hpp.
+#include "pg/guc.hpp"
 #include "statement/overlay.hpp"
 
 extern "C" {
@@ -209,8 +210,7 @@ void end_script(Overlay *overlay)
 
 void set_search_path(Overlay *overlay, const char *value)
 {
-	(void)set_config_option("search_path", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							0, false);
+	pg::set_in_level("search_path", value);
 	read_search_path(overlay);
 }
 

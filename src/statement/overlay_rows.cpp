@@ -5,6 +5,7 @@
 
 #include "pg/compat.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/guc.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay_answer.hpp"
 #include "statement/dml.hpp"
@@ -259,8 +260,7 @@ void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *
 	auto *query = linitial_node(Query, queries);
 	if (is_unfit(reinterpret_cast<Node *>(query), nullptr) || are_relations_unfit(query))
 		return;
-	(void)set_config_option("constraint_exclusion", "off", PGC_USERSET, PGC_S_SESSION,
-							GUC_ACTION_LOCAL, true, 0, false);
+	pg::set_local("constraint_exclusion", "off");
 	PlannedStmt *plan = pg::plan_query(query, analysis->source);
 	result->planned = true;
 	result->rows = static_cast<int64>(plan->planTree->plan_rows);

@@ -1,6 +1,7 @@
 // A job's own throttle query, in the worker.
 #include "jobs/throttle/query.hpp"
 
+#include "pg/guc.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -15,12 +16,6 @@ extern "C" {
 namespace safe_migrate::jobs::throttle {
 
 namespace {
-
-void set_local(const char *name, const char *value)
-{
-	(void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							false);
-}
 
 struct Run {
 	const char *query;
@@ -46,10 +41,10 @@ void run(Run *run)
 	int saved_security;
 	GetUserIdAndSecContext(&saved_user, &saved_security);
 	int nest = NewGUCNestLevel();
-	set_local("search_path", "pg_catalog, pg_temp");
-	set_local("standard_conforming_strings", "on"); // as it was deparsed
-	set_local("DateStyle", "ISO, MDY");
-	set_local("IntervalStyle", "postgres");
+	pg::set_in_level("search_path", "pg_catalog, pg_temp");
+	pg::set_in_level("standard_conforming_strings", "on"); // as it was deparsed
+	pg::set_in_level("DateStyle", "ISO, MDY");
+	pg::set_in_level("IntervalStyle", "postgres");
 	XactReadOnly = true; // of this transaction; after the first snapshot nobody sets it back
 	SetUserIdAndSecContext(run->owner, saved_security | SECURITY_RESTRICTED_OPERATION);
 	enable_timeout_after(STATEMENT_TIMEOUT, run->timeout_ms);

@@ -10,6 +10,7 @@
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/guc.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -27,7 +28,6 @@ extern "C" {
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 }
@@ -195,8 +195,7 @@ void sample_part(Sample *sample)
 {
 	const Sample before = *sample;
 	ErrorData *error = pg::run_subtransaction([sample] {
-		(void)set_config_option("lock_timeout", "200ms", PGC_USERSET, PGC_S_SESSION,
-								GUC_ACTION_LOCAL, true, 0, false);
+		pg::set_local("lock_timeout", "200ms");
 		LockRelationOid(RelationGetRelid(sample->leaf), RowExclusiveLock);
 		write_part(sample);
 	});

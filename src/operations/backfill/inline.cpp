@@ -2,6 +2,7 @@
 #include "operations/backfill/inline.hpp"
 
 #include "operations/backfill/run_query.hpp"
+#include "pg/guc.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -160,9 +161,8 @@ int64 run_inline(const Resolved &resolved, const Target &target)
 
 	int nest = NewGUCNestLevel();
 	if (!resolved.definition->fire_triggers)
-		(void)set_config_option("session_replication_role", "replica",
-								superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
-								GUC_ACTION_SAVE, true, 0, false);
+		pg::set_in_level("session_replication_role", "replica",
+						 superuser() ? PGC_SUSET : PGC_USERSET);
 	RowCounts counts = run_query(query, &receiver.base);
 	AtEOXact_GUC(true, nest);
 	refuse_matching(receiver);

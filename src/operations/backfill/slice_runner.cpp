@@ -6,6 +6,7 @@
 #include "operations/backfill/wal_pieces.hpp"
 #include "operations/backfill/write_path.hpp"
 #include "pg/compat_executor.hpp"
+#include "pg/guc.hpp"
 #include "pg/horizon.hpp"
 
 extern "C" {
@@ -145,15 +146,10 @@ void conclude(Batch &batch, BlockNumber end)
 // triggers not fire (the role's right to set that is checked here each time).
 void set_limits(const Batch &batch, const BatchLimits &limits)
 {
-	char timeout[32];
-
-	snprintf(timeout, sizeof(timeout), "%d", limits.lock_timeout_ms);
-	(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							true, 0, false);
+	pg::set_in_level_ms("lock_timeout", limits.lock_timeout_ms);
 	if (!batch.definition.fire_triggers && !batch.direct)
-		(void)set_config_option("session_replication_role", "replica",
-								superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
-								GUC_ACTION_SAVE, true, 0, false);
+		pg::set_in_level("session_replication_role", "replica",
+						 superuser() ? PGC_SUSET : PGC_USERSET);
 }
 
 void write_by_executor(Batch &batch, BlockNumber end)

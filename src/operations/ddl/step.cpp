@@ -5,6 +5,7 @@
 #include "jobs/worker.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step_run.hpp"
+#include "pg/guc.hpp"
 #include "pg/json.hpp"
 #include "pg/own_statement.hpp"
 #include "pg/standby.hpp"
@@ -117,10 +118,7 @@ namespace {
 void lock_within(Oid relation, LOCKMODE mode, TimestampTz deadline)
 {
 	int64 left_ms = (deadline - GetCurrentTimestamp()) / 1000;
-	char timeout[32];
-	snprintf(timeout, sizeof timeout, INT64_FORMAT "ms", Max(left_ms, INT64CONST(1)));
-	(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-							true, ERROR, false);
+	pg::set_local_ms("lock_timeout", Max(left_ms, INT64CONST(1)));
 	LockRelationOid(relation, mode);
 }
 
@@ -309,10 +307,7 @@ ErrorData *ask_whether_to_clean(StepRun *run, bool *needed)
 ErrorData *clean_in_transaction(const StepRun &run)
 {
 	return job_transaction([&] {
-		char timeout[32];
-		snprintf(timeout, sizeof timeout, "%dms", run.context->settings.ddl_lock_try);
-		(void)set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
-								GUC_ACTION_LOCAL, true, ERROR, false);
+		pg::set_local_ms("lock_timeout", run.context->settings.ddl_lock_try);
 		PushActiveSnapshot(GetTransactionSnapshot());
 		run_own_statement(run.step->cleanup, true);
 		PopActiveSnapshot();
