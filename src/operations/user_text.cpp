@@ -3,7 +3,7 @@
 
 extern "C" {
 #include "mb/pg_wchar.h"
-#include "nodes/parsenodes.h"
+#include "parser/parser.h"
 }
 
 namespace safe_migrate::operations {
@@ -48,6 +48,8 @@ int position_of(const UserText &text, int location)
 	return errposition(pg_mbstrlen_with_len(text.source, location) + 1);
 }
 
+namespace {
+
 // Before 18 a statement's location is that of the white space before it.
 int start_of_second(const UserText &text, List *statements)
 {
@@ -55,6 +57,27 @@ int start_of_second(const UserText &text, List *statements)
 		return text.prefix_length;
 	int location = lsecond_node(RawStmt, statements)->stmt_location;
 	return location + static_cast<int>(strspn(text.source + location, " \t\r\n"));
+}
+
+} // namespace
+
+Node *parse_statement(const UserText &text, Refuse refuse)
+{
+	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
+	if (list_length(statements) != 1)
+		refuse(text, start_of_second(text, statements));
+	return linitial_node(RawStmt, statements)->stmt;
+}
+
+AlterTableCmd *parse_command(const UserText &text, Refuse refuse)
+{
+	Node *statement = parse_statement(text, refuse);
+	if (!IsA(statement, AlterTableStmt))
+		refuse(text, text.prefix_length);
+	const auto *alter = castNode(AlterTableStmt, statement);
+	if (list_length(alter->cmds) != 1)
+		refuse(text, text.prefix_length);
+	return linitial_node(AlterTableCmd, alter->cmds);
 }
 
 } // namespace safe_migrate::operations

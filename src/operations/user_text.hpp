@@ -3,7 +3,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
-#include "nodes/pg_list.h"
+#include "nodes/parsenodes.h"
 }
 
 namespace safe_migrate::operations {
@@ -29,7 +29,12 @@ UserText user_text(const char *argument, const char *prefix, const char *text);
 // Mirrors parser_errposition(), for a location in `source`.
 int position_of(const UserText &text, int location);
 
-// Where the second of several statements begins in `source`.
-int start_of_second(const UserText &text, List *statements);
+// Raises the error that the text is not what it must be, with the position of that in `source`.
+using Refuse = void (*)(const UserText &text, int location);
+
+// The one statement that `source` is; of ALTER TABLE its one sub-command.  Where it is anything
+// else: refuse(), at the second statement where there are several.  Errors of the parser.
+Node *parse_statement(const UserText &text, Refuse refuse);
+AlterTableCmd *parse_command(const UserText &text, Refuse refuse);
 
 } // namespace safe_migrate::operations

@@ -13,13 +13,12 @@ namespace safe_migrate::operations::backfill {
 
 namespace {
 
-[[noreturn]] void not_a_list(const UserText &text, int location)
+void not_a_list(const UserText &text, int location)
 {
 	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 					errmsg("assignments must be a list as in UPDATE ... SET, and nothing else"),
 					errhint("For example: 'status_v2 = upper(status), seen = true'."),
 					position_of(text, location)));
-	pg_unreachable();
 }
 
 [[noreturn]] void not_an_expression(const UserText &text, int location)
@@ -143,10 +142,7 @@ UserText predicate_text(const char *text) { return user_text("predicate", "", te
 
 ParsedAssignments parse_assignments(const UserText &text)
 {
-	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
-	if (list_length(statements) != 1)
-		not_a_list(text, start_of_second(text, statements));
-	Node *statement = linitial_node(RawStmt, statements)->stmt;
+	Node *statement = parse_statement(text, not_a_list);
 	if (!IsA(statement, UpdateStmt))
 		not_a_list(text, text.prefix_length);
 	auto *update = castNode(UpdateStmt, statement);

@@ -25,7 +25,6 @@ extern "C" {
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parse_type.h"
-#include "parser/parser.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -41,26 +40,18 @@ namespace {
 
 constexpr const char *prefix = "ALTER TABLE x ADD COLUMN ";
 
-[[noreturn]] void not_a_column(const UserText &text, int location)
+void not_a_column(const UserText &text, int location)
 {
 	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 					errmsg("the definition must be one column definition, and nothing else"),
 					errhint("For example: 'rating int DEFAULT 0 NOT NULL'."),
 					position_of(text, location)));
-	pg_unreachable();
 }
 
 ColumnDef *parse(const UserText &text)
 {
-	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
-	if (list_length(statements) != 1)
-		not_a_column(text, start_of_second(text, statements));
-	Node *statement = linitial_node(RawStmt, statements)->stmt;
-	if (!IsA(statement, AlterTableStmt))
-		not_a_column(text, text.prefix_length);
-	const AlterTableStmt *alter = castNode(AlterTableStmt, statement);
-	auto *command = linitial_node(AlterTableCmd, alter->cmds);
-	if (list_length(alter->cmds) != 1 || command->subtype != AT_AddColumn || command->missing_ok)
+	const AlterTableCmd *command = parse_command(text, not_a_column);
+	if (command->subtype != AT_AddColumn || command->missing_ok)
 		not_a_column(text, text.prefix_length);
 	return castNode(ColumnDef, command->def);
 }

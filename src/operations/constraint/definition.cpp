@@ -22,7 +22,6 @@ extern "C" {
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
-#include "parser/parser.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -34,27 +33,19 @@ namespace safe_migrate::operations::constraint {
 
 namespace {
 
-[[noreturn]] void not_a_definition(const UserText &text, int location)
+void not_a_definition(const UserText &text, int location)
 {
 	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 					errmsg("the definition must be one table constraint, and nothing else"),
 					errhint("For example: 'CONSTRAINT positive CHECK (amount > 0)'."),
 					position_of(text, location)));
-	pg_unreachable();
 }
 
 // ALTER TABLE x ADD <text> has one sub-command, which adds a constraint.
 Constraint *parse(const UserText &text)
 {
-	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
-	if (list_length(statements) != 1)
-		not_a_definition(text, start_of_second(text, statements));
-	Node *statement = linitial_node(RawStmt, statements)->stmt;
-	if (!IsA(statement, AlterTableStmt))
-		not_a_definition(text, text.prefix_length);
-	const AlterTableStmt *alter = castNode(AlterTableStmt, statement);
-	auto *command = linitial_node(AlterTableCmd, alter->cmds);
-	if (list_length(alter->cmds) != 1 || command->subtype != AT_AddConstraint)
+	const AlterTableCmd *command = parse_command(text, not_a_definition);
+	if (command->subtype != AT_AddConstraint)
 		not_a_definition(text, text.prefix_length);
 	return castNode(Constraint, command->def);
 }
@@ -134,24 +125,6 @@ void check_columns(Relation relation, const List *columns)
 							errmsg("column \"%s\" of relation \"%s\" does not exist", name,
 								   RelationGetRelationName(relation))));
 	}
-}
-
-// Mirrors ChooseForeignKeyConstraintNameAddition() and ChooseIndexNameAddition().
-char *joined_names(const List *columns)
-{
-	char text[NAMEDATALEN * 2];
-	size_t length = 0;
-	text[0] = '\0';
-	ListCell *cell;
-	foreach (cell, columns) {
-		if (length > 0)
-			text[length++] = '_';
-		strlcpy(text + length, static_cast<const char *>(lfirst(cell)), NAMEDATALEN);
-		length += strlen(text + length);
-		if (length >= NAMEDATALEN)
-			break;
-	}
-	return pstrdup(text);
 }
 
 // The referenced columns where they are not named: the primary key (transformFkeyGetPrimaryKey()).
@@ -253,7 +226,7 @@ void read_foreign_key(Definition *definition, Relation relation)
 							   "disagree")));
 	if (!definition->named)
 		definition->name = ChooseConstraintName(RelationGetRelationName(relation),
-												joined_names(definition->columns), "fkey",
+												index::joined_names(definition->columns), "fkey",
 												RelationGetNamespace(relation), NIL);
 	check_types(relation, referenced, *definition);
 	StringInfoData text;
@@ -279,7 +252,7 @@ void read_key(Definition *definition, Relation relation)
 	if (!definition->named)
 		definition->name =
 			ChooseRelationName(RelationGetRelationName(relation),
-							   primary ? nullptr : joined_names(definition->columns),
+							   primary ? nullptr : index::joined_names(definition->columns),
 							   primary ? "pkey" : "key", RelationGetNamespace(relation), true);
 	StringInfoData text;
 	initStringInfo(&text);

@@ -3,7 +3,6 @@
 
 #include "operations/ddl/sql.hpp"
 #include "pg/compat_analysis.hpp"
-#include "pg/pinned_settings.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -12,7 +11,6 @@ extern "C" {
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -187,11 +185,7 @@ Definition stored_definition(Relation relation, const char *name)
 	definition.referenced = form->confrelid;
 	char type = form->contype;
 	ReleaseSysCache(tuple);
-	pg::PinnedSettings pinned = {};
-	pinned.enter();
-	char *stored = TextDatumGetCString(
-		DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint)));
-	pinned.leave();
+	char *stored = ddl::constraint_text(constraint);
 	if (type == CONSTRAINT_CHECK || type == CONSTRAINT_FOREIGN) {
 		// the text is one of read_definition()'s own kind
 		Definition read = read_definition(relation, stored);

@@ -10,6 +10,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 }
 
@@ -28,6 +29,23 @@ char *quoted_name(Oid relation)
 char *literal(const char *text) { return quote_literal_cstr(text); }
 
 char *identifier(const char *name) { return pstrdup(quote_identifier(name)); }
+
+namespace {
+
+char *shown_by(PGFunction function, Oid object)
+{
+	pg::PinnedSettings pinned = {};
+	pinned.enter();
+	char *shown = TextDatumGetCString(DirectFunctionCall1(function, ObjectIdGetDatum(object)));
+	pinned.leave();
+	return shown;
+}
+
+} // namespace
+
+char *constraint_text(Oid constraint) { return shown_by(pg_get_constraintdef, constraint); }
+
+char *index_text(Oid index) { return shown_by(pg_get_indexdef, index); }
 
 void run_sql(const char *sql, bool pinned_path)
 {

@@ -3,7 +3,6 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/drop/steps.hpp"
 #include "pg/boundary.hpp"
-#include "pg/pinned_settings.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -11,7 +10,6 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -55,16 +53,6 @@ Stored read_constraint(Oid oid)
 	return stored;
 }
 
-char *definition_of(Oid constraint)
-{
-	pg::PinnedSettings pinned = {};
-	pinned.enter();
-	char *definition = TextDatumGetCString(
-		DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint)));
-	pinned.leave();
-	return definition;
-}
-
 char *drop_statement(const Stored &stored)
 {
 	return psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(stored.relation),
@@ -87,7 +75,7 @@ void add_drop_step(ddl::Recipe *recipe, const Stored &stored)
 	step->still_what =
 		psprintf("constraint %s of %s", identifier(stored.name), quoted_name(stored.relation));
 	step->undo = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", quoted_name(stored.relation),
-						  identifier(stored.name), definition_of(stored.oid));
+						  identifier(stored.name), ddl::constraint_text(stored.oid));
 }
 
 bool is_in_key(const ForeignKeyCacheInfo *key, const char *column)
@@ -98,10 +86,6 @@ bool is_in_key(const ForeignKeyCacheInfo *key, const char *column)
 			return true;
 	return false;
 }
-
-} // namespace
-
-namespace {
 
 // It goes with a key of another table of the tree, or no other table is locked for it.
 bool goes_by_itself(const Stored &stored, bool is_detached_root)

@@ -35,13 +35,12 @@ namespace safe_migrate::operations::index {
 
 namespace {
 
-[[noreturn]] void not_an_index(const UserText &text, int location)
+void not_an_index(const UserText &text, int location)
 {
 	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 					errmsg("the definition must be one CREATE INDEX statement, and nothing else"),
 					errhint("For example: 'CREATE INDEX ON orders (created)'."),
 					position_of(text, location)));
-	pg_unreachable();
 }
 
 // ---------------------------------------------------------------- names
@@ -72,24 +71,6 @@ List *choose_column_names(const List *elements)
 		names = lappend(names, pstrdup(name));
 	}
 	return names;
-}
-
-// Mirrors ChooseIndexNameAddition().
-char *joined(const List *names)
-{
-	char text[NAMEDATALEN * 2];
-	size_t length = 0;
-	text[0] = '\0';
-	ListCell *cell;
-	foreach (cell, names) {
-		if (length > 0)
-			text[length++] = '_';
-		strlcpy(text + length, static_cast<const char *>(lfirst(cell)), NAMEDATALEN);
-		length += strlen(text + length);
-		if (length >= NAMEDATALEN)
-			break;
-	}
-	return pstrdup(text);
 }
 
 bool is_taken(const char *name, const List *taken)
@@ -210,10 +191,7 @@ void append_clauses(StringInfo text, const IndexStmt *statement, const char *pre
 
 IndexStmt *parse(const UserText &text)
 {
-	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
-	if (list_length(statements) != 1)
-		not_an_index(text, start_of_second(text, statements));
-	Node *statement = linitial_node(RawStmt, statements)->stmt;
+	Node *statement = parse_statement(text, not_an_index);
 	if (!IsA(statement, IndexStmt))
 		not_an_index(text, 0);
 	return castNode(IndexStmt, statement);
@@ -305,10 +283,27 @@ char *options_text(const List *options)
 	return text.data;
 }
 
+char *joined_names(const List *names)
+{
+	char text[NAMEDATALEN * 2];
+	size_t length = 0;
+	text[0] = '\0';
+	ListCell *cell;
+	foreach (cell, names) {
+		if (length > 0)
+			text[length++] = '_';
+		strlcpy(text + length, static_cast<const char *>(lfirst(cell)), NAMEDATALEN);
+		length += strlen(text + length);
+		if (length >= NAMEDATALEN)
+			break;
+	}
+	return pstrdup(text);
+}
+
 char *choose_name(Relation relation, List *column_names, const char *label, List *taken)
 {
 	bool is_constraint = strcmp(label, "idx") != 0;
-	const char *second = strcmp(label, "pkey") == 0 ? nullptr : joined(column_names);
+	const char *second = strcmp(label, "pkey") == 0 ? nullptr : joined_names(column_names);
 	char *name = ChooseRelationName(RelationGetRelationName(relation), second, label,
 									RelationGetNamespace(relation), is_constraint);
 	for (int i = 1; is_taken(name, taken); i++)

@@ -28,6 +28,10 @@ Definition read_definition(const char *text);
 Definition own_definition(Relation relation, const char *create_statement);
 Definition make_definition(Relation relation, IndexStmt *parsed, const char *source);
 
+// What the server puts into the name of an index, unique or foreign key for its columns (of
+// char *): "a_b".  Mirrors ChooseIndexNameAddition(), ChooseForeignKeyConstraintNameAddition().
+char *joined_names(const List *names);
+
 // The name that the server would choose for it on that table: "orders_a_lower_idx"; not one of
 // `taken` (of char *).  label: "idx", "key", "pkey".
 char *choose_name(Relation relation, List *column_names, const char *label, List *taken);

@@ -5,7 +5,6 @@
 #include "operations/ddl/target.hpp"
 #include "operations/index/steps.hpp"
 #include "pg/boundary.hpp"
-#include "pg/pinned_settings.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -15,7 +14,6 @@ extern "C" {
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -27,16 +25,6 @@ using ddl::quoted_name;
 using statement::Lock;
 
 namespace {
-
-char *definition_of(Oid index)
-{
-	pg::PinnedSettings pinned = {};
-	pinned.enter();
-	char *definition =
-		TextDatumGetCString(DirectFunctionCall1(pg_get_indexdef, ObjectIdGetDatum(index)));
-	pinned.leave();
-	return definition;
-}
 
 void refuse_constraint(Oid index)
 {
@@ -91,7 +79,7 @@ void add_drop_steps(ddl::Recipe *recipe, Oid index)
 	step->descend = partitioned;
 	ddl::expect_relation(step, index);
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", index);
-	step->undo = definition_of(index);
+	step->undo = ddl::index_text(index);
 	if (!partitioned)
 		step->left =
 			psprintf("Where the index is left invalid (no longer used, but kept up to date): "

@@ -22,7 +22,6 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "parser/parse_node.h"
 #include "parser/parse_utilcmd.h"
-#include "parser/parser.h"
 #include "partitioning/partbounds.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -42,14 +41,13 @@ namespace {
 
 constexpr const char *prefix = "ALTER TABLE x ATTACH PARTITION y ";
 
-[[noreturn]] void not_a_bound(const UserText &text, int location)
+void not_a_bound(const UserText &text, int location)
 {
 	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 					errmsg("the bound must be one partition bound, and nothing else"),
 					errhint("For example: 'FOR VALUES FROM (1) TO (10)', 'FOR VALUES IN (1, 2)', "
 							"'DEFAULT'."),
 					position_of(text, location)));
-	pg_unreachable();
 }
 
 char *bound_text(PartitionBoundSpec *spec)
@@ -77,15 +75,7 @@ Bound read_bound(Relation parent, const char *source)
 {
 	UserText text = user_text("bound", prefix, source);
 	text.enter();
-	List *statements = raw_parser(text.source, RAW_PARSE_DEFAULT);
-	if (list_length(statements) != 1)
-		not_a_bound(text, start_of_second(text, statements));
-	auto *statement = linitial_node(RawStmt, statements)->stmt;
-	const auto *alter =
-		IsA(statement, AlterTableStmt) ? castNode(AlterTableStmt, statement) : nullptr;
-	if (!alter || list_length(alter->cmds) != 1)
-		not_a_bound(text, text.prefix_length);
-	auto *command = castNode(PartitionCmd, linitial_node(AlterTableCmd, alter->cmds)->def);
+	auto *command = castNode(PartitionCmd, parse_command(text, not_a_bound)->def);
 	Bound bound = make_bound(parent, command->bound, text.source);
 	text.leave();
 	return bound;

@@ -6,7 +6,6 @@
 #include "operations/index/steps.hpp"
 #include "operations/partition/steps.hpp"
 #include "pg/compat_analysis.hpp"
-#include "pg/pinned_settings.hpp"
 #include "statement/index_match.hpp"
 #include "statement/relations.hpp"
 
@@ -20,7 +19,6 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "parser/parse_utilcmd.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -32,16 +30,6 @@ using ddl::identifier;
 using ddl::quoted_name;
 
 namespace {
-
-char *constraint_text(Oid constraint)
-{
-	pg::PinnedSettings pinned = {};
-	pinned.enter();
-	char *definition = TextDatumGetCString(
-		DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint)));
-	pinned.leave();
-	return definition;
-}
 
 // ---------------------------------------------------------------- columns and CHECKs
 
@@ -126,7 +114,8 @@ void add_checks(ddl::Recipe *recipe, Relation parent, Relation child)
 		Oid own = get_relation_constraint_oid(RelationGetRelid(parent), check.ccname, false);
 		if (check.ccnoinherit || OidIsValid(get_relation_constraint_oid(oid, check.ccname, true)))
 			continue; // one of that name that differs is for the server to refuse
-		char *text = psprintf("CONSTRAINT %s %s", identifier(check.ccname), constraint_text(own));
+		char *text =
+			psprintf("CONSTRAINT %s %s", identifier(check.ccname), ddl::constraint_text(own));
 		add_constraint(recipe, child, text);
 		recipe->plain =
 			lappend(recipe->plain, psprintf("ALTER TABLE %s ADD %s", quoted_name(oid), text));
@@ -176,7 +165,7 @@ void add_index(ddl::Recipe *recipe, Relation child, const Wanted &wanted, List *
 	if (wanted.exclusion)
 		refuse_exclusion(child, wanted.constraint);
 	if (OidIsValid(wanted.constraint)) {
-		add_constraint(recipe, child, constraint_text(wanted.constraint));
+		add_constraint(recipe, child, ddl::constraint_text(wanted.constraint));
 		return;
 	}
 	wanted.statement->relation = makeRangeVar(get_namespace_name(RelationGetNamespace(child)),
@@ -227,7 +216,7 @@ Oid find_key(Relation child, const char *text)
 	ListCell *cell;
 	foreach (cell, RelationGetFKeyList(child)) {
 		const auto *key = static_cast<const ForeignKeyCacheInfo *>(lfirst(cell));
-		char *own = constraint_text(key->conoid);
+		char *own = ddl::constraint_text(key->conoid);
 		if (strcmp(own, text) == 0 || strcmp(own, not_valid) == 0)
 			return key->conoid;
 	}
@@ -258,7 +247,7 @@ void add_foreign_keys(ddl::Recipe *recipe, Relation parent, Relation child)
 		// those of single partitions of the referenced table come with the whole one's
 		if (OidIsValid(key.parent) && read_key(key.parent).relation == RelationGetRelid(parent))
 			continue;
-		add_foreign_key(recipe, child, key, constraint_text(info->conoid));
+		add_foreign_key(recipe, child, key, ddl::constraint_text(info->conoid));
 	}
 }
 
