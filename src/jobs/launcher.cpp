@@ -7,15 +7,13 @@
 
 #include "jobs/shared.hpp"
 #include "pg/boundary.hpp"
+#include "pg/catalog_scan.hpp"
 #include "pg/compat.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
-#include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -60,19 +58,13 @@ void want_all_databases()
 {
 	ErrorData *error = pg::run_transaction([] {
 		PushActiveSnapshot(GetTransactionSnapshot());
-		Relation rel = table_open(DatabaseRelationId, AccessShareLock);
-		TableScanDesc scan = table_beginscan_catalog(rel, 0, nullptr);
-		HeapTuple tuple;
-		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-			auto *form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-			if (!form->datallowconn || pg::database_is_invalid(form))
-				continue;
+		pg::for_each_row<FormData_pg_database>(DatabaseRelationId, [](FormData_pg_database &row) {
+			if (!row.datallowconn || pg::database_is_invalid(&row))
+				return;
 			Guard guard;
-			if (Database *entry = find_database(form->oid, true))
+			if (Database *entry = find_database(row.oid, true))
 				entry->wanted = true;
-		}
-		table_endscan(scan);
-		table_close(rel, AccessShareLock);
+		});
 		PopActiveSnapshot();
 	});
 	if (error)

@@ -1,11 +1,6 @@
 // CLUSTER, which is a case of REPACK from 19 on; see compat.hpp.
 #pragma once
-#include "pg/postgres.hpp"
-
-extern "C" {
-#include "commands/defrem.h"
-#include "nodes/parsenodes.h"
-}
+#include "pg/options.hpp"
 
 namespace safe_migrate::pg {
 
@@ -41,14 +36,7 @@ inline bool takes_clustered_ones(const Cluster *statement)
 inline bool repacks_concurrently(const Cluster *statement)
 {
 #if PG_VERSION_NUM >= 190000
-	bool concurrently = false;
-	ListCell *cell;
-	foreach (cell, statement->params) {
-		auto *option = lfirst_node(DefElem, cell);
-		if (strcmp(option->defname, "concurrently") == 0)
-			concurrently = defGetBoolean(option);
-	}
-	return concurrently;
+	return has_option(statement->params, "concurrently");
 #else
 	return false;
 #endif

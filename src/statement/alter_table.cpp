@@ -5,7 +5,6 @@
 #include "statement/constraints.hpp"
 
 extern "C" {
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
@@ -123,23 +122,6 @@ void analyse_owner(AlterTable *alter, const AlterTableCmd *command)
 	ListCell *cell;
 	foreach (cell, getOwnedSequences(alter->relation))
 		report_lock(alter, lfirst_oid(cell), alter->lock, nullptr);
-}
-
-// find_typed_table_dependencies()
-List *typed_tables(Oid composite)
-{
-	List *tables = NIL;
-	Relation catalog = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, Anum_pg_class_reloftype, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(get_rel_type_id(composite)));
-	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr)
-		tables = lappend_oid(tables, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->oid);
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return tables;
 }
 
 void analyse_command(AlterTable *alter, const AlterTableCmd *command)
@@ -372,7 +354,8 @@ void analyse_alter_table(Analysis *analysis, const AlterTableStmt *statement)
 	if (alter.kind != RELKIND_COMPOSITE_TYPE)
 		return;
 	ListCell *cell;
-	foreach (cell, typed_tables(target.relation)) { // with CASCADE; else there is none
+	foreach (cell,
+			 typed_tables(get_rel_type_id(target.relation))) { // with CASCADE; else there is none
 		AlterTable typed = alter;
 		typed.relation = lfirst_oid(cell);
 		typed.kind = get_rel_relkind(typed.relation);

@@ -2,6 +2,7 @@
 #include "statement/analysis.hpp"
 
 #include "pg/compat_repack.hpp"
+#include "pg/options.hpp"
 #include "statement/relations.hpp"
 #include "statement/surroundings.hpp"
 
@@ -56,19 +57,6 @@ bool is_detach_concurrently(const AlterTableCmd *command)
 		   castNode(PartitionCmd, command->def)->concurrent;
 }
 
-// The option as REINDEX and CLUSTER read it: the last one wins.
-bool has_option(const List *options, const char *name)
-{
-	bool given = false;
-	ListCell *cell;
-	foreach (cell, options) {
-		auto *option = lfirst_node(DefElem, cell);
-		if (strcmp(option->defname, name) == 0)
-			given = defGetBoolean(option);
-	}
-	return given;
-}
-
 bool is_partitioned(const RangeVar *name)
 {
 	Oid relation = RangeVarGetRelid(name, NoLock, true);
@@ -93,7 +81,8 @@ bool commits_inside(const Node *statement)
 			return has_subcommand(as<AlterTableStmt>(statement), is_detach_concurrently);
 		case T_ReindexStmt: {
 			auto *reindex = as<ReindexStmt>(statement);
-			return reindex->relation == nullptr || has_option(reindex->params, "concurrently") ||
+			return reindex->relation == nullptr ||
+				   pg::has_option(reindex->params, "concurrently") ||
 				   is_partitioned(reindex->relation);
 		}
 		case pg::cluster_tag: {

@@ -1,10 +1,10 @@
 // ALTER DOMAIN and ALTER TYPE of an enum.  Follows commands/typecmds.c.
+#include "statement/constraints.hpp"
 #include "statement/dependents.hpp"
 #include "statement/relations.hpp"
 #include "statement/rename.hpp"
 
 extern "C" {
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
@@ -48,31 +48,22 @@ void add_scan(const Scan &scan, Oid table, AttrNumber column)
 void add_scans(const Scan &scan, Oid domain)
 {
 	check_stack_depth();
-	Relation catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData key[2];
-	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(TypeRelationId));
-	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(domain));
-	SysScanDesc rows = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, key);
-	HeapTuple tuple;
-	while (HeapTupleIsValid(tuple = systable_getnext(rows))) {
-		auto *row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-		if (row->classid == TypeRelationId) {
-			if (get_typtype(row->objid) == TYPTYPE_DOMAIN)
-				add_scans(scan, row->objid);
+	ListCell *cell;
+	foreach (cell, dependents_of(TypeRelationId, domain, 0)) {
+		const auto *user = static_cast<const DependsOn *>(lfirst(cell));
+		if (user->class_id == TypeRelationId) {
+			if (get_typtype(user->object) == TYPTYPE_DOMAIN)
+				add_scans(scan, user->object);
 			continue;
 		}
-		if (row->classid != RelationRelationId || row->objsubid <= 0)
+		if (user->class_id != RelationRelationId || user->sub_id <= 0)
 			continue;
-		char kind = get_rel_relkind(row->objid);
-		auto column = static_cast<AttrNumber>(row->objsubid);
+		char kind = get_rel_relkind(user->object);
+		auto column = static_cast<AttrNumber>(user->sub_id);
 		if ((kind == RELKIND_RELATION || kind == RELKIND_MATVIEW) &&
-			get_atttype(row->objid, column) == domain)
-			add_scan(scan, row->objid, column);
+			get_atttype(user->object, column) == domain)
+			add_scan(scan, user->object, column);
 	}
-	systable_endscan(rows);
-	table_close(catalog, AccessShareLock);
 }
 
 bool is_not_null(Oid type)

@@ -1,4 +1,6 @@
 // CREATE INDEX and REINDEX.  Follows ProcessUtilitySlow(), DefineIndex() and ExecReindex().
+#include "pg/catalog_scan.hpp"
+#include "pg/options.hpp"
 #include "statement/dependents.hpp"
 #include "statement/index_match.hpp"
 #include "statement/relations.hpp"
@@ -8,7 +10,6 @@ extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -159,41 +160,22 @@ void reindex_partitions(const Reindex &asked, Oid parent, bool is_index)
 void reindex_many(const Reindex &reindex, Oid schema)
 {
 	List *tables = NIL;
-	Relation catalog = table_open(RelationRelationId, AccessShareLock);
-	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-		bool has_indexes = form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW;
-		if (has_indexes && form->relhasindex && form->relpersistence != RELPERSISTENCE_TEMP &&
-			form->oid >= FirstNormalObjectId &&
-			(!OidIsValid(schema) || form->relnamespace == schema))
-			tables = lappend_oid(tables, form->oid);
-	}
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	pg::for_each_row<FormData_pg_class>(RelationRelationId, [&](const FormData_pg_class &row) {
+		bool has_indexes = row.relkind == RELKIND_RELATION || row.relkind == RELKIND_MATVIEW;
+		if (has_indexes && row.relhasindex && row.relpersistence != RELPERSISTENCE_TEMP &&
+			row.oid >= FirstNormalObjectId && (!OidIsValid(schema) || row.relnamespace == schema))
+			tables = lappend_oid(tables, row.oid);
+	});
 	ListCell *cell;
 	foreach (cell, tables)
 		reindex_table(reindex, lfirst_oid(cell), InvalidOid);
-}
-
-bool is_concurrently(const ReindexStmt *statement)
-{
-	bool concurrently = false;
-	ListCell *cell;
-	foreach (cell, statement->params) {
-		auto *option = lfirst_node(DefElem, cell);
-		if (strcmp(option->defname, "concurrently") == 0)
-			concurrently = defGetBoolean(option);
-	}
-	return concurrently;
 }
 
 } // namespace
 
 void analyse_reindex(Analysis *analysis, const ReindexStmt *statement)
 {
-	bool concurrently = is_concurrently(statement);
+	bool concurrently = pg::has_option(statement->params, "concurrently");
 	Reindex reindex = {analysis, concurrently, true,
 					   concurrently ? Lock::share_update_exclusive : Lock::share,
 					   concurrently ? Lock::share_update_exclusive : Lock::access_exclusive};

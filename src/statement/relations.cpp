@@ -1,6 +1,7 @@
 // See relations.hpp.
 #include "statement/relations.hpp"
 
+#include "pg/catalog_scan.hpp"
 #include "pg/session_relations.hpp"
 #include "statement/overlay.hpp"
 
@@ -75,6 +76,15 @@ List *leaves(Oid relation)
 			result = lappend_oid(result, lfirst_oid(cell));
 	}
 	return result;
+}
+
+List *typed_tables(Oid type)
+{
+	List *tables = NIL;
+	pg::for_each_row_with<FormData_pg_class>(
+		RelationRelationId, Anum_pg_class_reloftype, type,
+		[&](const FormData_pg_class &row) { tables = lappend_oid(tables, row.oid); });
+	return tables;
 }
 
 namespace {

@@ -35,6 +35,9 @@ List *with_descendants(Oid relation);
 // Of these, the ones with storage.
 List *leaves(Oid relation);
 
+// The tables that were created OF the composite type, as oids: find_typed_table_dependencies().
+List *typed_tables(Oid type);
+
 struct Column {
 	AttrNumber number;
 	Oid type;

@@ -1,22 +1,19 @@
 // RENAME and SET SCHEMA.  Follows ExecRenameStmt() and ExecAlterObjectSchemaStmt().
 #include "statement/rename.hpp"
 
+#include "pg/catalog_scan.hpp"
+#include "statement/constraints.hpp"
 #include "statement/dependents.hpp"
 #include "statement/drop.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
-#include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -24,7 +21,6 @@ extern "C" {
 #include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_type.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -146,43 +142,14 @@ void rename_schema(Analysis *analysis, const RenameStmt *statement)
 {
 	Oid schema = get_namespace_oid(statement->subname, false);
 	add_renamed_object(analysis, {NamespaceRelationId, schema, 0}, statement->newname);
-	Relation catalog = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(schema));
-	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-		if (form->relkind == RELKIND_RELATION || form->relkind == RELKIND_PARTITIONED_TABLE ||
-			form->relkind == RELKIND_VIEW || form->relkind == RELKIND_MATVIEW ||
-			form->relkind == RELKIND_FOREIGN_TABLE)
-			add_finding(analysis, Cause::rename_other, Effect::client_break, form->oid, Lock::none);
-	}
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
-}
-
-// Sequences that belong to columns of the table go along: AlterSeqNamespaces().
-void add_owned_sequences(Analysis *analysis, Oid table)
-{
-	Relation catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData key[2];
-	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(table));
-	SysScanDesc scan = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, key);
-	HeapTuple tuple;
-	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
-		auto *row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-		if (row->classid == RelationRelationId && row->objsubid == 0 && row->refobjsubid != 0 &&
-			(row->deptype == DEPENDENCY_AUTO || row->deptype == DEPENDENCY_INTERNAL) &&
-			get_rel_relkind(row->objid) == RELKIND_SEQUENCE)
-			add_lock(analysis, row->objid, Lock::access_exclusive);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	pg::for_each_row_with<FormData_pg_class>(
+		RelationRelationId, Anum_pg_class_relnamespace, schema, [&](const FormData_pg_class &row) {
+			if (row.relkind == RELKIND_RELATION || row.relkind == RELKIND_PARTITIONED_TABLE ||
+				row.relkind == RELKIND_VIEW || row.relkind == RELKIND_MATVIEW ||
+				row.relkind == RELKIND_FOREIGN_TABLE)
+				add_finding(analysis, Cause::rename_other, Effect::client_break, row.oid,
+							Lock::none);
+		});
 }
 
 void move_relation(Analysis *analysis, Oid relation, bool is_target, const char *schema)
@@ -195,47 +162,25 @@ void move_relation(Analysis *analysis, Oid relation, bool is_target, const char 
 					Effect::client_break, relation, Lock::access_exclusive);
 	finding->is_target = is_target;
 	finding->definition = schema;
-	add_owned_sequences(analysis, relation);
+	ListCell *cell;
+	foreach (cell, getOwnedSequences(relation)) // they go along: AlterSeqNamespaces()
+		add_lock(analysis, lfirst_oid(cell), Lock::access_exclusive);
 }
 
 // AlterExtensionNamespace(): all its members move.
 void move_extension(Analysis *analysis, const char *extension, const char *schema)
 {
-	Relation catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData key[2];
-	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ExtensionRelationId));
-	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(get_extension_oid(extension, false)));
-	SysScanDesc scan = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, key);
-	HeapTuple tuple;
-	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
-		auto *row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-		if (row->deptype == DEPENDENCY_EXTENSION && row->classid == RelationRelationId &&
-			row->objsubid == 0 && get_rel_relkind(row->objid) != RELKIND_COMPOSITE_TYPE)
-			move_relation(analysis, row->objid, false, schema);
+	Oid oid = get_extension_oid(extension, false);
+	ListCell *cell;
+	foreach (cell, dependents_of(ExtensionRelationId, oid, 0)) {
+		const auto *member = static_cast<const DependsOn *>(lfirst(cell));
+		if (member->type == DEPENDENCY_EXTENSION && member->class_id == RelationRelationId &&
+			member->sub_id == 0 && get_rel_relkind(member->object) != RELKIND_COMPOSITE_TYPE)
+			move_relation(analysis, member->object, false, schema);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 }
 
 } // namespace
-
-List *typed_tables(Oid type)
-{
-	List *tables = NIL;
-	Relation catalog = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, Anum_pg_class_reloftype, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(type));
-	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr)
-		tables = lappend_oid(tables, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->oid);
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return tables;
-}
 
 void analyse_rename(Analysis *analysis, const RenameStmt *statement)
 {

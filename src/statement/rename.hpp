@@ -15,7 +15,4 @@ void analyse_set_schema(Analysis *analysis, const AlterObjectSchemaStmt *stateme
 // An object as RENAME and SET SCHEMA name it.
 ObjectAddress find_named(ObjectType type, Node *name);
 
-// The tables that were created OF the composite type: find_typed_table_dependencies().
-List *typed_tables(Oid type);
-
 } // namespace safe_migrate::statement

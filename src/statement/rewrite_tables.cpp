@@ -1,16 +1,14 @@
 // See maintenance.hpp.  Follows ExecVacuum(), cluster() and ExecRefreshMatView().
 #include "statement/maintenance.hpp"
 
+#include "pg/catalog_scan.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/options.hpp"
 #include "statement/dependents.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
 #include "access/genam.h"
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -34,18 +32,6 @@ void add_rewrite(Analysis *analysis, Cause cause, Oid table, bool is_target)
 	finding->indexes = count_own_indexes(table);
 }
 
-bool has_option(const List *options, const char *name)
-{
-	bool given = false;
-	ListCell *cell;
-	foreach (cell, options) {
-		auto *option = lfirst_node(DefElem, cell);
-		if (strcmp(option->defname, name) == 0)
-			given = defGetBoolean(option);
-	}
-	return given;
-}
-
 bool is_rewritten(char kind) { return kind == RELKIND_RELATION || kind == RELKIND_MATVIEW; }
 
 // Of one relation that VACUUM or ANALYZE names: vacuum_rel(), analyze_rel().
@@ -62,18 +48,12 @@ void add_vacuum(Analysis *analysis, Oid table, bool full, bool is_target)
 // get_all_vacuum_rels(), of which only the users' tables count, and only where they are rewritten.
 void add_all(Analysis *analysis, Cause cause)
 {
-	Relation catalog = table_open(RelationRelationId, AccessShareLock);
-	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
 	List *tables = NIL;
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-		if (is_rewritten(form->relkind) && form->relpersistence != RELPERSISTENCE_TEMP &&
-			form->oid >= FirstNormalObjectId && pg::may_maintain(form->oid, GetUserId()))
-			tables = lappend_oid(tables, form->oid);
-	}
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	pg::for_each_row<FormData_pg_class>(RelationRelationId, [&](const FormData_pg_class &row) {
+		if (is_rewritten(row.relkind) && row.relpersistence != RELPERSISTENCE_TEMP &&
+			row.oid >= FirstNormalObjectId && pg::may_maintain(row.oid, GetUserId()))
+			tables = lappend_oid(tables, row.oid);
+	});
 	ListCell *cell;
 	foreach (cell, tables)
 		add_rewrite(analysis, cause, lfirst_oid(cell), false);
@@ -85,17 +65,11 @@ void add_all(Analysis *analysis, Cause cause)
 List *clustered_tables()
 {
 	List *tables = NIL;
-	Relation catalog = table_open(IndexRelationId, AccessShareLock);
-	TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-		auto *form = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-		if (form->indisclustered && form->indrelid >= FirstNormalObjectId &&
-			pg::may_maintain(form->indrelid, GetUserId()))
-			tables = lappend_oid(tables, form->indrelid);
-	}
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	pg::for_each_row<FormData_pg_index>(IndexRelationId, [&](const FormData_pg_index &row) {
+		if (row.indisclustered && row.indrelid >= FirstNormalObjectId &&
+			pg::may_maintain(row.indrelid, GetUserId()))
+			tables = lappend_oid(tables, row.indrelid);
+	});
 	return tables;
 }
 
@@ -123,7 +97,7 @@ void cluster_partitions(Analysis *analysis, Oid parent, const pg::Cluster *state
 
 void analyse_vacuum(Analysis *analysis, const VacuumStmt *statement)
 {
-	bool full = statement->is_vacuumcmd && has_option(statement->options, "full");
+	bool full = statement->is_vacuumcmd && pg::has_option(statement->options, "full");
 	if (statement->rels == NIL) {
 		if (full)
 			add_all(analysis, Cause::vacuum_full);

@@ -1,11 +1,11 @@
 // SET LOGGED, UNLOGGED, ACCESS METHOD, TABLESPACE: work only where it changes something.
 #include "statement/alter_table.hpp"
 
+#include "pg/catalog_scan.hpp"
 #include "pg/compat_alter.hpp"
 #include "statement/dependents.hpp"
 
 extern "C" {
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
@@ -15,7 +15,6 @@ extern "C" {
 #include "catalog/pg_tablespace.h"
 #include "commands/defrem.h"
 #include "commands/tablespace.h"
-#include "access/tableam.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -151,21 +150,13 @@ void analyse_move_all(Analysis *analysis, const AlterTableMoveAllStmt *statement
 		to = InvalidOid;
 	if (from == to)
 		return;
-	Relation catalog = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, Anum_pg_class_reltablespace, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(from));
-	TableScanDesc scan = table_beginscan_catalog(catalog, 1, &key);
-	HeapTuple tuple;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-		if (is_moved_kind(form->relkind, statement->objtype) && !form->relisshared &&
-			!IsCatalogNamespace(form->relnamespace) && !isAnyTempNamespace(form->relnamespace) &&
-			!IsToastNamespace(form->relnamespace) && is_owned_by(form->relowner, statement->roles))
-			add_moved(analysis, form, statement->new_tablespacename);
-	}
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	pg::for_each_row_with<FormData_pg_class>(
+		RelationRelationId, Anum_pg_class_reltablespace, from, [&](const FormData_pg_class &row) {
+			if (is_moved_kind(row.relkind, statement->objtype) && !row.relisshared &&
+				!IsCatalogNamespace(row.relnamespace) && !isAnyTempNamespace(row.relnamespace) &&
+				!IsToastNamespace(row.relnamespace) && is_owned_by(row.relowner, statement->roles))
+				add_moved(analysis, &row, statement->new_tablespacename);
+		});
 }
 
 } // namespace safe_migrate::statement

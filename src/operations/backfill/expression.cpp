@@ -64,34 +64,30 @@ bool is_temporary(Oid name_space)
 	return OidIsValid(name_space) && isAnyTempNamespace(name_space);
 }
 
-Oid namespace_of_type(Oid type)
+// The namespace of a row that a syscache has by its oid; InvalidOid where there is none.
+template <class Form> Oid namespace_of(int cache, Oid oid, Oid Form::*column)
 {
-	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
 		return InvalidOid;
-	Oid name_space = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnamespace;
+	Oid name_space = reinterpret_cast<const Form *>(GETSTRUCT(tuple))->*column;
 	ReleaseSysCache(tuple);
 	return name_space;
+}
+
+Oid namespace_of_type(Oid type)
+{
+	return namespace_of(TYPEOID, type, &FormData_pg_type::typnamespace);
 }
 
 Oid namespace_of_operator(Oid op)
 {
-	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(op));
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	Oid name_space = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple))->oprnamespace;
-	ReleaseSysCache(tuple);
-	return name_space;
+	return namespace_of(OPEROID, op, &FormData_pg_operator::oprnamespace);
 }
 
 Oid namespace_of_collation(Oid collation)
 {
-	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	Oid name_space = reinterpret_cast<Form_pg_collation>(GETSTRUCT(tuple))->collnamespace;
-	ReleaseSysCache(tuple);
-	return name_space;
+	return namespace_of(COLLOID, collation, &FormData_pg_collation::collnamespace);
 }
 
 // What kind of temporary object a reg* constant names, nullptr = none; the same list of types as
