@@ -8,8 +8,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server configure_server wait_for wait_for_state state_of
-  worker_pids wait_for_workers make_orders stays_clean answer error_of
+our @EXPORT = qw(new_server new_standby configure_server major_of wait_for wait_for_state state_of
+  at_work full_speed worker_pids wait_for_workers make_orders schema_of stays_clean answer error_of
   kill_hard wait_for_server);
 
 # A started server that preloads the library, with settings given as name => value, the extension
@@ -30,6 +30,23 @@ CONF
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION safe_migrate');
 	return $node;
+}
+
+# A standby of a server that allows streaming, started.
+sub new_standby
+{
+	my ($primary, $name) = @_;
+	$primary->backup('base');
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$standby->init_from_backup($primary, 'base', has_streaming => 1);
+	$standby->start;
+	return $standby;
+}
+
+sub major_of
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', "SELECT current_setting('server_version_num')::int / 10000");
 }
 
 # Settings changed on a running server, values as SHOW prints them; returns when sessions see them.
@@ -68,6 +85,21 @@ sub wait_for_state
 	return if state_of($node, $job, $dbname) eq $state;
 	croak("job $job is not $state: " . $node->safe_psql($dbname // 'postgres',
 		"SELECT to_jsonb(j) FROM safe_migrate.jobs j WHERE id = $job"));
+}
+
+# Waits until the job runs and has written something.
+sub at_work
+{
+	my ($node, $job) = @_;
+	return wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
+}
+
+# A job that was queued to go slowly hurries to its end.
+sub full_speed
+{
+	my ($node, $job) = @_;
+	$node->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+	return wait_for_state($node, $job, 'succeeded');
 }
 
 # kill -9 of a server process, until the server that restarts because of it takes connections again.
@@ -137,6 +169,15 @@ UPDATE expected SET status_v2 = upper(status) WHERE status_v2 IS NULL;
 VACUUM ANALYZE orders;
 SQL
 	return;
+}
+
+# The lines of pg_dump's schema that define something; it writes random keys into newer ones.
+sub schema_of
+{
+	my ($node, $dbname, @options) = @_;
+	my ($dump) = run_command([ 'pg_dump', '--schema-only', '--no-owner', @options,
+		'-h', $node->host, '-p', $node->port, $dbname ]);
+	return grep { length && !/^--|^\\(un)?restrict / } split /\n/, $dump;
 }
 
 # Nothing in the server's log says that a process crashed (unless the test killed it).

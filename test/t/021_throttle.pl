@@ -20,10 +20,7 @@ my $primary = new_server('primary',
 	'safe_migrate.batch_time' => '5ms',
 	'safe_migrate.nice_ratio' => '15',
 	'safe_migrate.max_replica_lag' => '1s');
-$primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby_1');
-$standby->init_from_backup($primary, 'base', has_streaming => 1);
-$standby->start;
+my $standby = new_standby($primary, 'standby_1');
 make_orders($primary, 120_000);
 $primary->safe_psql('postgres', 'CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA safe_migrate TO app');
 

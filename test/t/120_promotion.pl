@@ -10,10 +10,7 @@ my $primary = new_server('primary', allows_streaming => 1,
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '2ms',
 	'safe_migrate.vacuum_after' => 'off');
-$primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'base', has_streaming => 1);
-$standby->start;
+my $standby = new_standby($primary, 'standby');
 
 make_orders($primary, 40_000);
 my $job = $primary->safe_psql('postgres', q{SELECT safe_migrate.backfill('orders',
@@ -32,8 +29,7 @@ $primary->stop('immediate');
 $standby->promote;
 wait_for($standby, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job");
 pass('the job goes on after the promotion');
-$standby->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
-wait_for_state($standby, $job, 'succeeded');
+full_speed($standby, $job);
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM orders FULL JOIN expected USING (id)
 	WHERE (orders.status_v2, orders.status) IS DISTINCT FROM (expected.status_v2, expected.status)}),
 	'0', 'and every row is as one UPDATE leaves it');

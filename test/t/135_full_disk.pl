@@ -112,8 +112,7 @@ $node->safe_psql('postgres', 'SELECT pg_sleep(1)');
 is_deeply([ worker_pids($node) ], \@workers, 'its worker waits for room, without being started over and over');
 is(state_of($node, $job), 'running', 'a job whose tables have no room is not lost');
 unlink "$flag.all";
-$node->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
-wait_for_state($node, $job, 'succeeded');
+full_speed($node, $job);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM orders WHERE status_v2 <> repeat(status, 20)'), '0',
 	'with room it goes on by itself');
 

@@ -26,13 +26,6 @@ sub queue_slowly
 	return sql(qq{SELECT safe_migrate.backfill('$table', 'b = upper(a)', job_name => '$table', $slowly)});
 }
 
-sub at_work
-{
-	my ($job) = @_;
-	wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
-	return;
-}
-
 # No worker of the job is left, and the rows written stay as they are.
 sub stands_still
 {
@@ -43,14 +36,6 @@ sub stands_still
 	sql('SELECT pg_sleep(0.3)');
 	is(sql($count), $before, "$name: no row is written any more");
 	cmp_ok($before, '<', $rows, "$name: in the middle of the work");
-	return;
-}
-
-sub full_speed
-{
-	my ($job) = @_;
-	sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
-	wait_for_state($node, $job, 'succeeded');
 	return;
 }
 
@@ -69,7 +54,7 @@ is(sql('SELECT count(*), count(b) FROM t') . ' ' . sql('SELECT string_agg(name, 
 
 # ---- by id
 my $job = queue_slowly('by_id');
-at_work($job);
+at_work($node, $job);
 like(error_of($node, "SELECT safe_migrate.resume($job)"), qr/NOTICE:.*job $job is running already/, 'resume of a running job is a notice');
 like(error_of($node, "SELECT safe_migrate.retry($job)"), qr/NOTICE:.*job $job is running already/, 'retry of a running job is a notice');
 sql("SELECT safe_migrate.pause($job, 'lunch')");
@@ -82,7 +67,7 @@ sql("SELECT safe_migrate.configure($job, 'batch_time', '1ms'); SELECT safe_migra
 is(sql("SELECT settings ->> 'batch_time' IS NOT NULL, workers FROM safe_migrate.jobs WHERE id = $job"), 't|3',
 	'a paused job can be configured');
 sql("SELECT safe_migrate.resume($job)");
-at_work($job);
+at_work($node, $job);
 is(sql("SELECT coalesce(state_reason, 'none') FROM safe_migrate.jobs WHERE id = $job"), 'none', 'resumed, the reason is gone');
 sql("SELECT safe_migrate.cancel($job, 'wrong table')");
 stands_still($job, 'by_id', 'cancel by id');
@@ -96,8 +81,8 @@ for my $action ('pause', 'resume')
 like(error_of($node, "SELECT safe_migrate.configure($job, 'batch_time', '1ms')"), qr/ERROR:  55000: .*can't be configured/,
 	'nor can it be configured');
 sql("SELECT safe_migrate.retry($job)");
-at_work($job);
-full_speed($job);
+at_work($node, $job);
+full_speed($node, $job);
 is(sql('SELECT count(*) FROM by_id WHERE b IS DISTINCT FROM upper(a)'), '0', 'cancelled and retried, it is complete');
 for my $action ('pause', 'resume', 'cancel', 'retry')
 {
@@ -117,7 +102,7 @@ sql(q{CREATE TABLE by_name (id int PRIMARY KEY, a text, b text) PARTITION BY RAN
 	CREATE TABLE by_name_1 PARTITION OF by_name FOR VALUES FROM (MINVALUE) TO (15000);
 	CREATE TABLE by_name_2 PARTITION OF by_name FOR VALUES FROM (15000) TO (MAXVALUE)});
 $job = queue_slowly('by_name');
-at_work($job);
+at_work($node, $job);
 sql(q{SELECT safe_migrate.configure('by_name', 'workers', '2')});
 wait_for($node, "SELECT array_length(worker_pids, 1) = 2 FROM safe_migrate.progress WHERE job_id = $job");
 pass('another worker comes in the middle of the pass');
@@ -128,7 +113,7 @@ sql(q{SELECT safe_migrate.pause('by_name', 'why not')});
 stands_still($job, 'by_name', 'pause by name');
 like(error_of($node, q{SELECT safe_migrate.pause('by_name')}), qr/NOTICE:.*paused already/, 'again by name');
 sql(q{SELECT safe_migrate.resume('by_name')});
-at_work($job);
+at_work($node, $job);
 sql(q{SELECT safe_migrate.cancel('by_name')});
 stands_still($job, 'by_name', 'cancel by name');
 sql(q{SELECT safe_migrate.retry('by_name')});
@@ -139,12 +124,12 @@ like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'workers', 'many
 
 # ---- rolled back control does nothing
 sql("BEGIN; SELECT safe_migrate.cancel($job); ROLLBACK");
-at_work($job);
+at_work($node, $job);
 is(state_of($node, $job), 'running', 'a rolled back cancel is none');
 
 # ---- the kill switch, with several jobs
 my @jobs = ($job, queue_slowly('second'), queue_slowly('third'));
-at_work($_) for @jobs;
+at_work($node, $_) for @jobs;
 configure_server($node, 'safe_migrate.enabled' => 'off');
 wait_for($node, q{SELECT count(*) = 3 AND bool_and(condition = 'disabled') FROM safe_migrate.progress WHERE state = 'running'});
 my $written = 'SELECT (SELECT count(b) FROM by_name), (SELECT count(b) FROM second), (SELECT count(b) FROM third)';
@@ -155,7 +140,7 @@ my $late = queue_slowly('late');
 wait_for($node, "SELECT condition = 'disabled' AND state = 'queued' FROM safe_migrate.progress WHERE job_id = $late");
 is(sql('SELECT count(b) FROM late'), '0', 'a job queued meanwhile does not start, and says why');
 configure_server($node, 'safe_migrate.enabled' => 'on');
-at_work($_) for @jobs, $late;
+at_work($node, $_) for @jobs, $late;
 wait_for($node, "SELECT count(b) > split_part('$before', '|', $_->[1])::int FROM $_->[0]")
 	for [ 'by_name', 1 ], [ 'second', 2 ], [ 'third', 3 ];
 pass('enabled = on goes on with all of them');
@@ -167,21 +152,21 @@ stands_still($jobs[$_], (qw(by_name second third))[$_], 'pause_all') for 0 .. 2;
 is(sql(q{SELECT string_agg(DISTINCT state::text || ': ' || state_reason, ', ') FROM safe_migrate.jobs WHERE state = 'paused'}),
 	'paused: all jobs paused: database is on fire, paused: on its own', 'pause_all gives its reason and leaves what is paused');
 sql(q{SELECT safe_migrate.resume_all()});
-at_work($_) for @jobs;
+at_work($node, $_) for @jobs;
 is(state_of($node, $late), 'paused', 'resume_all leaves alone what was paused for itself');
 sql("SELECT safe_migrate.resume($late)");
 like(error_of($node, 'SELECT safe_migrate.pause_all(NULL)'), qr/ERROR:  22004:/, 'pause_all wants a reason');
 
 # ---- max_workers reached
 configure_server($node, 'safe_migrate.max_workers' => 4);
-at_work($_) for @jobs, $late;
+at_work($node, $_) for @jobs, $late;
 my $fifth = queue_slowly('fifth');
 wait_for($node, "SELECT state = 'queued' AND condition = 'max_workers reached' FROM safe_migrate.progress WHERE job_id = $fifth");
 pass('max_workers reached: the job stays queued and says so');
-full_speed($jobs[0]);
-at_work($fifth);
+full_speed($node, $jobs[0]);
+at_work($node, $fifth);
 pass('it starts when a worker has ended');
-full_speed($_) for @jobs[ 1, 2 ], $late, $fifth;
+full_speed($node, $_) for @jobs[ 1, 2 ], $late, $fifth;
 
 # ---- names
 my $call = q{safe_migrate.backfill('t', 'b = a', 'b IS NULL', job_name => 'named')};
@@ -254,7 +239,7 @@ stays_clean($node);
 $node->append_conf('postgresql.conf', "max_worker_processes = 4\nsafe_migrate.max_workers = 4");
 $node->restart;
 @jobs = (queue_slowly('slot_1'));
-at_work($jobs[0]);
+at_work($node, $jobs[0]);
 push @jobs, queue_slowly('slot_2');
 wait_for($node, "SELECT state = 'queued' AND condition = 'no free worker slot' FROM safe_migrate.progress WHERE job_id = $jobs[1]");
 pass('no free worker slot: the job stays queued and says so');
@@ -264,8 +249,8 @@ $node->safe_psql('elsewhere', 'CREATE EXTENSION safe_migrate; CREATE TABLE e (id
 my $e = $node->safe_psql('elsewhere', q{SELECT safe_migrate.backfill('e', 'a = id::text')});
 wait_for($node, "SELECT state = 'queued' AND condition = 'no free worker slot' FROM safe_migrate.progress WHERE job_id = $e", 'elsewhere');
 pass('nor one for another database\'s scheduler: its job says so');
-full_speed($jobs[0]);
-full_speed($jobs[1]);
+full_speed($node, $jobs[0]);
+full_speed($node, $jobs[1]);
 wait_for_state($node, $e, 'succeeded', 'elsewhere');
 pass('they start when there is room');
 stays_clean($node);

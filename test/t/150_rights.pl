@@ -13,7 +13,7 @@ my $node = new_server('rights',
 	'safe_migrate.max_workers' => 8);
 my $rows = 40_000; # more than a job at this speed does while the test goes on
 my $slowly = q{settings => '{"nice_ratio": 100}'};
-my $major = $node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int / 10000});
+my $major = major_of($node);
 
 sub sql { return $node->safe_psql('postgres', @_); }
 
@@ -26,21 +26,6 @@ sub make_table
 	sql(qq{CREATE TABLE $table (id int PRIMARY KEY, a text, b text, seen text);
 		INSERT INTO $table SELECT i, 'row ' || i FROM generate_series(1, $rows) i;
 		ALTER TABLE $table OWNER TO $owner});
-	return;
-}
-
-sub at_work
-{
-	my ($job) = @_;
-	wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
-	return;
-}
-
-sub full_speed
-{
-	my ($job) = @_;
-	sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
-	wait_for_state($node, $job, 'succeeded');
 	return;
 }
 
@@ -66,7 +51,7 @@ sql(q{CREATE ROLE app LOGIN; CREATE ROLE mate LOGIN; GRANT app TO mate;
 # ---- who sees and stops
 make_table('seen', 'app');
 my $job = as('app', qq{SELECT safe_migrate.backfill('seen', 'b = upper(a)', job_name => 'secret work', $slowly)});
-at_work($job);
+at_work($node, $job);
 my $see = q{SELECT (SELECT count(*) FROM safe_migrate.jobs), (SELECT count(*) FROM safe_migrate.progress),
 	(SELECT count(*) > 0 FROM safe_migrate.events), (SELECT count(*) > 0 FROM safe_migrate.job_steps),
 	(SELECT count(*) FROM safe_migrate.live_jobs())};
@@ -112,7 +97,7 @@ as('signaller', q{SELECT safe_migrate.pause_all('all of them')});
 is(state_of($node, $job), 'paused', 'pause_all of a signaller');
 isnt(state_of($node, $supers), 'paused', 'passes a superuser\'s job over');
 as('signaller', q{SELECT safe_migrate.resume_all()});
-full_speed($_) for $job, $supers;
+full_speed($node, $_) for $job, $supers;
 
 # ---- roles that may not log in
 sql(q{CREATE ROLE team NOLOGIN; CREATE ROLE member LOGIN; GRANT team TO member; GRANT CREATE ON SCHEMA public TO team;
@@ -165,25 +150,25 @@ sql('SET session_replication_role = replica; UPDATE teams SET b = NULL');
 if ($major < 17)
 {
 	$job = as('member', qq{SET ROLE team; SELECT safe_migrate.backfill('teams', 'b = upper(a)', job_name => 'left', $slowly)});
-	at_work($job);
+	at_work($node, $job);
 	sql("SELECT safe_migrate.pause($job)");
 	wait_for($node, "SELECT worker_pids = '{}' FROM safe_migrate.progress WHERE job_id = $job");
 	sql("REVOKE team FROM member; SELECT safe_migrate.resume($job)");
 	wait_for_state($node, $job, 'paused');
 	like(sql("SELECT state_reason FROM safe_migrate.jobs WHERE id = $job"), qr/no longer a member/, 'a session role that left the team: the job pauses with a reason');
 	sql("GRANT team TO member; SELECT safe_migrate.resume($job)");
-	full_speed($job);
+	full_speed($node, $job);
 }
 
 # ---- renamed, dropped
 sql('CREATE ROLE brief LOGIN');
 make_table('briefs', 'brief');
 $job = as('brief', qq{SELECT safe_migrate.backfill('briefs', 'b = upper(a)', job_name => 'brief', $slowly)});
-at_work($job);
+at_work($node, $job);
 sql('ALTER ROLE brief RENAME TO briefly');
 is(sql("SELECT owner FROM safe_migrate.jobs WHERE id = $job"), 'briefly', 'a renamed owner is shown by its new name');
 sql("SELECT safe_migrate.pause($job); SELECT safe_migrate.resume($job)");
-at_work($job);
+at_work($node, $job);
 pass('and the job goes on');
 sql("SELECT safe_migrate.pause($job)");
 wait_for($node, "SELECT worker_pids = '{}' FROM safe_migrate.progress WHERE job_id = $job");
@@ -193,10 +178,10 @@ wait_for_state($node, $job, 'paused');
 like(sql("SELECT state_reason FROM safe_migrate.jobs WHERE id = $job"), qr/role that owns it does not exist any more/, 'a dropped owner pauses the job with a reason');
 is(as('stranger', 'SELECT count(*) FROM safe_migrate.jobs'), '0', 'which no stranger sees');
 sql("SELECT safe_migrate.reassign($job, 'app'); SELECT safe_migrate.resume($job)");
-at_work($job);
+at_work($node, $job);
 is(sql("SELECT owner FROM safe_migrate.jobs WHERE id = $job"), 'app', 'reassigned, it goes on');
 like(error_of($node, "SELECT safe_migrate.reassign($job, 'mate')"), qr/ERROR:  55000:/, 'a running job is not reassigned');
-full_speed($job);
+full_speed($node, $job);
 is(sql('SELECT count(*) FROM briefs WHERE b IS DISTINCT FROM upper(a)'), '0', 'and completes');
 my $named = sql(q{SELECT id FROM safe_migrate.jobs WHERE name = 'brief'});
 make_table('again', 'mate');
@@ -208,7 +193,7 @@ sql('CREATE ROLE brief LOGIN');
 make_table('vanish', 'app');
 sql('GRANT SELECT, UPDATE ON vanish TO brief');
 $job = as('brief', qq{SELECT safe_migrate.backfill('vanish', 'b = upper(a)', job_name => 'vanish', $slowly)});
-at_work($job);
+at_work($node, $job);
 sql('DROP OWNED BY brief; DROP ROLE brief');
 wait_for($node, "SELECT state IN ('failed', 'paused') FROM safe_migrate.jobs WHERE id = $job");
 like(sql("SELECT state, state_reason FROM safe_migrate.jobs WHERE id = $job"),
@@ -218,12 +203,12 @@ like(sql("SELECT state, state_reason FROM safe_migrate.jobs WHERE id = $job"),
 make_table('revoked', 'postgres');
 sql('GRANT SELECT, UPDATE ON revoked TO app');
 $job = as('app', qq{SELECT safe_migrate.backfill('revoked', 'b = upper(a)', job_name => 'revoked', $slowly)});
-at_work($job);
+at_work($node, $job);
 sql('REVOKE UPDATE ON revoked FROM app');
 like(waits_for_failure($job), qr/^failed\|42501\|permission denied for table revoked/, 'REVOKE UPDATE fails the running job with 42501');
 cmp_ok(sql('SELECT count(b) FROM revoked'), '<', $rows, 'in the middle of the work');
 sql("GRANT UPDATE ON revoked TO app; SELECT safe_migrate.retry($job)");
-full_speed($job);
+full_speed($node, $job);
 
 # ---- settings of role and database, and what job code sets
 make_table('sets', 'app');

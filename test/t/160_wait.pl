@@ -24,13 +24,6 @@ sub queue_slowly
 		settings => '{"nice_ratio": 100}')});
 }
 
-sub at_work
-{
-	my ($job) = @_;
-	wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
-	return;
-}
-
 sub faster { sql("SELECT safe_migrate.configure($_[0], 'nice_ratio', NULL)"); return; }
 
 # psql in the background with one command, its error channel filled as it goes; and its pid.
@@ -54,7 +47,7 @@ sub said
 
 # ---- never inside a transaction
 my $job = queue_slowly('waited');
-at_work($job);
+at_work($node, $job);
 my $refused = qr/ERROR:  25001: safe_migrate.wait\(\) can't run inside a transaction block\nDETAIL:.*\nHINT:  .*autocommit.*require/;
 like(error_of($node, "BEGIN; CALL safe_migrate.wait($job); COMMIT"), $refused, 'in a block: 25001 with a hint');
 like(error_of($node, "CREATE FUNCTION waits() RETURNS void LANGUAGE plpgsql AS \$\$BEGIN CALL safe_migrate.wait($job); END\$\$; SELECT waits()"),
@@ -106,7 +99,7 @@ like(error_of($node, "CALL safe_migrate.wait($job)"), qr/^$/, 'waiting for a fin
 
 # ---- cancelled, failed
 $job = queue_slowly('stopped');
-at_work($job);
+at_work($node, $job);
 $err = '';
 $waiter = start_waiter("CALL safe_migrate.wait($job)", \$err);
 sql("SELECT safe_migrate.cancel($job, 'wrong column')");
@@ -116,7 +109,7 @@ sql(q{CREATE FUNCTION fussy(int, text) RETURNS text LANGUAGE plpgsql AS $$BEGIN
 	IF $1 = 15000 THEN RAISE EXCEPTION 'not this row' USING ERRCODE = 'P4711', DETAIL = 'Row fifteen thousand.', HINT = 'Delete it.'; END IF;
 	RETURN $2; END$$});
 $job = queue_slowly('fails', 'fussy(id, a)');
-at_work($job);
+at_work($node, $job);
 $err = '';
 $waiter = start_waiter("CALL safe_migrate.wait($job)", \$err);
 faster($job);
@@ -140,7 +133,7 @@ like(error_of($node, q{SELECT safe_migrate.require('nobody')}), qr/ERROR:  42704
 my $listener = $node->background_psql('postgres');
 $listener->query_safe('LISTEN safe_migrate');
 $job = queue_slowly('noticed');
-at_work($job);
+at_work($node, $job);
 like(error_of($node, q{SELECT safe_migrate.require('noticed')}),
 	qr/ERROR:  SM002: job "noticed" has not succeeded: it is running\nDETAIL:  Job $job: step 1 of 1.*rows.*\nHINT:  Wait for it with CALL safe_migrate.wait\($job\)/,
 	'require() of a running job tells its progress');
@@ -156,7 +149,7 @@ sql("SELECT safe_migrate.pause($job, 'secret reason'); SELECT safe_migrate.resum
 sql("SELECT safe_migrate.pause($job, 'secret reason')");
 wait_for($node, "SELECT worker_pids = '{}' FROM safe_migrate.progress WHERE job_id = $job");
 sql("SELECT safe_migrate.resume($job)");
-at_work($job);
+at_work($node, $job);
 faster($job);
 wait_for_state($node, $job, 'succeeded');
 my $heard = $listener->query('SELECT 1') . $listener->query('SELECT 2');
@@ -190,7 +183,7 @@ eval { $session{root}->quit };
 
 # a job's own lock wait: the blocker is named in progress
 $job = queue_slowly('locked');
-at_work($job);
+at_work($node, $job);
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q{SET application_name = 'holder'; BEGIN; LOCK TABLE locked});
 wait_for($node, "SELECT condition = 'waiting for a lock' AND waiting_for_pid = (SELECT pid FROM pg_stat_activity WHERE application_name = 'holder')

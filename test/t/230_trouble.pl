@@ -33,13 +33,6 @@ sub queue
 		'status_v2 = upper(status), writes = writes + 1', 'status_v2 IS NULL' $how)});
 }
 
-sub at_work
-{
-	my ($job) = @_;
-	wait_for($node, "SELECT rows > 0 AND state = 'running' FROM safe_migrate.progress WHERE job_id = $job");
-	return;
-}
-
 sub ends_right
 {
 	my ($job, $name) = @_;
@@ -89,7 +82,7 @@ ends_right($job, 'a locked parent row');
 # ---- pause() in an open transaction: nothing stops before it commits, nobody waits for it
 fresh();
 $job = queue();
-at_work($job);
+at_work($node, $job);
 $holder->query_safe("BEGIN; SELECT safe_migrate.pause($job)");
 my $before = sql('SELECT count(status_v2) FROM orders');
 wait_for($node, "SELECT count(status_v2) > $before + 500 FROM orders");
@@ -115,7 +108,7 @@ sql(q{CREATE ROLE leaver LOGIN; CREATE ROLE heir LOGIN});
 fresh();
 sql('GRANT SELECT, UPDATE ON orders TO leaver, heir');
 $job = queue(as => 'leaver');
-at_work($job);
+at_work($node, $job);
 sql('ALTER ROLE leaver RENAME TO "the leaver"');
 $before = sql('SELECT count(status_v2) FROM orders');
 wait_for($node, "SELECT count(status_v2) > $before + 300 FROM orders");
@@ -135,7 +128,7 @@ is(sql("SELECT owner FROM safe_migrate.jobs WHERE id = $job"), 'heir', 'whose jo
 fresh();
 sql('GRANT SELECT, UPDATE ON orders TO heir');
 $job = queue(as => 'heir');
-at_work($job);
+at_work($node, $job);
 sql('REVOKE UPDATE ON orders FROM heir');
 wait_for_state($node, $job, 'failed');
 is(sql("SELECT error_sqlstate, error_message FROM safe_migrate.jobs WHERE id = $job"),

@@ -40,8 +40,7 @@ sub under_way
 		sql($attach_again);
 		is(state_of($node, $job), 'running', "$name, $attach_again: in the midst of the job");
 	}
-	sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
-	wait_for_state($node, $job, 'succeeded');
+	full_speed($node, $job);
 	is(sql('SELECT count(*) - count(b) FROM second'), '0', "$name: the other leaf is complete");
 	if (!$attach_again)
 	{

@@ -49,8 +49,7 @@ wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progr
 wait_for($node, "SELECT detail = 'process $pid holds a lock on the table' FROM safe_migrate.progress WHERE job_id = $job");
 pass('a lock on the table is named with its holder');
 $holder->query_safe('COMMIT');
-sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
-wait_for_state($node, $job, 'succeeded');
+full_speed($node, $job);
 
 sql(q{CREATE TABLE counter (n int); INSERT INTO counter VALUES (0);
 	CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE counter SET n = n + 1; RETURN new; END $$});

@@ -9,7 +9,7 @@ use SafeMigrate;
 
 my $node = new_server('equals',
 	'safe_migrate.guard' => 'off', 'safe_migrate.small_table_size' => 0, 'safe_migrate.inline' => 'never');
-my $major = $node->safe_psql('postgres', "SELECT current_setting('server_version_num')::int / 10000");
+my $major = major_of($node);
 
 # The tables that every case gets in a schema of its own.
 my $tables = q{
@@ -146,16 +146,9 @@ for my $ddl (@accepted)
 	is($rc, 0, $ddl) or diag($err);
 }
 
-# The lines of the dump that define something; pg_dump writes random keys into newer ones.
-sub schema_of
-{
-	my ($database) = @_;
-	my ($out) = run_command([ 'pg_dump', '--schema-only', '--no-owner', '--schema=s*', '--exclude-schema=safe_migrate',
-		'-p', $node->port, '-h', $node->host, $database ]);
-	return grep { length && !/^--|^\\(un)?restrict / } split /\n/, $out;
-}
-my @plain = schema_of('plain');
-my @applied = schema_of('applied');
+my @of_cases = ('--schema=s*', '--exclude-schema=safe_migrate');
+my @plain = schema_of($node, 'plain', @of_cases);
+my @applied = schema_of($node, 'applied', @of_cases);
 cmp_ok(scalar @plain, '>', 100 * $n / 4, 'the dump has the tables');
 my %seen;
 $seen{$_}++ for @plain;

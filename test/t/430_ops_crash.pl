@@ -48,11 +48,7 @@ my %operation = (
 	'script' => q{apply('ALTER TABLE s.t ADD COLUMN n int, ADD CHECK (id > 0), ADD UNIQUE (b); CREATE INDEX ON s.t (n); DROP TABLE IF EXISTS s.nix')},
 );
 
-sub schema_now
-{
-	my ($out) = run_command([ 'pg_dump', '--schema-only', '--schema=s', '-p', $node->port, '-h', $node->host, 'postgres' ]);
-	return join "\n", grep { length && !/^--|^\\(un)?restrict / } split /\n/, $out;
-}
+sub schema_now { return join "\n", schema_of($node, 'postgres', '--schema=s'); }
 
 sub queue
 {
