@@ -4,15 +4,15 @@ for it; test/bench/README.md says how to read what it prints."""
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from statistics import median
 
 import measure
 import report
+import script
 from methods import METHODS
-from server import Server, SqlError, facts
+from server import SqlError, facts
 from tables import TABLES
 from traffic import Traffic, lock_waits
 
@@ -243,8 +243,7 @@ def parse(arguments):
 	parser.add_argument('--clients', type=int, default=8, help='pgbench clients (default: %(default)s)')
 	parser.add_argument('--rate', type=int, default=500, help='their transactions per second, all together (default: %(default)s)')
 	parser.add_argument('--quick', action='store_true', help='small sizes, under a minute: does it work, not how fast')
-	for internal in ('--bindir', '--socket-dir', '--data-dir', '--server-log', '--work-dir', '--output'):
-		parser.add_argument(internal, required=True, help=argparse.SUPPRESS)
+	script.add_arguments(parser)
 	options = parser.parse_args(arguments)
 
 	names = [name for name in options.methods.split(',') if name]
@@ -267,32 +266,22 @@ def parse(arguments):
 	return options
 
 
-def stop(signum, frame):
-	raise KeyboardInterrupt
-
-
 def main():
 	options = parse(sys.argv[1:])
-	signal.signal(signal.SIGTERM, stop)
-	signal.signal(signal.SIGINT, stop)
-	server = Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
-	measure.create_role(server)
-	if not server.has_backfill():
-		say('safe_migrate.backfill is not there: its runs are left out')
-		options.methods = [name for name in options.methods if not METHODS[name].ours]
+	server = script.server_of(options)
 	bench = Bench(server, options)
 	found = {'facts': facts(server), 'arguments': sys.argv[1:], 'clients': options.clients, 'rate': options.rate,
 			 'quick': options.quick, 'tables': []}
-	try:
+
+	def compare():
+		measure.create_role(server)
+		if not server.has_backfill():
+			say('safe_migrate.backfill is not there: its runs are left out')
+			options.methods = [name for name in options.methods if not METHODS[name].ours]
 		for name in options.tables:
 			found['tables'].append(bench.one_table(TABLES[name]))
-	except KeyboardInterrupt:
-		say('stopped')
-		return 130
-	except RuntimeError as error:
-		say(f'failed: {error}')
-		return 1
-	finally:
+
+	def write():
 		bench.end_traffic()
 		found['differences'] = bench.differences
 		text = report.text(found)
@@ -301,7 +290,9 @@ def main():
 		with open(options.output + '.txt', 'w') as file:
 			file.write(text)
 		print(text, end='')
-	return 1 if bench.differences else 0
+
+	status = script.run(compare, write, say)
+	return status or (1 if bench.differences else 0)
 
 
 if __name__ == '__main__':

@@ -3,17 +3,17 @@
 the server for it."""
 import argparse
 import os
-import signal
 import sys
 import threading
 import time
 
 import measure
+import script
 from incident import Incident
 from methods import METHODS
 from report import MB, grid
 from schema_changes import SchemaChanges
-from server import Server, SqlError
+from server import SqlError
 from tables import TABLES
 from traffic import Traffic
 
@@ -52,6 +52,10 @@ class Demo:
 		self.server = server
 		self.options = options
 		self.traffic = None
+
+	def end_traffic(self):
+		if self.traffic:
+			self.traffic.kill()
 
 	def load(self):
 		say(f'Loading "orders": {self.options.rows:,} rows, a primary key and three more indexes …')
@@ -153,8 +157,7 @@ def parse(arguments):
 	parser.add_argument('--quick', action='store_true')
 	parser.add_argument('--incident', action='store_true')
 	parser.add_argument('--method', default='backfill_1', choices=list(METHODS))
-	for internal in ('--bindir', '--socket-dir', '--data-dir', '--server-log', '--work-dir'):
-		parser.add_argument(internal, required=True)
+	script.add_arguments(parser)
 	options = parser.parse_args(arguments)
 	options.quiet_seconds = 2.5 if options.quick else 10.0
 	if options.quick:
@@ -164,43 +167,30 @@ def parse(arguments):
 	return options
 
 
-def stop(signum, frame):
-	raise KeyboardInterrupt
+def show(demo):
+	options, server = demo.options, demo.server
+	if options.incident:
+		return incident(server, options)
+	measure.create_role(server)
+	if METHODS[options.method].ours and not server.has_backfill():
+		say('This version of safe_migrate has no backfill() yet.')
+		return 2
+	demo.load()
+	quiet = demo.quiet()
+	ours = demo.migrate('safe_migrate.backfill', METHODS[options.method])
+	plain = demo.migrate('One plain UPDATE', METHODS['update'])
+	say(f'\nMeasured just now, PostgreSQL {server.value("postgres", "SHOW server_version")}, {os.cpu_count()} cores:\n')
+	say(table(quiet, ours, plain))
+	SchemaChanges(server, say, os.path.join(options.work_dir, 'schema'), max(20_000, options.rows // 10)).run()
+	incident(server, options)
+	say('\nMore: README.md for using it on your own cluster, scripts/bench for a longer comparison.')
+	return 0
 
 
 def main():
 	options = parse(sys.argv[1:])
-	signal.signal(signal.SIGTERM, stop)
-	signal.signal(signal.SIGINT, stop)
-	server = Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
-	demo = Demo(server, options)
-	try:
-		if options.incident:
-			incident(server, options)
-			return 0
-		measure.create_role(server)
-		if METHODS[options.method].ours and not server.has_backfill():
-			say('This version of safe_migrate has no backfill() yet.')
-			return 2
-		demo.load()
-		quiet = demo.quiet()
-		ours = demo.migrate('safe_migrate.backfill', METHODS[options.method])
-		plain = demo.migrate('One plain UPDATE', METHODS['update'])
-		say(f'\nMeasured just now, PostgreSQL {server.value("postgres", "SHOW server_version")}, {os.cpu_count()} cores:\n')
-		say(table(quiet, ours, plain))
-		SchemaChanges(server, say, os.path.join(options.work_dir, 'schema'), max(20_000, options.rows // 10)).run()
-		incident(server, options)
-		say('\nMore: README.md for using it on your own cluster, scripts/bench for a longer comparison.')
-	except KeyboardInterrupt:
-		say('\nstopped')
-		return 130
-	except RuntimeError as error:
-		print(f'failed: {error}', file=sys.stderr)
-		return 1
-	finally:
-		if demo.traffic:
-			demo.traffic.kill()
-	return 0
+	demo = Demo(script.server_of(options), options)
+	return script.run(lambda: show(demo), demo.end_traffic, say)
 
 
 if __name__ == '__main__':

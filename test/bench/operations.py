@@ -2,12 +2,11 @@
 safe operation, and with the safe operation while a reader sits on the table.  scripts/bench --operations."""
 import argparse
 import os
-import signal
 import sys
 import threading
 import time
 
-from server import Server
+import script
 from traffic import Traffic
 
 DATABASE = 'operations'
@@ -95,6 +94,10 @@ class Bench:
 		self.traffic = None
 		return felt | {'seconds': end - begin}
 
+	def end_traffic(self):
+		if self.traffic:
+			self.traffic.kill()
+
 	def call(self, safe):
 		self.server.run(DATABASE, 'SET client_min_messages = warning', 'SET safe_migrate.inline = never',
 						f"CALL safe_migrate.wait(safe_migrate.{safe.replace(':s', SETTINGS)})")
@@ -130,8 +133,7 @@ class Bench:
 
 def parse(arguments):
 	parser = argparse.ArgumentParser()
-	for name in ('bindir', 'socket-dir', 'data-dir', 'server-log', 'work-dir', 'output'):
-		parser.add_argument('--' + name)
+	script.add_arguments(parser)
 	parser.add_argument('--operations', action='store_true')
 	parser.add_argument('--quick', action='store_true')
 	parser.add_argument('--rows', type=int, default=1_000_000)
@@ -144,37 +146,24 @@ def parse(arguments):
 	return options
 
 
-def stop(signum, frame):
-	raise KeyboardInterrupt
+def compare(bench):
+	options = bench.options
+	bench.load()
+	results = [bench.one(*operation) for operation in OPERATIONS]
+	lock_try = bench.server.value(DATABASE, 'SHOW safe_migrate.ddl_lock_try')
+	text = f'{options.rows:,} rows, {options.clients} clients, {options.rate} transactions per second; one lock try is {lock_try}\n'
+	for row in bench.table(results):
+		text += '  '.join(f'{cell:>18}' for cell in row) + '\n'
+	print(text, end='')
+	if options.output:
+		with open(options.output + '.txt', 'w') as file:
+			file.write(text)
 
 
 def main():
 	options = parse(sys.argv[1:])
-	signal.signal(signal.SIGTERM, stop)
-	signal.signal(signal.SIGINT, stop)
-	server = Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
-	bench = Bench(server, options)
-	try:
-		bench.load()
-		results = [bench.one(*operation) for operation in OPERATIONS]
-		lock_try = server.value(DATABASE, 'SHOW safe_migrate.ddl_lock_try')
-		text = f'{options.rows:,} rows, {options.clients} clients, {options.rate} transactions per second; one lock try is {lock_try}\n'
-		for row in bench.table(results):
-			text += '  '.join(f'{cell:>18}' for cell in row) + '\n'
-		print(text, end='')
-		if options.output:
-			with open(options.output + '.txt', 'w') as file:
-				file.write(text)
-	except KeyboardInterrupt:
-		say('stopped')
-		return 130
-	except RuntimeError as error:
-		say(f'failed: {error}')
-		return 1
-	finally:
-		if bench.traffic:
-			bench.traffic.kill()
-	return 0
+	bench = Bench(script.server_of(options), options)
+	return script.run(lambda: compare(bench), bench.end_traffic, say)
 
 
 if __name__ == '__main__':

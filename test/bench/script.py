@@ -1,0 +1,34 @@
+"""What the scripts of this folder have in common: the arguments that scripts/ hands them, how they begin and end."""
+import argparse
+import signal
+
+from server import Server
+
+
+def add_arguments(parser):
+	for name in ('--bindir', '--socket-dir', '--data-dir', '--server-log', '--work-dir', '--output'):
+		parser.add_argument(name, help=argparse.SUPPRESS)
+
+
+def server_of(options):
+	return Server(options.bindir, options.socket_dir, options.data_dir, options.server_log)
+
+
+def _stop(signum, frame):
+	raise KeyboardInterrupt
+
+
+def run(work, at_end, say):
+	"""work()'s exit status, 0 where it has none; ^C and SIGTERM end it, and at_end() runs in any case."""
+	signal.signal(signal.SIGTERM, _stop)
+	signal.signal(signal.SIGINT, _stop)
+	try:
+		return work() or 0
+	except KeyboardInterrupt:
+		say('stopped')
+		return 130
+	except RuntimeError as error:
+		say(f'failed: {error}')
+		return 1
+	finally:
+		at_end()
