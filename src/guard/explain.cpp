@@ -9,7 +9,7 @@
 #include "pg/boundary.hpp"
 #include "pg/transaction.hpp"
 #include "statement/analysis.hpp"
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 
 extern "C" {
 #include "funcapi.h"
@@ -30,7 +30,7 @@ using statement::Cause;
 using statement::Effects;
 using statement::Exempt;
 using statement::Finding;
-using statement::Overlay;
+using statement::overlay::Overlay;
 
 struct Script {
 	const char *sql;
@@ -189,7 +189,7 @@ enum class Outcome : uint8_t { analysed, depends, fails };
 Outcome put_error(const Script &script, const RawStmt *raw, const ErrorData *error)
 {
 	const char *command = CreateCommandName(raw->stmt);
-	int by = statement::names_changed_by(script.overlay, script.sql, raw);
+	int by = statement::overlay::names_changed_by(script.overlay, script.sql, raw);
 	if (by == 0 || *script.overlay->fails) {
 		const char *reason = *script.overlay->fails
 								 ? psprintf("would fail: %s. %s", error->message, error->detail)
@@ -209,8 +209,8 @@ Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
 	Overlay *overlay = script.overlay;
 	take_sizes_from(script.sizes);
 	ErrorData *error = pg::run_subtransaction([overlay, analysis, raw] {
-		statement::analyse_in_script(overlay, analysis, raw);
-		statement::judge_in_block(overlay, analysis, raw);
+		statement::overlay::analyse_in_script(overlay, analysis, raw);
+		statement::overlay::judge_in_block(overlay, analysis, raw);
 	});
 	take_sizes_from(nullptr);
 	if (error == nullptr)
@@ -244,7 +244,7 @@ void explain_statement(const Script &script, const RawStmt *raw)
 		return; // and changes nothing
 	if (outcome == Outcome::analysed && !is_out_of_place(script, effects))
 		put_effects(script, script.overlay->statement_no, effects);
-	statement::note_statement(script.overlay, script.sql, raw);
+	statement::overlay::note_statement(script.overlay, script.sql, raw);
 }
 
 void explain_script(const Script &script)
@@ -271,12 +271,12 @@ void explain(FunctionCallInfo fcinfo, Jsonb *sizes)
 	script.sql = sql;
 	script.result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	script.statements = parse(script.sql);
-	script.overlay = statement::begin_script();
+	script.overlay = statement::overlay::begin_script();
 	if (sizes != nullptr)
 		check_sizes(sizes);
 	script.sizes = sizes;
 	explain_script(script);
-	statement::end_script(script.overlay);
+	statement::overlay::end_script(script.overlay);
 }
 
 } // namespace

@@ -14,15 +14,15 @@ extern "C" {
 
 namespace safe_migrate::statement {
 
-// What earlier statements of a script would have changed; nullptr against the live catalog.
-struct Overlay;
+// What names mean besides the catalog: relations.hpp.
+struct NameSource;
 
 struct Analysis {
-	const char *source; // text of the whole query string; may be nullptr
-	const Overlay *overlay;
-	Effects *effects;		// what is found is added here
-	bool in_transaction;	// an explicit transaction block or a function is around it
-	const char *source_end; // of the statement within the source; set by place_statement()
+	const char *source;		 // text of the whole query string; may be nullptr
+	const NameSource *names; // of earlier statements of a script; nullptr: the live catalog alone
+	Effects *effects;		 // what is found is added here
+	bool in_transaction;	 // an explicit transaction block or a function is around it
+	const char *source_end;	 // of the statement within the source; set by place_statement()
 };
 
 // May the statement have an effect at all?  By its node tag, without a catalog: costs nothing

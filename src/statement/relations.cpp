@@ -3,7 +3,6 @@
 
 #include "pg/catalog_scan.hpp"
 #include "pg/session_relations.hpp"
-#include "statement/overlay.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -19,27 +18,10 @@ extern "C" {
 
 namespace safe_migrate::statement {
 
-namespace {
-
-// What the script has created, renamed or dropped; else false: the catalog knows.
-bool find_in_overlay(const Overlay *overlay, const RangeVar *name, Target *target)
-{
-	Named named = resolve(overlay, name);
-	if (named.script == nullptr)
-		return false;
-	target->relation = named.oid;
-	target->created_by = named.script->created_by;
-	target->schema = named.script->schema;
-	target->name = named.script->name;
-	return true;
-}
-
-} // namespace
-
 Target find_target(Analysis *analysis, const RangeVar *name, bool missing_ok)
 {
 	Target target = {};
-	if (analysis->overlay != nullptr && find_in_overlay(analysis->overlay, name, &target))
+	if (analysis->names != nullptr && analysis->names->find(analysis->names, name, &target))
 		return target;
 	target.relation =
 		RangeVarGetRelidExtended(name, NoLock, missing_ok ? RVR_MISSING_OK : 0, nullptr, nullptr);

@@ -23,6 +23,11 @@ struct Target {
 };
 Target find_target(Analysis *analysis, const RangeVar *name, bool missing_ok);
 
+// Asked before the catalog: false where the name means what it means there.
+struct NameSource {
+	bool (*find)(const NameSource *self, const RangeVar *name, Target *target);
+};
+
 // Opens the relation under AccessShare, which close_judged() gives back: keeping it would make the
 // statement's own lock an upgrade.  nullptr where it was dropped meanwhile.  Waits only for who
 // holds AccessExclusive: the statement itself would have to wait for him.

@@ -1,6 +1,6 @@
 // ALTER TABLE after statements that the catalog knows nothing of: sub-commands that concern what
 // the script has changed are answered from the overlay, the others are left to the catalog.
-#include "statement/overlay_answer.hpp"
+#include "statement/overlay/answer.hpp"
 
 #include "pg/compat_analysis.hpp"
 #include "statement/dependents.hpp"
@@ -15,7 +15,7 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -539,4 +539,4 @@ void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTab
 	}
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

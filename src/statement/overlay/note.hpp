@@ -1,8 +1,8 @@
 // How the overlay takes down what statements change: among its own files.
 #pragma once
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 // The script's record of what is named, made where there is none; nullptr: it does not exist.
 ScriptRelation *relation_of(Overlay *overlay, const RangeVar *name);
@@ -19,4 +19,4 @@ void note_constraint_rename(Overlay *overlay, ScriptRelation *relation, const ch
 							const char *to);
 void note_index_of(Overlay *overlay, Oid index); // its table has lost it
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

@@ -1,10 +1,10 @@
 // A statement of a script: what it does as far as the catalog and the overlay can tell.
-#include "statement/overlay_answer.hpp"
+#include "statement/overlay/answer.hpp"
 
 #include "pg/compat_repack.hpp"
 #include "statement/dependents.hpp"
 #include "statement/identifiers.hpp"
-#include "statement/overlay_rows.hpp"
+#include "statement/overlay/rows.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -16,7 +16,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -480,9 +480,9 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 		return;
 	if (!overlay->changes)
 		return analyse_utility(analysis, raw->stmt, raw->stmt_location, raw->stmt_len);
-	analysis->overlay = overlay;
+	analysis->names = overlay;
 	dispatch(overlay, analysis, raw->stmt);
 	look_over(overlay, analysis);
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

@@ -1,5 +1,5 @@
 // Transaction blocks in a script: which strong locks they hold, what they undo.
-#include "statement/overlay_note.hpp"
+#include "statement/overlay/note.hpp"
 
 #include "statement/identifiers.hpp"
 #include "statement/relations.hpp"
@@ -10,7 +10,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -292,4 +292,4 @@ void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
 		note_mentions(overlay, source + raw->stmt_location, raw->stmt_len);
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

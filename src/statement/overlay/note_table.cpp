@@ -1,5 +1,5 @@
-// What ALTER TABLE and the constraints of CREATE TABLE change.  See overlay_note.hpp.
-#include "statement/overlay_note.hpp"
+// What ALTER TABLE and the constraints of CREATE TABLE change.  See note.hpp.
+#include "statement/overlay/note.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -9,7 +9,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -236,4 +236,4 @@ void note_index_of(Overlay *overlay, Oid index)
 		record_of(overlay, table)->indexes_by = overlay->statement_no;
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

@@ -1,13 +1,13 @@
 // UPDATE, DELETE and MERGE of a script.  Analysing one as it stands would lock its target as if it
 // were to be carried out, so it is the SELECT of the rows it would touch that is planned, in a
 // subtransaction that is rolled back; and only where planning runs no function of the users'.
-#include "statement/overlay_rows.hpp"
+#include "statement/overlay/rows.hpp"
 
 #include "pg/compat.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/guc.hpp"
 #include "pg/transaction.hpp"
-#include "statement/overlay_answer.hpp"
+#include "statement/overlay/answer.hpp"
 #include "statement/dml.hpp"
 #include "statement/folding.hpp"
 #include "settings.hpp"
@@ -27,7 +27,7 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -372,4 +372,4 @@ void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 		judge(overlay, analysis, change);
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

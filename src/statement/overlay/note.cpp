@@ -1,8 +1,8 @@
 // What a statement changes, read from its parse tree, as if it had been carried out.
-#include "statement/overlay_note.hpp"
+#include "statement/overlay/note.hpp"
 
 #include "statement/identifiers.hpp"
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 
 extern "C" {
 #include "catalog/pg_class.h"
@@ -13,7 +13,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -344,4 +344,4 @@ ScriptRelation *relation_of(Overlay *overlay, const RangeVar *name)
 	return OidIsValid(named.oid) ? record_of(overlay, named.oid) : nullptr;
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

@@ -1,9 +1,9 @@
 // What the overlay answers itself, where the catalog can't: among its own files.
 #pragma once
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 #include "statement/relations.hpp"
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 // Says on which statement this one depends; `relation` may be invalid.
 void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, int statement_no,
@@ -33,4 +33,4 @@ void answer_alter_table(const Overlay *overlay, Analysis *analysis, const AlterT
 void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTableStmt *alter,
 					  const ScriptRelation *relation);
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

@@ -4,16 +4,15 @@
 // name.  A statement whose effects follow from the catalog and from what is known here gets them;
 // any other one says on which statement it depends.  It never takes a guess for the better.
 #pragma once
-#include "pg/postgres.hpp"
-
 #include "statement/analysis.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 // Statements are numbered from 1; 0 = by none.  Names are without quotes.
 struct ScriptColumn {
@@ -70,7 +69,7 @@ struct Savepoint {
 	int statement_no;
 };
 
-struct Overlay {
+struct Overlay : NameSource {
 	MemoryContext parent_memory;
 	MemoryContext memory;
 	int statement_no;	  // that is looked at
@@ -165,4 +164,4 @@ bool names_changed_column(const ScriptRelation *relation, Node *expression);
 // The columns that a CHECK shows not to be NULL: `c IS NOT NULL`, also inside AND.
 List *columns_proven_not_null(const Node *check);
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

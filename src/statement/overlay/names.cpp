@@ -1,5 +1,5 @@
 // What raw expressions name, held against what the script changed.  See overlay.hpp.
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 
 #include "pg/compat_analysis.hpp"
 #include "statement/identifiers.hpp"
@@ -8,7 +8,7 @@ extern "C" {
 #include "nodes/value.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -138,4 +138,4 @@ List *columns_proven_not_null(const Node *check)
 	return columns;
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

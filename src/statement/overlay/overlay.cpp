@@ -1,6 +1,6 @@
 // The overlay's memory: names, relations, columns, and what names mean by now.  See overlay.hpp.
 #include "pg/guc.hpp"
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -14,7 +14,7 @@ extern "C" {
 #include "utils/varlena.h"
 }
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 namespace {
 
@@ -119,6 +119,19 @@ const char *schema_key(const char *schema)
 	return strncmp(schema, "pg_temp", 7) == 0 ? temporary_schema : schema;
 }
 
+// What the script has created, renamed or dropped; else false: the catalog knows.
+bool find_changed(const NameSource *overlay, const RangeVar *name, Target *target)
+{
+	Named named = resolve(static_cast<const Overlay *>(overlay), name);
+	if (named.script == nullptr)
+		return false;
+	target->relation = named.oid;
+	target->created_by = named.script->created_by;
+	target->schema = named.script->schema;
+	target->name = named.script->name;
+	return true;
+}
+
 bool schema_exists(const Overlay *overlay, const char *schema)
 {
 	ListCell *cell;
@@ -182,6 +195,7 @@ static void open_overlay(Overlay *overlay)
 Overlay *begin_script()
 {
 	auto *overlay = static_cast<Overlay *>(palloc0(sizeof(Overlay)));
+	overlay->find = find_changed;
 	overlay->parent_memory = CurrentMemoryContext;
 	overlay->fails = static_cast<bool *>(palloc0(sizeof(bool)));
 	overlay->memory = CurrentMemoryContext; // a ROLLBACK doesn't take this one away
@@ -388,4 +402,4 @@ int perhaps_changed_by(const Overlay *overlay, const char *relation_name)
 	return changed_by(overlay->unseen, relation_name);
 }
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay

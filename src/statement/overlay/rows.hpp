@@ -1,10 +1,10 @@
 // Rows that a statement of a script would change: among the overlay's own files.
 #pragma once
-#include "statement/overlay.hpp"
+#include "statement/overlay/overlay.hpp"
 
-namespace safe_migrate::statement {
+namespace safe_migrate::statement::overlay {
 
 // UPDATE, DELETE and MERGE, in WITH and under EXPLAIN ANALYZE too; else nothing.
 void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw);
 
-} // namespace safe_migrate::statement
+} // namespace safe_migrate::statement::overlay
