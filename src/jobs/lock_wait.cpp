@@ -102,11 +102,12 @@ void show_lock_wait(StepContext *context, const ErrorData &error)
 					  : pg::find_lock_holder(&context->relation, 1, RowExclusiveLock);
 	});
 	char detail[160];
+	const char *waiter = pg::waiter_in_context(error.context);
 	if (blocker != 0)
 		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
-	else if (error.context)
+	else if (waiter)
 		snprintf(detail, sizeof detail, "a lock that others hold: %.*s",
-				 static_cast<int>(strcspn(error.context, "\n")), error.context);
+				 static_cast<int>(strcspn(waiter, "\n")), waiter);
 	else
 		strlcpy(detail, "a lock that others hold", sizeof detail);
 	(void)context->set_condition(Condition::locked, detail, blocker);

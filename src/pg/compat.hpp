@@ -1,4 +1,4 @@
-// What differs between PostgreSQL 15, 16, 17 and 18, each as one small function with the newest
+// What differs between PostgreSQL majors, each as one small function with the newest
 // server's name in snake_case.  Version #ifs stand here and nowhere else outside src/pg/.
 #pragma once
 #include "pg/postgres.hpp"
@@ -155,6 +155,18 @@ inline PlannedStmt *plan_query(Query *query, const char *text, int options = 0)
 	return pg_plan_query(query, text, options, nullptr, nullptr);
 #else
 	return pg_plan_query(query, text, options, nullptr);
+#endif
+}
+
+// The line of an error's context that says what waited for a lock; from 19 on one before it names
+// the lock.  nullptr where there is none.
+inline const char *waiter_in_context(const char *context)
+{
+#if PG_VERSION_NUM >= 190000
+	const char *end = context ? strchr(context, '\n') : nullptr;
+	return end ? end + 1 : context;
+#else
+	return context;
 #endif
 }
 

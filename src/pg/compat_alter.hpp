@@ -1,4 +1,4 @@
-// What differs between PostgreSQL 15, 16, 17 and 18 in ALTER TABLE; see compat.hpp.
+// What differs between PostgreSQL majors in ALTER TABLE; see compat.hpp.
 #pragma once
 #include "pg/postgres.hpp"
 
@@ -47,6 +47,13 @@ inline NotNull not_null_state(Oid relation, AttrNumber attnum)
 inline constexpr bool not_null_is_a_constraint = true;
 #else
 inline constexpr bool not_null_is_a_constraint = false;
+#endif
+
+// ALTER DOMAIN … VALIDATE CONSTRAINT of one that is valid looks at no table (from 19 on).
+#if PG_VERSION_NUM >= 190000
+inline constexpr bool validates_domains_once = true;
+#else
+inline constexpr bool validates_domains_once = false;
 #endif
 
 // What follows a constraint and says how it is checked; is it NOT ENFORCED (from 18 on)?

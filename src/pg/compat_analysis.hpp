@@ -1,4 +1,4 @@
-// What differs between PostgreSQL 15, 16, 17 and 18 in parse analysis and in the catalog questions
+// What differs between PostgreSQL majors in parse analysis and in the catalog questions
 // that go with it; see compat.hpp.
 #pragma once
 #include "pg/postgres.hpp"

@@ -1,4 +1,5 @@
 // ALTER DOMAIN and ALTER TYPE of an enum.  Follows commands/typecmds.c.
+#include "pg/compat_alter.hpp"
 #include "statement/constraints.hpp"
 #include "statement/dependents.hpp"
 #include "statement/relations.hpp"
@@ -10,6 +11,7 @@ extern "C" {
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -76,6 +78,12 @@ bool is_not_null(Oid type)
 	return not_null;
 }
 
+bool is_valid(Oid domain, const char *name)
+{
+	const ConstraintRow *row = read_constraint(get_domain_constraint_oid(domain, name, true));
+	return row != nullptr && row->is_valid;
+}
+
 } // namespace
 
 void analyse_domain(Analysis *analysis, const AlterDomainStmt *statement)
@@ -96,6 +104,8 @@ void analyse_domain(Analysis *analysis, const AlterDomainStmt *statement)
 			return add_scans(scan, domain);
 		}
 		case 'V': // VALIDATE CONSTRAINT
+			if (pg::validates_domains_once && is_valid(domain, statement->name))
+				return;
 			scan.cause = Cause::domain_validate;
 			return add_scans(scan, domain);
 		default:

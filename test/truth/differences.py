@@ -1,6 +1,6 @@
 """The reviewed list of over-estimates: file `differences`, one block each:
 
-	pg 15-18                    (or: pg 15, pg 17-18)
+	pg 15-19                    (or: pg 15, pg 17-18)
 	statement: ALTER TABLE …    (regular expression on 'family: statement', whole)
 	over: lock of public\\.t.*   (regular expression on the difference, whole)
 	because: why it can't be avoided
