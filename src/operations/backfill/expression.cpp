@@ -65,7 +65,7 @@ bool is_temporary(Oid name_space)
 }
 
 // The namespace of a row that a syscache has by its oid; InvalidOid where there is none.
-template <class Form> Oid namespace_of(int cache, Oid oid, Oid Form::*column)
+template <class Form> Oid namespace_of(SysCacheIdentifier cache, Oid oid, Oid Form::*column)
 {
 	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
