@@ -48,10 +48,26 @@ check_pure() {
 	return $status
 }
 
+# Which folder may include which besides itself; all may include settings.hpp.
+check_layers() {
+	local file from to status=0
+	while IFS=: read -r file to; do
+		from=${file#"$source/src/"} from=${from%%/*} to=${to#*\"} to=${to%%/*}
+		case $from/$to in
+			*.cpp/* | */settings.hpp* | */pg) ;;
+			guard/guard | guard/statement | jobs/jobs | statement/statement) ;;
+			operations/operations | operations/jobs | operations/statement) ;;
+			*) echo "$file includes $to" && status=1 ;;
+		esac
+	done < <(grep -roE '^#include "[a-z_]+[./][^"]*hpp' "$source/src" --include='*.cpp' --include='*.hpp')
+	! grep -rn '^#include "statement/overlay/' "$source"/src/statement/*.?pp && return $status
+}
+
 run_lint() {
 	private_server "$major" "$workspace/server"
 	check 'no server in pure files' check_pure
 	check 'versions only in src/pg' check_boundary
+	check 'includes point downwards' check_layers
 	check clang-format check_format
 	check shellcheck check_shell
 	check 'clang++ and bitcode' check_clang_build
