@@ -35,13 +35,33 @@ my %function = map { $_ => 1 }
 none('each function is in the README', grep { $readme !~ /\b$_\(/ } keys %function);
 none('each function has a comment', column("SELECT objid::regprocedure $own AND classid = 'pg_proc'::regclass
 	WHERE obj_description(objid, 'pg_proc') IS NULL"));
-for my $name (qw(backfill delete_safely estimate_backfill))
+# The table's rows as the catalog writes signatures: what has two forms, or an optional end, is two.
+my %result;
+my ($functions) = $readme =~ /^## All functions\n(.*?)^## /ms;
+for my $row (grep { /^\| `/ } split /\n/, $functions)
 {
-	my @arguments = column("SELECT unnest(proargnames) FROM pg_proc
-		WHERE oid = (SELECT d.objid $own JOIN pg_proc p ON p.oid = d.objid AND p.proname = '$name')");
-	my ($row) = $readme =~ /^(\| `\Q$name\E\(.*)$/m;
-	none("all arguments of $name are in the README's table", grep { $row !~ /\b$_ / } @arguments);
+	my (undef, $names, $result) = split /(?<!\\)\|/, $row;
+	for my $signature ($names =~ /`(?:CALL )?([^`]*)`/g)
+	{
+		my @form = $signature =~ /^(.*) ?\[(.*)\]\)$/ ? ("$1)", "$1$2)") : $signature;
+		@form = map { my $form = $_; map { $form =~ s/job or job_name/$_/r } 'job bigint', 'job_name text' } @form
+		  if $signature =~ /job or job_name/;
+		$result{ s/ (?=[,)])//gr } = join ', ', $result =~ /`([^`]*)`/g for @form;
+	}
 }
+my %catalog;
+for (column(qq{SELECT proname, coalesce(pg_get_function_arguments(p.oid), ''), CASE WHEN prokind = 'p' THEN '' ELSE prorettype::regtype::text END
+	FROM pg_proc p WHERE p.oid IN (SELECT d.objid $own AND d.classid = 'pg_proc'::regclass)}))
+{
+	my ($name, $arguments, $result) = split /\|/, s/::\w+(?:\[\])?//gr =~ s/\binteger\b/int/gr =~ s/double precision/float8/gr, -1;
+	my @argument = map { s/^IN //r } split /, /, $arguments;
+	my @column = map { /^OUT (.*)/ ? $1 : () } @argument;
+	$catalog{"$name(" . join(', ', grep { !/^OUT / } @argument) . ')'} = @column ? join(', ', @column) : $result;
+}
+none('the README has the signature of each function, with its defaults', grep { !exists $result{$_} } keys %catalog);
+none('and no other signatures', grep { !exists $catalog{$_} } keys %result);
+none('and what it returns', map { "$_: $catalog{$_}" }
+	  grep { $catalog{$_} ne $result{$_} && !/^(may_see|live_jobs|start_condition)\(/ } grep { exists $result{$_} } keys %catalog);
 
 # ---- views and settings
 my @column = column(q{SELECT attrelid::regclass || ' ' || attname FROM pg_attribute
@@ -60,6 +80,31 @@ my ($settings) = $readme =~ /^## All settings\n(.*?)^## /ms;
 none('each setting is in the README', grep { $settings !~ /`$_`/ } keys %setting);
 none('the README has no other settings',
 	grep { !$setting{$_} } map { /`([a-z_]+)`/g } $settings =~ /^\|([^|]*)\|/mg);
+# A value in the setting's own unit, as it is booted with.
+sub in_unit
+{
+	my ($value, $unit) = @_;
+	my %factor = (ms => 1, s => 1000, min => 60_000, h => 3_600_000, d => 86_400_000, kB => 1, MB => 1024, GB => 1024 * 1024);
+	return $1 * $factor{$2} / $factor{$unit} if $unit && $value =~ /^(\d+)(\D+)$/;
+	return $value;
+}
+my @differs;
+my %set_by = (user => 'anyone', superuser => 'DBA', sighup => 'server');
+for (column(q{SELECT substr(name, 14), boot_val, unit, context, vartype FROM pg_settings WHERE name LIKE 'safe\_migrate.%'}))
+{
+	my ($name, $default, $unit, $context, $type) = split /\|/, $_, -1;
+	my ($names, $values) = $settings =~ /^\|([^|]*`$name`[^|]*)\|([^|]*)\|/m;
+	my @name = $names =~ /`([a-z_]+)`/g;
+	my @value = split /, */, $values =~ s/^ +| +$//gr;
+	my ($place) = grep { $name[$_] eq $name } 0 .. $#name;
+	my $value = $value[ @value > 1 ? $place : 0 ] // '';
+	$value = 0 if $value eq 'off' && $type eq 'integer';
+	push @differs, "README: $name $value, not $default" if in_unit($value, $unit) ne $default;
+	my ($listed, $by) = $page{'docs/settings.md'} =~ /^\| `$name` \| *(\S*) *\| (\w+) \|/m;
+	push @differs, "docs/settings.md: $name $listed $by, not $default $set_by{$context}"
+	  if in_unit($listed, $unit) . " $by" ne "$default $set_by{$context}";
+}
+none('both pages have the defaults, and who may set it', @differs);
 
 # ---- nothing is named that does not exist
 my %relation = map { $_ => 1 } column(q{SELECT relname FROM pg_class WHERE relnamespace = 'safe_migrate'::regnamespace});
@@ -68,26 +113,43 @@ none('all that is named exists',
 	grep { !$function{$_} && !$relation{$_} && !$setting{$_} && !/^(so|control)$/ } keys %named);
 
 # ---- messages, conditions and events as in the sources
-sub messages
+sub messages_in
 {
+	my ($text) = @_;
 	my %found;
-	for my $file (split /\0/, `find '$source/src' -name '*.cpp' -print0`)
+	while ($text =~ /\berrmsg(?:_plural)?\(\s*((?:INT64_FORMAT|"(?:[^"\\]|\\.)*"|\s)+)/g)
 	{
-		my $text = slurp_file($file);
-		while ($text =~ /\berrmsg(?:_plural)?\(\s*((?:INT64_FORMAT|"(?:[^"\\]|\\.)*"|\s)+)/g)
-		{
-			my $message = join '', map { $_ eq 'INT64_FORMAT' ? '%s' : substr($_, 1, -1) }
-			  $1 =~ /INT64_FORMAT|"(?:[^"\\]|\\.)*"/g;
-			$message =~ s/\\"/"/g;
-			$message =~ s/\(%u,%u\)|(?:%z?[a-z]+)+/…/g;
-			$found{$message} = 1;
-		}
+		my $message = join '', map { $_ eq 'INT64_FORMAT' ? '%s' : substr($_, 1, -1) }
+		  $1 =~ /INT64_FORMAT|"(?:[^"\\]|\\.)*"/g;
+		$message =~ s/\\"/"/g;
+		$message =~ s/\(%u,%u\)|(?:%z?[a-z]+)+/…/g;
+		$found{$message} = 1;
 	}
 	return keys %found;
 }
-my @messages = messages();
+my %message = map { $_ => 1 } map { messages_in(slurp_file($_)) } split /\0/, `find '$source/src' -name '*.cpp' -print0`;
+my @messages = keys %message;
 cmp_ok(scalar @messages, '>', 60, 'messages are found in the sources');
 none('each message is in docs/errors.md', grep { index($page{'docs/errors.md'}, $_) < 0 } @messages);
+
+# Each error with its SQLSTATE, where the two stand side by side in the source.
+my $errcodes = slurp_file(`pg_config --includedir-server` =~ s/\n//r . '/utils/errcodes.h');
+my %code = map { my ($name, $letters) = /^#define (\w+) MAKE_SQLSTATE\((.*)\)/; defined $name ? ($name => $letters =~ s/\W//gr) : () }
+  split /\n/, $errcodes;
+my @misplaced;
+for my $file (split /\0/, `find '$source/src' -name '*.cpp' -print0`)
+{
+	for my $report (slurp_file($file) =~ /\bereport\(\s*ERROR,(.*?)\);/sg)
+	{
+		my @sqlstate = map { $code{$_} // () } $report =~ /\berrcode\((\w+)\)/g;
+		my @message = messages_in($report);
+		push @misplaced, "$file: @sqlstate @message"
+		  if @sqlstate && @message && !grep { my $row = $_;
+			$row =~ /^\|([^|]*)\|/ && (grep { index($1, $_) >= 0 } @sqlstate) && grep { index($row, $_) >= 0 } @message }
+		  split /\n/, $page{'docs/errors.md'};
+	}
+}
+none('each message stands there beside its SQLSTATE', @misplaced);
 
 my ($conditions) = slurp_file("$source/src/jobs/job.hpp") =~ /condition_names\[\] = \{(.*?)\}/s;
 none('each condition is explained', grep { $page{'docs/jobs.md'} !~ /^\| `\Q$_\E` \|/m } $conditions =~ /"([^"]+)"/g);
