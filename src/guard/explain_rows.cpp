@@ -1,12 +1,8 @@
-// See explain_rows.hpp.  Text is put together as the server does in its messages: names quoted
-// where they must be, modes as in pg_locks.
+// See explain_rows.hpp.
 #include "guard/explain_rows.hpp"
 
-extern "C" {
-#include "storage/lock.h"
-#include "utils/builtins.h"
-#include "utils/tuplestore.h"
-}
+#include "pg/result_row.hpp"
+#include "statement/effect_names.hpp"
 
 namespace safe_migrate::guard {
 
@@ -15,80 +11,22 @@ namespace {
 using statement::Blocks;
 using statement::Effect;
 using statement::Finding;
-using statement::Lock;
 
-constexpr int n_columns = 11;
-
-struct Row {
-	Datum values[n_columns];
-	bool nulls[n_columns];
-	int n;
-
-	void add(Datum value)
-	{
-		values[n] = value;
-		nulls[n++] = false;
-	}
-	void add_null()
-	{
-		values[n] = 0;
-		nulls[n++] = true;
-	}
-	void add_text(const char *text)
-	{
-		if (text != nullptr && text[0] != '\0')
-			add(CStringGetTextDatum(text));
-		else
-			add_null();
-	}
-};
-
-const char *name_of(Blocks blocks)
-{
-	switch (blocks) {
-		case Blocks::reads_and_writes:
-			return "reads and writes";
-		case Blocks::writes:
-			return "writes";
-		case Blocks::nothing:
-			break;
-	}
-	return "nothing";
-}
-
-const char *name_of(Effect effect)
-{
-	switch (effect) {
-		case Effect::scan:
-			return "scan";
-		case Effect::rewrite:
-			return "rewrite";
-		case Effect::index_build:
-			return "index build";
-		case Effect::client_break:
-			return "client break";
-		case Effect::data_loss:
-			return "data loss";
-		case Effect::metadata:
-			break;
-	}
-	return "metadata";
-}
-
-const char *name_of(Lock lock)
-{
-	return lock == Lock::none ? nullptr
-							  : GetLockmodeName(DEFAULT_LOCKMETHOD, static_cast<LOCKMODE>(lock));
-}
+using Row = pg::ResultRow<11>;
 
 bool has_bytes(Effect effect)
 {
 	return statement::grows_with_size(effect) || effect == Effect::data_loss;
 }
 
-void put_row(ReturnSetInfo *result, Row *row)
+// The right half, with which the row is complete.
+void put(Row *row, const Judged &judged, ReturnSetInfo *result)
 {
-	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
+	row->add_text(name_of(judged.level));
+	row->add_text(judged.rule);
+	row->add_text(judged.reason);
+	row->add_text(judged.instead);
+	row->put(result);
 }
 
 } // namespace
@@ -102,18 +40,11 @@ void put_finding(ReturnSetInfo *result, int statement_no, const char *command,
 	row.add_text(finding->name == nullptr
 					 ? nullptr
 					 : quote_qualified_identifier(finding->schema, finding->name));
-	row.add_text(name_of(finding->lock));
-	row.add_text(name_of(statement::blocks(finding->lock)));
+	row.add_text(statement::name_of(finding->lock));
+	row.add_text(name_of(blocks(finding->lock)));
 	row.add_text(name_of(finding->effect));
-	if (has_bytes(finding->effect) && finding->bytes >= 0)
-		row.add(Int64GetDatum(finding->bytes));
-	else
-		row.add_null();
-	row.add_text(name_of(judged.level));
-	row.add_text(judged.rule);
-	row.add_text(judged.reason);
-	row.add_text(judged.instead);
-	put_row(result, &row);
+	row.add_known(has_bytes(finding->effect) ? static_cast<int64>(finding->bytes) : -1);
+	put(&row, judged, result);
 }
 
 void put_remark(ReturnSetInfo *result, int statement_no, const char *command, const Judged &judged)
@@ -126,11 +57,7 @@ void put_remark(ReturnSetInfo *result, int statement_no, const char *command, co
 	row.add_text(name_of(Blocks::nothing));
 	row.add_null();
 	row.add_null();
-	row.add_text(name_of(judged.level));
-	row.add_text(judged.rule);
-	row.add_text(judged.reason);
-	row.add_text(judged.instead);
-	put_row(result, &row);
+	put(&row, judged, result);
 }
 
 } // namespace safe_migrate::guard

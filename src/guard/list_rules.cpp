@@ -2,13 +2,8 @@
 #include "guard/rule_settings.hpp"
 #include "guard/verdict.hpp"
 #include "pg/boundary.hpp"
+#include "pg/result_row.hpp"
 #include "settings.hpp"
-
-extern "C" {
-#include "funcapi.h"
-#include "utils/builtins.h"
-#include "utils/tuplestore.h"
-}
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_rules)
 {
@@ -18,11 +13,12 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_rules)
 	Policy policy = default_policy(0, *session_levels());
 	for (int i = 0; i < n_rules; i++) {
 		const Rule &rule = rule_of(static_cast<safe_migrate::statement::Cause>(i));
-		Datum values[] = {
-			CStringGetTextDatum(rule.name), CStringGetTextDatum(name_of(policy.levels[i])),
-			CStringGetTextDatum(name_of(rule.level)), CStringGetTextDatum(rule.problem)};
-		bool nulls[lengthof(values)] = {};
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		safe_migrate::pg::ResultRow<4> row = {};
+		row.add_text(rule.name);
+		row.add_text(name_of(policy.levels[i]));
+		row.add_text(name_of(rule.level));
+		row.add_text(rule.problem);
+		row.put(result);
 	}
 	PG_RETURN_NULL();
 }

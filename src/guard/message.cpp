@@ -1,6 +1,8 @@
 // See message.hpp.
 #include "guard/message.hpp"
 
+#include "pg/lock_table.hpp"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
@@ -27,14 +29,6 @@ using statement::Cause;
 using statement::Effect;
 using statement::Finding;
 using statement::Lock;
-
-const char *lock_name(Lock lock)
-{
-	static const char *const names[] = {
-		"no lock", "ACCESS SHARE",		  "ROW SHARE", "ROW EXCLUSIVE",	  "SHARE UPDATE EXCLUSIVE",
-		"SHARE",   "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"};
-	return names[static_cast<int>(lock)];
-}
 
 const char *waiters(Lock lock)
 {
@@ -165,7 +159,9 @@ char *detail_of(const Finding &finding)
 	if (is_about_rows(finding.cause))
 		appendStringInfoString(&text, ", which stay locked up to the end of the transaction");
 	else if (finding.lock != Lock::none && finding.effect != Effect::client_break)
-		appendStringInfo(&text, " under %s: %s", lock_name(finding.lock), waiters(finding.lock));
+		appendStringInfo(&text, " under %s: %s",
+						 pg::lock_mode_name(static_cast<LOCKMODE>(finding.lock)),
+						 waiters(finding.lock));
 	if (finding.facts != nullptr)
 		appendStringInfo(&text, "; %s", finding.facts);
 	appendStringInfoChar(&text, '.');

@@ -4,56 +4,21 @@
 #include "jobs/rights.hpp"
 #include "jobs/shared.hpp"
 #include "pg/boundary.hpp"
+#include "pg/result_row.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 }
 
 namespace safe_migrate::jobs {
 
 namespace {
 
-constexpr int live_columns = 18;
-
-struct Row {
-	Datum values[live_columns];
-	bool nulls[live_columns];
-	int n;
-
-	void add(Datum value)
-	{
-		values[n] = value;
-		nulls[n++] = false;
-	}
-	void add_null()
-	{
-		values[n] = 0;
-		nulls[n++] = true;
-	}
-	void add_text(const char *text)
-	{
-		if (text && text[0] != '\0')
-			add(CStringGetTextDatum(text));
-		else
-			add_null();
-	}
-	void add_known(double value)
-	{
-		if (value >= 0)
-			add(Float8GetDatum(value));
-		else
-			add_null();
-	}
-};
-
 void put_live_job(ReturnSetInfo *result, const LiveJob &live, const int *pids, int n_pids)
 {
-	Row row = {};
+	pg::ResultRow<18> row = {};
 	Meter meter = meter_of(live);
 	row.add(Int64GetDatum(live.id));
 	row.add_text(live.phase);
@@ -82,7 +47,7 @@ void put_live_job(ReturnSetInfo *result, const LiveJob &live, const int *pids, i
 		construct_array(elements, n_pids, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
 	row.add(TimestampTzGetDatum(live.changed));
 	row.add_text(live.readings);
-	tuplestore_putvalues(result->setResult, result->setDesc, row.values, row.nulls);
+	row.put(result);
 }
 
 } // namespace

@@ -8,17 +8,16 @@
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/json.hpp"
+#include "pg/result_row.hpp"
 #include "pg/transaction.hpp"
+#include "statement/effect_names.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
-#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/tuplestore.h"
 }
 
 namespace safe_migrate::operations::apply {
@@ -142,25 +141,6 @@ jobs::JobId apply(const char *ddl, const Options &options)
 
 // ---------------------------------------------------------------- plan()
 
-const char *blocks_text(statement::Lock lock)
-{
-	switch (statement::blocks(lock)) {
-		case statement::Blocks::writes:
-			return "writes";
-		case statement::Blocks::reads_and_writes:
-			return "reads and writes";
-		default:
-			return "nothing";
-	}
-}
-
-const char *effect_text(statement::Effect effect)
-{
-	constexpr const char *names[] = {"metadata",	"scan",			"rewrite",
-									 "index build", "client break", "data loss"};
-	return names[static_cast<int>(effect)];
-}
-
 statement::Lock strongest(const ddl::RecipeStep &step)
 {
 	statement::Lock lock = statement::Lock::none;
@@ -171,25 +151,18 @@ statement::Lock strongest(const ddl::RecipeStep &step)
 
 void put_row(ReturnSetInfo *result, int number, const ddl::RecipeStep &step)
 {
-	Datum values[9] = {};
-	bool nulls[9] = {};
+	pg::ResultRow<9> row = {};
 	statement::Lock lock = strongest(step);
-	values[0] = Int32GetDatum(number);
-	values[1] = CStringGetTextDatum(step.sql ? step.sql : step.description);
-	nulls[2] = lock == statement::Lock::none;
-	if (!nulls[2])
-		values[2] =
-			CStringGetTextDatum(GetLockmodeName(DEFAULT_LOCKMETHOD, static_cast<LOCKMODE>(lock)));
-	values[3] = CStringGetTextDatum(blocks_text(lock));
-	values[4] = CStringGetTextDatum(effect_text(step.effect));
-	nulls[5] = step.bytes < 0;
-	values[5] = Int64GetDatum(step.bytes);
-	values[6] = BoolGetDatum(step.undo != nullptr);
-	nulls[7] = step.undo == nullptr;
-	if (step.undo)
-		values[7] = CStringGetTextDatum(step.undo);
-	values[8] = CStringGetTextDatum(step.kind);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	row.add(Int32GetDatum(number));
+	row.add_text(step.sql ? step.sql : step.description);
+	row.add_text(name_of(lock));
+	row.add_text(name_of(blocks(lock)));
+	row.add_text(name_of(step.effect));
+	row.add_known(step.bytes);
+	row.add(BoolGetDatum(step.undo != nullptr));
+	row.add_text(step.undo);
+	row.add_text(step.kind);
+	row.put(result);
 }
 
 } // namespace

@@ -16,20 +16,6 @@ extern "C" {
 namespace safe_migrate::operations::backfill {
 namespace {
 
-// A lock that does not wait, for a row that is locked but perhaps not against us (KEY
-// SHARE of a foreign key's check does not conflict with a change of other columns).
-bool lock_row(DirectWriter &writer, const ItemPointerData &tid)
-{
-	TM_FailureData failure;
-	ItemPointerData copy = tid;
-
-	TM_Result result =
-		table_tuple_lock(writer.leaf, &copy, GetActiveSnapshot(), writer.lock_slot,
-						 GetCurrentCommandId(true), writer.lock_mode, LockWaitSkip, 0, &failure);
-	ExecClearTuple(writer.lock_slot);
-	return result == TM_Ok;
-}
-
 bool check_and_skip(TM_Result result)
 {
 	switch (result) {
@@ -110,15 +96,11 @@ TransactionId holder_of_row(Relation leaf, const ItemPointerData &tid)
 
 void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns, bool defer_entries)
 {
-	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
 	bool erase = columns.assigned_set == nullptr;
 
 	writer = {};
 	writer.leaf = leaf;
-	writer.lock_mode = erase || bms_overlap(key_columns, columns.changed_set)
-						   ? LockTupleExclusive
-						   : LockTupleNoKeyExclusive;
-	writer.lock_slot = table_slot_create(leaf, nullptr);
+	begin(writer.lock, leaf, columns, erase);
 	CheckCmdReplicaIdentity(leaf, erase ? CMD_DELETE : CMD_UPDATE);
 	if (erase)
 		return;
@@ -145,7 +127,7 @@ Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple v
 	TM_Result result =
 		pg::update_must_hold_lock ? TM_BeingModified : try_update(writer, tid, false, &update);
 	// What still holds the row once we have a lock does not conflict: this does not wait either.
-	if (result == TM_BeingModified && lock_row(writer, tid))
+	if (result == TM_BeingModified && lock_row(writer.lock, tid))
 		result = try_update(writer, tid, true, &update);
 	if (result == TM_Ok)
 		written = index_version(writer, update);
@@ -163,7 +145,7 @@ Written erase_row(DirectWriter &writer, const ItemPointerData &tid)
 	CommandId command = GetCurrentCommandId(true);
 	TM_Result result = pg::delete_tuple(writer.leaf, &copy, command, false, &failure);
 
-	if (result == TM_BeingModified && lock_row(writer, tid))
+	if (result == TM_BeingModified && lock_row(writer.lock, tid))
 		result = pg::delete_tuple(writer.leaf, &copy, command, true, &failure);
 	if (result == TM_Ok)
 		return Written::erased;
@@ -179,7 +161,7 @@ void flush(DirectWriter &writer)
 
 void finish(DirectWriter &writer)
 {
-	ExecDropSingleTupleTableSlot(writer.lock_slot);
+	finish(writer.lock);
 	if (writer.estate == nullptr)
 		return;
 	ExecCloseIndices(writer.result);

@@ -3,6 +3,7 @@
 // no exclusion or deferrable unique constraint.  Never waits for a row.
 #pragma once
 #include "operations/backfill/index_batch.hpp"
+#include "operations/backfill/row_lock.hpp"
 #include "operations/backfill/row_query.hpp"
 #include "pg/postgres.hpp"
 
@@ -19,10 +20,9 @@ struct DirectWriter {
 	Relation leaf;
 	EState *estate;
 	ResultRelInfo *result;
-	TupleTableSlot *slot;	   // new versions
-	TupleTableSlot *lock_slot; // what locking a row brings; not looked at
+	TupleTableSlot *slot; // new versions
+	RowLock lock;
 	bool check_constraints;
-	LockTupleMode lock_mode; // what the change needs of the row
 	IndexBatch indexes;
 };
 

@@ -172,16 +172,11 @@ bool has_after_triggers(Relation leaf)
 
 void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase)
 {
-	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
-
 	writer = {};
 	writer.leaf = leaf;
 	writer.query = &query;
 	writer.erase = erase;
-	writer.lock_slot = table_slot_create(leaf, nullptr);
-	writer.lock_mode = erase || bms_overlap(key_columns, query.columns.changed_set)
-						   ? LockTupleExclusive
-						   : LockTupleNoKeyExclusive;
+	begin(writer.lock, leaf, query.columns, erase);
 	writer.look_again = !erase && has_after_triggers(leaf);
 	writer.queued = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.written = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
@@ -190,14 +185,7 @@ void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase)
 
 bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid)
 {
-	TM_FailureData failure;
-	ItemPointerData copy = tid;
-	TM_Result result =
-		table_tuple_lock(writer.leaf, &copy, GetActiveSnapshot(), writer.lock_slot,
-						 GetCurrentCommandId(true), writer.lock_mode, LockWaitSkip, 0, &failure);
-
-	ExecClearTuple(writer.lock_slot);
-	if (result != TM_Ok)
+	if (!lock_row(writer.lock, tid))
 		return false;
 	writer.queued[writer.n_queued++] = tid;
 	return true;
@@ -231,6 +219,6 @@ Flushed flush(ExecutorWriter &writer)
 	return flushed;
 }
 
-void finish(ExecutorWriter &writer) { ExecDropSingleTupleTableSlot(writer.lock_slot); }
+void finish(ExecutorWriter &writer) { finish(writer.lock); }
 
 } // namespace safe_migrate::operations::backfill

@@ -2,6 +2,7 @@
 // exclusion constraints have a say.  Rows are locked without waiting when they are queued
 // and written a few pages at a time by one planned UPDATE (or DELETE) by row id.
 #pragma once
+#include "operations/backfill/row_lock.hpp"
 #include "operations/backfill/row_query.hpp"
 #include "pg/postgres.hpp"
 
@@ -16,8 +17,7 @@ struct ExecutorWriter {
 	Relation leaf;
 	RowQuery *query;
 	bool erase;
-	TupleTableSlot *lock_slot;
-	LockTupleMode lock_mode;
+	RowLock lock;
 	bool look_again;		 // AFTER triggers may change what was written
 	ItemPointerData *queued; // locked, to be written
 	int n_queued;

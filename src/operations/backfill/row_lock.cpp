@@ -1,0 +1,34 @@
+// See row_lock.hpp.
+#include "operations/backfill/row_lock.hpp"
+
+extern "C" {
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/snapmgr.h"
+}
+
+namespace safe_migrate::operations::backfill {
+
+void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase)
+{
+	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
+	lock.leaf = leaf;
+	lock.mode = erase || bms_overlap(key_columns, columns.changed_set) ? LockTupleExclusive
+																	   : LockTupleNoKeyExclusive;
+	lock.slot = table_slot_create(leaf, nullptr);
+}
+
+bool lock_row(const RowLock &lock, const ItemPointerData &tid)
+{
+	TM_FailureData failure;
+	ItemPointerData copy = tid;
+	TM_Result result =
+		table_tuple_lock(lock.leaf, &copy, GetActiveSnapshot(), lock.slot,
+						 GetCurrentCommandId(true), lock.mode, LockWaitSkip, 0, &failure);
+	ExecClearTuple(lock.slot);
+	return result == TM_Ok;
+}
+
+void finish(RowLock &lock) { ExecDropSingleTupleTableSlot(lock.slot); }
+
+} // namespace safe_migrate::operations::backfill
