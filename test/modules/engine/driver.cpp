@@ -73,6 +73,53 @@ static Oid file_of(Oid leaf)
 	return file;
 }
 
+// What the batches of a run came to.
+struct Run {
+	engine::BatchTotals sum;
+	int64 batches, waits, restarts, longest;
+	const char *sample;
+	TransactionId locked_by;
+};
+
+static void add(Run *run, const engine::BatchResult &result, int64 elapsed_us)
+{
+	engine::BatchTotals *sum = &run->sum;
+	sum->rows_matched += result.totals.rows_matched;
+	sum->rows_written += result.totals.rows_written;
+	sum->rows_hot += result.totals.rows_hot;
+	sum->rows_locked += result.totals.rows_locked;
+	sum->rows_unmatched += result.totals.rows_unmatched;
+	sum->rows_kept += result.totals.rows_kept;
+	sum->pages_visited += result.totals.pages_visited;
+	run->longest = Max(run->longest, elapsed_us);
+	if (result.unmatched_sample)
+		run->sample = result.unmatched_sample;
+	if (result.locked_by)
+		run->locked_by = result.locked_by;
+	run->waits += result.end == engine::BatchEnd::wait_horizon;
+	run->restarts += result.end == engine::BatchEnd::relation_changed;
+}
+
+static void tell(const Run &run, MemoryContext memory)
+{
+	const engine::BatchTotals &sum = run.sum;
+	ereport(NOTICE,
+			(errmsg("matched " INT64_FORMAT ", written " INT64_FORMAT ", locked " INT64_FORMAT
+					", unmatched " INT64_FORMAT ", kept " INT64_FORMAT,
+					sum.rows_matched, sum.rows_written, sum.rows_locked, sum.rows_unmatched,
+					sum.rows_kept)));
+	if (verbose)
+		ereport(NOTICE,
+				(errmsg("batches " INT64_FORMAT ", waits " INT64_FORMAT ", restarts " INT64_FORMAT
+						", longest " INT64_FORMAT " us, pages " INT64_FORMAT ", hot " INT64_FORMAT
+						" (%.1f %%)"
+						", locked by %u, unmatched at %s, memory %zu kB",
+						run.batches, run.waits, run.restarts, run.longest, sum.pages_visited,
+						sum.rows_hot, 100.0 * sum.rows_hot / Max(sum.rows_written, 1),
+						run.locked_by, run.sample ? run.sample : "-",
+						MemoryContextMemAllocated(memory, true) / 1024)));
+}
+
 Datum engine_run(PG_FUNCTION_ARGS)
 {
 	MemoryContext memory =
@@ -85,76 +132,39 @@ Datum engine_run(PG_FUNCTION_ARGS)
 	int sabotage = PG_GETARG_INT32(10);
 	MemoryContextSwitchTo(caller);
 
-	engine::BatchTotals sum = {};
-	int64 batches = 0, waits = 0, longest = 0, restarts = 0;
-	const char *sample = nullptr;
-	TransactionId locked_by = InvalidTransactionId;
+	Run run = {};
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	SPI_commit();
 	engine::SliceRunner *runner =
 		engine::create(memory, *definition, leaf, first, end, file_of(leaf));
-	for (bool go = true; go;) {
+	for (engine::BatchEnd ended = {}; ended != engine::BatchEnd::finished;) {
 		CHECK_FOR_INTERRUPTS();
 		engine::BatchClock clock;
 		clock.start(0);
 		XLogRecPtr before = GetXLogInsertRecPtr();
 		engine::BatchResult result = engine::run_batch(runner, limits);
-		if (batches++ == 0 && limits.wal_piece > 0)
+		if (run.batches++ == 0 && limits.wal_piece > 0)
 			ereport(NOTICE, (errmsg("WAL was %s before the first commit",
 									GetFlushRecPtr(nullptr) > before ? "flushed" : "kept back")));
-		if (sabotage > 0 && batches % sabotage == 0) {
+		if (sabotage > 0 && run.batches % sabotage == 0) {
 			SPI_rollback();
 			engine::batch_aborted(runner);
 			continue;
 		}
 		SPI_commit();
 		engine::batch_committed(runner);
-		longest = Max(longest, clock.elapsed_us());
-		sum.rows_matched += result.totals.rows_matched;
-		sum.rows_written += result.totals.rows_written;
-		sum.rows_hot += result.totals.rows_hot;
-		sum.rows_locked += result.totals.rows_locked;
-		sum.rows_unmatched += result.totals.rows_unmatched;
-		sum.rows_kept += result.totals.rows_kept;
-		sum.pages_visited += result.totals.pages_visited;
-		if (result.unmatched_sample)
-			sample = result.unmatched_sample;
-		if (result.locked_by)
-			locked_by = result.locked_by;
-		switch (result.end) {
-			case engine::BatchEnd::finished:
-				go = false;
-				break;
-			case engine::BatchEnd::wait_horizon:
-				waits++;
-				(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2,
-								PG_WAIT_EXTENSION);
-				ResetLatch(MyLatch);
-				break;
-			case engine::BatchEnd::relation_changed:
-				restarts++;
-				engine::destroy(runner);
-				runner =
-					engine::create(memory, *definition, leaf, 0, MaxBlockNumber, file_of(leaf));
-				break;
-			default:
-				break;
+		add(&run, result, clock.elapsed_us());
+		ended = result.end;
+		if (ended == engine::BatchEnd::wait_horizon) {
+			(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2,
+							PG_WAIT_EXTENSION);
+			ResetLatch(MyLatch);
+		} else if (ended == engine::BatchEnd::relation_changed) {
+			engine::destroy(runner);
+			runner = engine::create(memory, *definition, leaf, 0, MaxBlockNumber, file_of(leaf));
 		}
 	}
-	ereport(NOTICE,
-			(errmsg("matched " INT64_FORMAT ", written " INT64_FORMAT ", locked " INT64_FORMAT
-					", unmatched " INT64_FORMAT ", kept " INT64_FORMAT,
-					sum.rows_matched, sum.rows_written, sum.rows_locked, sum.rows_unmatched,
-					sum.rows_kept)));
-	if (verbose)
-		ereport(NOTICE,
-				(errmsg("batches " INT64_FORMAT ", waits " INT64_FORMAT ", restarts " INT64_FORMAT
-						", longest " INT64_FORMAT " us, pages " INT64_FORMAT ", hot " INT64_FORMAT
-						" (%.1f %%)"
-						", locked by %u, unmatched at %s, memory %zu kB",
-						batches, waits, restarts, longest, sum.pages_visited, sum.rows_hot,
-						100.0 * sum.rows_hot / Max(sum.rows_written, 1), locked_by,
-						sample ? sample : "-", MemoryContextMemAllocated(memory, true) / 1024)));
+	tell(run, memory);
 	MemoryContextDelete(memory);
 	SPI_finish();
 	PG_RETURN_VOID();
