@@ -7,7 +7,7 @@
 namespace safe_migrate::guard {
 
 // An error for reject (under enforce), a WARNING else; `deciding` gives the rule, names and HINT,
-// the DETAIL has all findings from `least` on, a line each.
+// the DETAIL has all findings that are not let pass, a line each.
 struct Report {
 	const statement::Effects *effects;
 	const statement::Finding *deciding;

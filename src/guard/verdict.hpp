@@ -1,5 +1,5 @@
-// Effects and policy in, verdict out: a pure function.  How it is carried out is in hook.cpp, what
-// is said in message.cpp.
+// Effects and policy in, verdict out: a pure function.  gate.cpp carries it out, report.cpp tells
+// it.
 #pragma once
 #include <cstdint>
 
@@ -25,7 +25,7 @@ struct Rule {
 	Harm harm;
 	const char *problem; // one sentence, without a full stop
 	const char *instead; // the safe function: SQL with {relation}, {column}, {object} … that
-						 // message.cpp fills in; nullptr where there is none
+						 // instead.cpp fills in; nullptr where there is none
 	const char *plain;	 // the way without it, by plain SQL; nullptr where there is none
 };
 const Rule &rule_of(statement::Cause cause);

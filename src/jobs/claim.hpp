@@ -8,6 +8,7 @@
 
 namespace safe_migrate::jobs {
 
+// False where another session has it.  In a transaction; kept beyond it.
 bool claim_job(JobId id);
 bool claim_slice(JobId id, int step_no, int slice_no);
 void release_slice(JobId id, int step_no, int slice_no);

@@ -35,7 +35,7 @@ struct NewJob {
 	const char *relation_name;
 	const char *definition;		 // jsonb text
 	const char *definition_text; // normalised call
-	const char *settings;		 // jsonb text, validated by settings_for_job()
+	const char *settings;		 // jsonb text, validated by validate_job_settings()
 	int workers;
 	const NewStep *steps;
 	int n_steps;

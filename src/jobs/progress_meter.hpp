@@ -1,4 +1,4 @@
-// How far a job is, in numbers and in words.  Plain values;
+// How far a job is, in numbers and in words.  Plain values, but for meter_of().
 #pragma once
 #include "jobs/job.hpp"
 

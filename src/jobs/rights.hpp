@@ -1,4 +1,5 @@
-// Who may queue, see and stop jobs: DESIGN's "Rights" and "Who may see and stop".
+// Who may queue, see and stop jobs: as docs/jobs.md ("Control") and docs/backfill.md ("Rights")
+// say.
 #pragma once
 #include "jobs/job.hpp"
 #include "pg/postgres.hpp"

@@ -32,7 +32,7 @@ struct ConstraintRow {
 	const Oid *equal_operators;	  // of a foreign key: referenced = referencing
 };
 
-const ConstraintRow *read_constraint(Oid constraint);
+const ConstraintRow *read_constraint(Oid constraint);				  // nullptr: none
 List *constraints_on(Oid relation);									  // of ConstraintRow *
 const ConstraintRow *find_constraint(Oid relation, const char *name); // nullptr: none
 bool has_key(const ConstraintRow *constraint, AttrNumber attnum);

@@ -99,8 +99,7 @@ void add_parents_key(Analysis *analysis, const ForeignKeyCacheInfo *parents, Rel
 	finding->facts = psprintf("it would be checked against %s", get_rel_name(parents->confrelid));
 }
 
-// The tables whose foreign keys refer to this one; with_parent: only keys that were made for a
-// partition.
+// The tables that refer to this one by a foreign key that is `wanted`.
 List *referencing_tables(Oid referenced, bool (*wanted)(const FormData_pg_constraint *))
 {
 	List *tables = NIL;

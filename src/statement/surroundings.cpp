@@ -1,5 +1,4 @@
-// What a statement meets that is neither a lock nor work: an invalid index under IF NOT EXISTS, a
-// publication that a new column joins.
+// See surroundings.hpp.
 #include "statement/surroundings.hpp"
 
 #include "pg/compat_analysis.hpp"

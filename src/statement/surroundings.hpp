@@ -1,4 +1,5 @@
-// See surroundings.cpp.
+// What a statement meets that is neither a lock nor work: an invalid index under IF NOT EXISTS, a
+// publication that a new column joins.
 #pragma once
 #include "pg/postgres.hpp"
 
