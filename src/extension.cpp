@@ -6,7 +6,6 @@
 #include "guard/lock_budget.hpp"
 #include "jobs/at_commit.hpp"
 #include "jobs/database_lifecycle.hpp"
-#include "jobs/operation.hpp"
 #include "jobs/processes.hpp"
 #include "jobs/shared.hpp"
 #include "operations/ddl/permission.hpp"

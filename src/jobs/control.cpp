@@ -2,7 +2,6 @@
 // write the job's row in the caller's transaction; workers and scheduler look when it commits.
 #include "jobs/at_commit.hpp"
 #include "jobs/find_job.hpp"
-#include "jobs/operation.hpp"
 #include "jobs/rights.hpp"
 #include "jobs/shared.hpp"
 #include "jobs/state.hpp"

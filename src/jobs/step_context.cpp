@@ -3,7 +3,6 @@
 
 #include "jobs/claim.hpp"
 #include "jobs/lock_wait.hpp"
-#include "jobs/operation.hpp"
 #include "jobs/session_settings.hpp"
 #include "jobs/shared.hpp"
 #include "jobs/state.hpp"

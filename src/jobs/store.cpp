@@ -2,8 +2,7 @@
 #include "jobs/store.hpp"
 
 #include "jobs/at_commit.hpp"
-#include "jobs/rights.hpp"
-#include "jobs/session_settings.hpp"
+#include "jobs/queue.hpp"
 #include "pg/compat.hpp"
 #include "pg/guc.hpp"
 #include "pg/sql.hpp"
@@ -11,8 +10,6 @@
 extern "C" {
 #include "access/xlog.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_type.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 }
@@ -22,9 +19,6 @@ namespace safe_migrate::jobs {
 using pg::Arg;
 
 namespace {
-
-const StepRunner *step_runners = nullptr;
-int n_step_runners = 0;
 
 #define JOB_COLUMNS                                                                                \
 	"j.id, j.name, j.kind, j.relation, j.relation_name, j.settings::text, j.session_settings,"     \
@@ -36,14 +30,6 @@ int n_step_runners = 0;
 
 // As pg_stat_database has them for the database $2.
 #define DEADLOCKS "pg_catalog.pg_stat_get_db_deadlocks($2)"
-
-JobState parse_state(const char *text)
-{
-	for (int i = 0; i < static_cast<int>(lengthof(job_state_names)); i++)
-		if (strcmp(text, job_state_names[i]) == 0)
-			return static_cast<JobState>(i);
-	elog(ERROR, "unknown job state \"%s\"", text);
-}
 
 void read_job(JobRow *row, HeapTuple t, TupleDesc d)
 {
@@ -82,30 +68,14 @@ JobRow *only_job(const char *statement, const Arg *args, int nargs)
 	return row;
 }
 
-// For everything that changes a state: the record and the word to whoever listens.
-void announce(JobId id, const char *kind, Oid role, const char *detail)
-{
-	add_event(id, kind, role, detail);
-	char payload[64];
-	snprintf(payload, sizeof payload, INT64_FORMAT " %s", id, kind);
-	const Arg args[] = {pg::arg_text(payload)};
-	pg::execute("SELECT pg_catalog.pg_notify('safe_migrate', $1)", args);
-}
-
 } // namespace
 
-void register_step_runners(const StepRunner *runners, int n)
+JobState parse_state(const char *text)
 {
-	step_runners = runners;
-	n_step_runners = n;
-}
-
-const StepRunner *find_step_runner(const char *kind)
-{
-	for (int i = 0; i < n_step_runners; i++)
-		if (strcmp(step_runners[i].kind, kind) == 0)
-			return &step_runners[i];
-	return nullptr;
+	for (int i = 0; i < static_cast<int>(lengthof(job_state_names)); i++)
+		if (strcmp(text, job_state_names[i]) == 0)
+			return static_cast<JobState>(i);
+	elog(ERROR, "unknown job state \"%s\"", text);
 }
 
 JobRow *load_job(JobId id, bool lock)
@@ -145,6 +115,15 @@ void add_event(JobId id, const char *kind, Oid role, const char *detail)
 	pg::execute("INSERT INTO safe_migrate.event (job_id, kind, role, detail)"
 				" SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT FROM safe_migrate.job WHERE id = $1)",
 				args);
+}
+
+void announce(JobId id, const char *kind, Oid role, const char *detail)
+{
+	add_event(id, kind, role, detail);
+	char payload[64];
+	snprintf(payload, sizeof payload, INT64_FORMAT " %s", id, kind);
+	const Arg args[] = {pg::arg_text(payload)};
+	pg::execute("SELECT pg_catalog.pg_notify('safe_migrate', $1)", args);
 }
 
 namespace {
@@ -310,70 +289,7 @@ void reopen_steps(JobId id, int from_step_no)
 				args);
 }
 
-// ---------------------------------------------------------------- queueing
-
-namespace {
-
-struct Existing {
-	JobId id;
-	JobState state;
-	bool same;
-};
-
-bool find_by_name(const NewJob &job, Existing *found)
-{
-	bool any = false;
-	const Arg args[] = {pg::arg_oid(GetUserId()), pg::arg_text(job.name), pg::arg_text(job.kind),
-						pg::arg_jsonb(job.definition), pg::arg_oid(job.relation)};
-	pg::query("SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5"
-			  " FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE",
-			  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
-				  any = true;
-				  *found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
-							pg::column_bool(t, d, 3)};
-			  });
-	if (any && !found->same)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("job \"%s\" exists already with another definition", job.name),
-				 errdetail("It is job " INT64_FORMAT ", which is %s.", found->id,
-						   name_of(found->state)),
-				 errhint("Choose another job_name, or look at the job in safe_migrate.jobs.")));
-	return any;
-}
-
-JobId insert_job(const NewJob &job, JobState state)
-{
-	const Arg args[] = {pg::arg_text(job.name),
-						pg::arg_text(job.kind),
-						pg::arg_oid(job.relation),
-						pg::arg_text(job.relation_name),
-						pg::arg_jsonb(job.definition),
-						pg::arg_text(job.definition_text),
-						pg::arg_jsonb(job.settings ? job.settings : "{}"),
-						pg::arg_oid(GetUserId()),
-						pg::arg_oid(GetSessionUserId()),
-						pg::arg_text(capture_session_settings()),
-						pg::arg_int4(job.workers),
-						pg::arg_int8(static_cast<int64>(GetSystemIdentifier())),
-						pg::arg_oid(MyDatabaseId),
-						pg::arg_text(name_of(state)),
-						pg::arg_bool(is_final(state))};
-	JobId id = 0;
-	pg::query("INSERT INTO safe_migrate.job (name, kind, relation, relation_name, definition,"
-			  " definition_text, settings, owner, session_role, session_settings, workers,"
-			  " system_identifier, database, state, started_at, finished_at)"
-			  " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-			  " $14::safe_migrate.job_state,"
-			  " CASE WHEN $15 THEN pg_catalog.clock_timestamp() END,"
-			  " CASE WHEN $15 THEN pg_catalog.clock_timestamp() END"
-			  " ON CONFLICT (owner, name) WHERE name IS NOT NULL DO NOTHING RETURNING id",
-			  args, lengthof(args),
-			  [&id](HeapTuple t, TupleDesc d) { id = pg::column_int8(t, d, 1); });
-	return id;
-}
-
-void insert_step(JobId id, int step_no, const NewStep &step, bool done)
+void add_step(JobId id, int step_no, const NewStep &step, bool done)
 {
 	const Arg args[] = {pg::arg_int8(id),
 						pg::arg_int4(step_no),
@@ -390,105 +306,6 @@ void insert_step(JobId id, int step_no, const NewStep &step, bool done)
 				args);
 }
 
-void insert_steps(JobId id, const NewJob &job, bool done)
-{
-	for (int i = 0; i < job.n_steps; i++)
-		insert_step(id, i + 1, job.steps[i], done);
-}
-
-// What there is of that name already; 0 where nothing is.
-JobId take_up_existing(const NewJob &job)
-{
-	Existing found;
-	if (!job.name || !find_by_name(job, &found))
-		return 0;
-	if (found.state == JobState::failed || found.state == JobState::cancelled) {
-		(void)move_job(found.id, Action::retry, GetUserId(), "queued again by a second call");
-		ereport(NOTICE,
-				(errmsg("job \"%s\" was %s and is queued again", job.name, name_of(found.state)),
-				 errdetail("Its id is " INT64_FORMAT ".", found.id)));
-	} else
-		ereport(NOTICE,
-				(errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
-				 errdetail("Its id is " INT64_FORMAT ".", found.id)));
-	return found.id;
-}
-
-} // namespace
-
-JobId queue_job(const NewJob &job, bool *existed)
-{
-	if (existed)
-		*existed = false;
-	check_may_queue();
-	JobId id = take_up_existing(job);
-	if (id == 0 && (id = insert_job(job, JobState::queued)) != 0) {
-		insert_steps(id, job, false);
-		announce(id, "queued", GetUserId(), job.definition_text);
-		wake_at_commit(id);
-		return id;
-	}
-	// somebody else's transaction queued the same name just now
-	if (id == 0 && (id = take_up_existing(job)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("job \"%s\" was queued by another transaction at the same time", job.name),
-				 errhint("Run the call again.")));
-	if (existed)
-		*existed = true;
-	return id;
-}
-
-JobId record_inline_job(const NewJob &job, int64 rows_written, int64 elapsed_us)
-{
-	JobId id = insert_job(job, JobState::succeeded);
-	if (id == 0) { // a failed or cancelled one of that name, done now
-		Existing found;
-		if (!find_by_name(job, &found))
-			elog(ERROR, "job \"%s\" vanished", job.name);
-		const Arg args[] = {pg::arg_int8(found.id)};
-		pg::execute("UPDATE safe_migrate.job SET state = 'succeeded', state_reason = NULL,"
-					" finished_at = pg_catalog.clock_timestamp(), retry_at = NULL,"
-					" error_sqlstate = NULL, error_message = NULL, error_detail = NULL,"
-					" error_hint = NULL, error_statement = NULL WHERE id = $1",
-					args);
-		pg::execute("UPDATE safe_migrate.step SET state = 'done',"
-					" finished_at = pg_catalog.clock_timestamp() WHERE job_id = $1",
-					args);
-		wake_at_commit(found.id);
-		id = found.id;
-	} else
-		insert_steps(id, job, true);
-
-	const Arg args[] = {pg::arg_int8(id), pg::arg_int8(rows_written)};
-	pg::execute("UPDATE safe_migrate.step SET rows_written = $2 WHERE job_id = $1 AND step_no = 1",
-				args);
-	announce(id, "succeeded", GetUserId(),
-			 psprintf("done in the caller's transaction: " INT64_FORMAT " rows in %.3f s",
-					  rows_written, static_cast<double>(elapsed_us) / 1e6));
-	return id;
-}
-
-JobId take_up_job(const NewJob &job)
-{
-	JobId id = take_up_existing(job);
-	if (id != 0)
-		wake_at_commit(id);
-	return id;
-}
-
-JobId find_finished_job(const NewJob &job)
-{
-	Existing found;
-	if (!job.name || !find_by_name(job, &found))
-		return 0;
-	if (found.state == JobState::failed || found.state == JobState::cancelled)
-		return 0;
-	ereport(NOTICE, (errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
-					 errdetail("Its id is " INT64_FORMAT ".", found.id)));
-	return found.id;
-}
-
 void replace_step(JobId id, int step_no, const NewStep *steps, int n)
 {
 	const Arg old[] = {pg::arg_int8(id), pg::arg_int4(step_no)};
@@ -502,7 +319,7 @@ void replace_step(JobId id, int step_no, const NewStep *steps, int n)
 	pg::execute("UPDATE safe_migrate.step SET step_no = -step_no WHERE job_id = $1 AND step_no < 0",
 				job);
 	for (int i = 0; i < n; i++)
-		insert_step(id, step_no + i, steps[i], false);
+		add_step(id, step_no + i, steps[i], false);
 }
 
 } // namespace safe_migrate::jobs

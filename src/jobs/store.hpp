@@ -2,7 +2,6 @@
 // caller's and writes as the extension's owner; nothing here runs user-written code.
 #pragma once
 #include "jobs/job.hpp"
-#include "jobs/operation.hpp"
 #include "jobs/state.hpp"
 #include "pg/postgres.hpp"
 
@@ -11,6 +10,8 @@ extern "C" {
 }
 
 namespace safe_migrate::jobs {
+
+struct NewStep;
 
 // One row of job; strings palloc'd in the caller's context, nullptr where NULL.
 struct JobRow {
@@ -61,6 +62,10 @@ void clear_retry(JobId id);
 void add_vacuum_step(JobId id);
 
 void add_event(JobId id, const char *kind, Oid role, const char *detail);
+// For everything that changes a state: the event, and the word to whoever listens.
+void announce(JobId id, const char *kind, Oid role, const char *detail);
+
+JobState parse_state(const char *name); // as the column `state` has it
 
 struct StepRow {
 	int step_no;
@@ -71,6 +76,8 @@ struct StepRow {
 StepRow *load_current_step(JobId id); // the first that is not done; nullptr = all done
 void start_step(JobId id, int step_no);
 void finish_step(JobId id, int step_no);
+// One that is pending, or, done in the caller's transaction, over.
+void add_step(JobId id, int step_no, const NewStep &step, bool done);
 // Other steps in the place of that one; those that followed it move on.
 void replace_step(JobId id, int step_no, const NewStep *steps, int n);
 // What they had done was taken away again: retry() does them anew, from that one on.

@@ -5,7 +5,7 @@
 
 #include "jobs/claim.hpp"
 #include "jobs/database_lifecycle.hpp"
-#include "jobs/operation.hpp"
+#include "jobs/step_runner.hpp"
 #include "jobs/processes.hpp"
 #include "jobs/rights.hpp"
 #include "jobs/shared.hpp"

@@ -1,8 +1,8 @@
 // Step runners by the kind that is stored with a step: see registry.hpp.
 #include "operations/registry.hpp"
 
-#include "jobs/operation.hpp"
-#include "operations/apply/steps.hpp"
+#include "jobs/step_runner.hpp"
+#include "operations/apply/later_step.hpp"
 #include "operations/backfill/step.hpp"
 #include "operations/column/steps.hpp"
 #include "operations/ddl/step.hpp"

@@ -1,7 +1,6 @@
 // The vacuum step: see vacuum.hpp.
 #include "operations/vacuum.hpp"
 
-#include "jobs/operation.hpp"
 #include "jobs/store.hpp"
 #include "jobs/worker.hpp"
 #include "pg/transaction.hpp"

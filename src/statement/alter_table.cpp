@@ -2,7 +2,7 @@
 #include "statement/alter_table.hpp"
 
 #include "pg/compat_alter.hpp"
-#include "statement/constraints.hpp"
+#include "statement/constraint_rows.hpp"
 
 extern "C" {
 #include "access/htup_details.h"

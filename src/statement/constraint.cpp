@@ -3,7 +3,7 @@
 #include "statement/alter_table.hpp"
 
 #include "pg/compat_alter.hpp"
-#include "statement/constraints.hpp"
+#include "statement/constraint_rows.hpp"
 #include "statement/dependents.hpp"
 #include "statement/partition.hpp"
 #include "statement/source_text.hpp"

@@ -1,6 +1,6 @@
 // ALTER DOMAIN and ALTER TYPE of an enum.  Follows commands/typecmds.c.
 #include "pg/compat_alter.hpp"
-#include "statement/constraints.hpp"
+#include "statement/constraint_rows.hpp"
 #include "statement/dependents.hpp"
 #include "statement/relations.hpp"
 #include "statement/rename.hpp"

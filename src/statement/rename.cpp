@@ -2,7 +2,7 @@
 #include "statement/rename.hpp"
 
 #include "pg/catalog_scan.hpp"
-#include "statement/constraints.hpp"
+#include "statement/constraint_rows.hpp"
 #include "statement/dependents.hpp"
 #include "statement/drop.hpp"
 #include "statement/relations.hpp"

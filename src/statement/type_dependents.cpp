@@ -2,7 +2,7 @@
 #include "statement/alter_type.hpp"
 
 #include "pg/compat_alter.hpp"
-#include "statement/constraints.hpp"
+#include "statement/constraint_rows.hpp"
 #include "statement/dependents.hpp"
 #include "statement/partition.hpp"
 

@@ -2,7 +2,7 @@
 // table is planned when that one is done: it may depend on what came before.
 #include "jobs/wait.hpp"
 #include "operations/apply/script.hpp"
-#include "operations/apply/steps.hpp"
+#include "operations/apply/later_step.hpp"
 #include "operations/apply/translate.hpp"
 #include "operations/ddl/sql.hpp"
 #include "pg/arguments.hpp"

@@ -1,5 +1,5 @@
-// See steps.hpp.
-#include "operations/apply/steps.hpp"
+// See later_step.hpp.
+#include "operations/apply/later_step.hpp"
 
 #include "operations/apply/translate.hpp"
 #include "operations/ddl/step.hpp"

@@ -1,5 +1,5 @@
 // backfill() and delete_safely(): from the call to a stored job, or to work done at once.
-#include "jobs/operation.hpp"
+#include "jobs/queue.hpp"
 #include "operations/backfill/inline.hpp"
 #include "operations/backfill/resolve.hpp"
 #include "operations/call.hpp"

@@ -4,7 +4,6 @@
 #include "operations/backfill/step.hpp"
 
 #include "jobs/claim.hpp"
-#include "jobs/operation.hpp"
 #include "jobs/store.hpp"
 #include "operations/backfill/closing_check.hpp"
 #include "operations/backfill/definition.hpp"

@@ -1,5 +1,5 @@
 // A step that stands for others: what they are is told by the catalog when its turn comes.
-#include "jobs/operation.hpp"
+#include "jobs/queue.hpp"
 #include "jobs/store.hpp"
 #include "operations/ddl/step.hpp"
 #include "pg/json.hpp"

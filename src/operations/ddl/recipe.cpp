@@ -1,7 +1,6 @@
 // From a recipe to a stored job, or to work done at once: see recipe.hpp.
 #include "operations/ddl/recipe.hpp"
 
-#include "jobs/operation.hpp"
 #include "jobs/store.hpp"
 #include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"

@@ -3,7 +3,7 @@
 // plain statements instead.
 #pragma once
 #include "jobs/job.hpp"
-#include "jobs/operation.hpp"
+#include "jobs/queue.hpp"
 #include "operations/call.hpp"
 #include "pg/postgres.hpp"
 #include "statement/effects.hpp"

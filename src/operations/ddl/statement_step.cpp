@@ -2,7 +2,6 @@
 // that it was done.  It pauses after the statement; a crash leaves either all of it or nothing.
 #include "operations/ddl/step.hpp"
 
-#include "jobs/operation.hpp"
 #include "jobs/store.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step_run.hpp"

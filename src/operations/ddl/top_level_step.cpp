@@ -3,7 +3,6 @@
 // wreck.  It pauses after the statement; cancel() interrupts it.
 #include "operations/ddl/step.hpp"
 
-#include "jobs/operation.hpp"
 #include "jobs/store.hpp"
 #include "jobs/worker.hpp"
 #include "operations/ddl/sql.hpp"

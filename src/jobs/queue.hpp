@@ -1,24 +1,10 @@
-// What the job engine knows of an operation: a table of step runners, handed down
-// from operations/ by extension.cpp.  A step converges: it looks for what is missing,
-// does it, and can be run again after a crash at any point.
+// Jobs as they begin: what a *_safely function hands in is stored in the caller's transaction, and
+// starts when that commits.
 #pragma once
 #include "jobs/job.hpp"
 #include "pg/postgres.hpp"
 
 namespace safe_migrate::jobs {
-
-struct StepContext; // jobs/step_context.hpp: batches, control, progress
-
-struct StepRunner {
-	const char *kind; // as stored in step.kind
-	// Runs outside a transaction, to the end of the step (context->done) or until it is told to
-	// stop.  Helpers call it too: they take slices and return.
-	void (*run)(StepContext *context);
-};
-
-// Set once from _PG_init.
-void register_step_runners(const StepRunner *runners, int n);
-const StepRunner *find_step_runner(const char *kind);
 
 // A step to be stored with a job.
 struct NewStep {

@@ -1,5 +1,5 @@
-// See constraints.hpp.
-#include "statement/constraints.hpp"
+// See constraint_rows.hpp.
+#include "statement/constraint_rows.hpp"
 
 #include "pg/compat_alter.hpp"
 
