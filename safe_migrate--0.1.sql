@@ -568,14 +568,14 @@ COMMENT ON VIEW events IS 'what happened to the jobs that the current user may s
 COMMENT ON COLUMN events.id IS 'in the order of what happened';
 COMMENT ON COLUMN events.job_id IS 'the job';
 COMMENT ON COLUMN events.at IS 'when';
-COMMENT ON COLUMN events.kind IS 'the new state, or configured, reassigned, throttled, throttle ended, retry, waiting for old snapshots, notice';
+COMMENT ON COLUMN events.kind IS 'the new state, or what else happened: configured, reassigned, retry, throttled, throttle ended, waiting for …, left, notice, override';
 COMMENT ON COLUMN events.role IS 'who did it, where a person did';
 COMMENT ON COLUMN events.detail IS 'reason, reading, error or setting';
 
 COMMENT ON VIEW progress IS 'what the jobs that the current user may see are doing now';
 COMMENT ON COLUMN progress.job_id IS 'the job';
 COMMENT ON COLUMN progress.name IS 'its name';
-COMMENT ON COLUMN progress.kind IS 'backfill or delete';
+COMMENT ON COLUMN progress.kind IS 'as in jobs';
 COMMENT ON COLUMN progress.relation IS 'its table';
 COMMENT ON COLUMN progress.state IS 'as in jobs';
 COMMENT ON COLUMN progress.phase IS 'the step, and its pass';
