@@ -73,6 +73,15 @@ struct StepContext {
 		return run_batch([](void *a) { (*static_cast<Fn *>(a))(); },
 						 const_cast<void *>(static_cast<const void *>(&body)), options);
 	}
+	// The same, again and again until it has committed: for what writes none of the tables' rows.
+	// False where it is time to stop.
+	template <class F> bool run_until_committed(F &&body, const BatchOptions &options)
+	{
+		Batch batch = Batch::again;
+		while (batch == Batch::again && next_batch(false) == Go::on)
+			batch = run_batch(body, options);
+		return batch == Batch::committed;
+	}
 	// An error found outside run_batch (a top-level statement of the step's): as run_batch has it.
 	Batch handle_error(ErrorData *error);
 

@@ -63,27 +63,21 @@ bool begin_pass(Run *run, int pass)
 	const Leaves &leaves = start.leaves;
 	PassTotals totals = {};
 	MemoryContext memory = context->memory;
-	for (;;) {
-		if (context->next_batch(false) == Go::stop)
-			return false;
-		Batch batch = context->run_batch(
-			[&] {
-				MemoryContext old = MemoryContextSwitchTo(memory);
-				start.leaves = find_leaves(run->definition->relation);
-				start.seen_before = InvalidFullTransactionId;
-				MemoryContextSwitchTo(old);
-				if (stored_pass(*context) < pass) {
-					start.seen_before = oldest_running();
-					cut_slices(context->job_id, context->step_no, pass, leaves, context->workers);
-				}
-				totals = pass_totals(context->job_id, context->step_no);
-			},
-			{1000, false, false});
-		if (batch == Batch::stop)
-			return false;
-		if (batch == Batch::committed)
-			break;
-	}
+	bool begun = context->run_until_committed(
+		[&] {
+			MemoryContext old = MemoryContextSwitchTo(memory);
+			start.leaves = find_leaves(run->definition->relation);
+			start.seen_before = InvalidFullTransactionId;
+			MemoryContextSwitchTo(old);
+			if (stored_pass(*context) < pass) {
+				start.seen_before = oldest_running();
+				cut_slices(context->job_id, context->step_no, pass, leaves, context->workers);
+			}
+			totals = pass_totals(context->job_id, context->step_no);
+		},
+		{1000, false, false});
+	if (!begun)
+		return false;
 	run->pass = pass;
 	run->start = start;
 	context->leaves = leaves.oids;
@@ -137,21 +131,15 @@ bool finish_pass(Run *run, PassTotals *totals)
 	context->takes_helpers = false;
 	context->want_workers(1);
 	MemoryContext memory = context->memory;
-	for (;;) {
-		if (context->next_batch(false) == Go::stop)
-			return false;
-		Batch batch = context->run_batch(
-			[&] {
-				MemoryContext old = MemoryContextSwitchTo(memory);
-				(void)find_leaves(run->definition->relation); // an error where it was dropped
-				*totals = pass_totals(context->job_id, context->step_no);
-				forget_left_out(context->job_id, context->step_no, &run->start.leaves);
-				MemoryContextSwitchTo(old);
-			},
-			{1000, true, false});
-		if (batch != Batch::again)
-			return batch == Batch::committed;
-	}
+	return context->run_until_committed(
+		[&] {
+			MemoryContext old = MemoryContextSwitchTo(memory);
+			(void)find_leaves(run->definition->relation); // an error where it was dropped
+			*totals = pass_totals(context->job_id, context->step_no);
+			forget_left_out(context->job_id, context->step_no, &run->start.leaves);
+			MemoryContextSwitchTo(old);
+		},
+		{1000, true, false});
 }
 
 // The errors a finished pass may end the job with.
@@ -186,30 +174,22 @@ bool finish_pass(Run *run, PassTotals *totals)
 }
 
 // Marks the step as done, or raises what the job fails with; in a transaction that is awaited.
-bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
+void end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 {
 	StepContext *context = run->context;
 	context->errors_are_final = verdict == PassVerdict::still_locked; // it was tried long enough
-	for (;;) {
-		if (context->next_batch(false) == Go::stop)
-			return false;
-		Batch batch = context->run_batch(
-			[&] {
-				if (verdict == PassVerdict::keeps_coming)
-					add_event(context->job_id, "notice", InvalidOid,
-							  psprintf("rows that match keep arriving: " INT64_FORMAT
-									   " in pass %d; does the application write the column?",
-									   totals.rows_written, run->pass));
-				else if (verdict != PassVerdict::complete)
-					raise_verdict(verdict, totals);
-				finish_step(context->job_id, context->step_no);
-			},
-			{1000, false, false});
-		if (batch == Batch::committed)
-			context->done = true;
-		if (batch != Batch::again)
-			return batch == Batch::committed;
-	}
+	context->done = context->run_until_committed(
+		[&] {
+			if (verdict == PassVerdict::keeps_coming)
+				add_event(context->job_id, "notice", InvalidOid,
+						  psprintf("rows that match keep arriving: " INT64_FORMAT
+								   " in pass %d; does the application write the column?",
+								   totals.rows_written, run->pass));
+			else if (verdict != PassVerdict::complete)
+				raise_verdict(verdict, totals);
+			finish_step(context->job_id, context->step_no);
+		},
+		{1000, false, false});
 }
 
 // What seems complete is looked at under one snapshot. False = told to stop.
@@ -234,15 +214,8 @@ void lead(Run *run)
 {
 	StepContext *context = run->context;
 	int pass = 1;
-	for (;;) {
-		if (context->next_batch(false) == Go::stop)
-			return;
-		Batch batch = context->run_batch([&] { pass = pass_to_begin(*context); }, {});
-		if (batch == Batch::stop)
-			return;
-		if (batch == Batch::committed)
-			break;
-	}
+	if (!context->run_until_committed([&] { pass = pass_to_begin(*context); }, {}))
+		return;
 	for (;;) {
 		PassTotals totals = {};
 		if (!begin_pass(run, pass) || !finish_pass(run, &totals))
@@ -270,7 +243,7 @@ void lead(Run *run)
 			totals.rows_written += result.rows_missed;
 		}
 		if (verdict != PassVerdict::again && verdict != PassVerdict::again_later) {
-			(void)end_step(run, verdict, totals);
+			end_step(run, verdict, totals);
 			return;
 		}
 		if (verdict == PassVerdict::again_later) {
