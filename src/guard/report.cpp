@@ -3,6 +3,7 @@
 
 #include "guard/message.hpp"
 #include "guard/override.hpp"
+#include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -15,7 +16,6 @@ namespace safe_migrate::guard {
 namespace {
 
 constexpr int most_details = 5;
-constexpr int sqlstate = MAKE_SQLSTATE('S', 'M', '0', '0', '1');
 
 // The deciding finding, then the others that are not allowed.
 char *details_of(const Report &report)
@@ -85,7 +85,8 @@ void report(const Report &report)
 		return value ? err_generic_string(field, value) : 0;
 	};
 	ereport(report.is_error ? ERROR : WARNING,
-			(errcode(sqlstate), errmsg("%s is not safe: %s", report.effects->command, rule.problem),
+			(errcode(pg::errcode_not_safe),
+			 errmsg("%s is not safe: %s", report.effects->command, rule.problem),
 			 errdetail_internal("%s", detail), hint[0] ? errhint("%s", hint) : 0,
 			 name(PG_DIAG_CONSTRAINT_NAME, rule.name), name(PG_DIAG_SCHEMA_NAME, finding.schema),
 			 name(PG_DIAG_TABLE_NAME, finding.name), name(PG_DIAG_COLUMN_NAME, finding.column)));

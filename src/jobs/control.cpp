@@ -9,6 +9,7 @@
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/sqlstates.hpp"
 #include "pg/sql.hpp"
 #include "settings.hpp"
 
@@ -147,8 +148,6 @@ Datum configure_call(FunctionCallInfo fcinfo, JobId id)
 	PG_RETURN_VOID();
 }
 
-constexpr int errcode_not_succeeded = MAKE_SQLSTATE('S', 'M', '0', '0', '2');
-
 // The hint for a job that has not succeeded.
 int what_to_do(const JobRow &job)
 {
@@ -184,7 +183,7 @@ void require(const char *name)
 		if (LiveJob *found = find_live_job(MyDatabaseId, id, false))
 			live = *found;
 	}
-	ereport(ERROR, (errcode(errcode_not_succeeded),
+	ereport(ERROR, (errcode(pg::errcode_not_succeeded),
 					errmsg("job \"%s\" has not succeeded: it is %s", name, name_of(job->state)),
 					job->state == JobState::failed && job->error_message
 						? errdetail("Job " INT64_FORMAT ": %s", id, job->error_message)

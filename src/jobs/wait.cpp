@@ -9,6 +9,7 @@
 #include "jobs/wait.hpp"
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
+#include "pg/sqlstates.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -190,7 +191,7 @@ void wait_for(JobId id, TimestampTz deadline)
 		if (steady)
 			print_line(&waiter, live);
 		if (deadline != 0 && now >= deadline)
-			ereport(ERROR, (errcode(MAKE_SQLSTATE('S', 'M', '0', '0', '2')),
+			ereport(ERROR, (errcode(pg::errcode_not_succeeded),
 							errmsg("job " INT64_FORMAT " has not ended in time", id),
 							errdetail("%s", describe_progress(id, live)),
 							errhint("Only the wait has ended; the job is as it was.")));

@@ -5,10 +5,10 @@
 
 #include "jobs/claim.hpp"
 #include "jobs/database_lifecycle.hpp"
-#include "jobs/step_runner.hpp"
 #include "jobs/processes.hpp"
 #include "jobs/rights.hpp"
 #include "jobs/shared.hpp"
+#include "jobs/step_runner.hpp"
 #include "jobs/store.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat.hpp"

@@ -11,6 +11,7 @@
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/guc.hpp"
+#include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -39,7 +40,6 @@ namespace {
 constexpr BlockNumber part_blocks = 32;	  // one subtransaction
 constexpr BlockNumber least_blocks = 128; // of each leaf, or all that it has
 constexpr int longest_ms = 5000;		  // of the whole sample
-constexpr int sqlstate_roll_back = MAKE_SQLSTATE('S', 'M', '0', '9', '9');
 
 // One leaf and what its sample gave so far.
 struct Sample {
@@ -187,7 +187,7 @@ void write_part(Sample *sample)
 		sample->cost.wal_bytes += static_cast<double>(pgWalUsage.wal_bytes - wal);
 	}
 	sample->cost.blocks += sample->end - sample->first;
-	ereport(ERROR, (errcode(sqlstate_roll_back), errmsg("the sample is rolled back")));
+	ereport(ERROR, (errcode(pg::errcode_roll_back), errmsg("the sample is rolled back")));
 }
 
 // A part whose triggers or foreign keys wait for others is left out.
@@ -199,7 +199,7 @@ void sample_part(Sample *sample)
 		LockRelationOid(RelationGetRelid(sample->leaf), RowExclusiveLock);
 		write_part(sample);
 	});
-	if (error == nullptr || error->sqlerrcode == sqlstate_roll_back)
+	if (error == nullptr || error->sqlerrcode == pg::errcode_roll_back)
 		return;
 	if (!pg::is_retryable(error))
 		ReThrowError(error);

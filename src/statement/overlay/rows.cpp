@@ -6,6 +6,7 @@
 #include "pg/compat.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/guc.hpp"
+#include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay/answer.hpp"
 #include "statement/dml.hpp"
@@ -276,7 +277,7 @@ Planned plan_and_forget(Analysis *analysis, const Change &change, Oid relation)
 	ErrorData *error = pg::run_subtransaction([&] {
 		plan_rows(analysis, change, relation, &result);
 		done = true;
-		ereport(ERROR, (errcode(MAKE_SQLSTATE('S', 'M', '0', '9', '9')),
+		ereport(ERROR, (errcode(pg::errcode_roll_back),
 						errmsg_internal("locks of the plan are given back")));
 	});
 	if (!done)
