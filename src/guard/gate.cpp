@@ -245,6 +245,7 @@ void keep_lasting_harm(Effects *effects)
 		if (rule_of(effects->findings[i].cause).harm == Harm::always)
 			effects->findings[n++] = effects->findings[i];
 	effects->n = n;
+	findings_moved(effects);
 }
 
 void pass_one_queued(Passage *passage, const char *sql, const RawStmt *raw)

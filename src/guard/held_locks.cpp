@@ -1,6 +1,8 @@
 // See held_locks.hpp.
 #include "guard/held_locks.hpp"
 
+#include "pg/oid_places.hpp"
+
 extern "C" {
 #include "access/xact.h"
 }
@@ -12,14 +14,23 @@ namespace {
 HeldLock *held = nullptr; // in TopTransactionContext
 int n_held = 0;
 int capacity = 0;
+pg::OidPlaces strongest = {}; // lock on each relation, as far as it is covered
+int covered = 0;
+
+void cover(int place)
+{
+	int *known = strongest.put(held[place].relation, place);
+	if (held[place].lock > held[*known].lock)
+		*known = place;
+}
 
 } // namespace
 
 void hold_lock(Oid relation, statement::Lock lock)
 {
-	for (int i = 0; i < n_held; i++)
-		if (held[i].relation == relation && held[i].lock >= lock)
-			return;
+	const HeldLock *already = held_lock_on(relation);
+	if (already != nullptr && already->lock >= lock)
+		return;
 	if (n_held == capacity) {
 		int more = std::max(8, capacity * 2);
 		auto *grown = static_cast<HeldLock *>(
@@ -34,11 +45,13 @@ void hold_lock(Oid relation, statement::Lock lock)
 
 const HeldLock *held_lock_on(Oid relation)
 {
-	const HeldLock *strongest = nullptr;
-	for (int i = 0; i < n_held; i++)
-		if (held[i].relation == relation && (!strongest || held[i].lock > strongest->lock))
-			strongest = &held[i];
-	return strongest;
+	if (n_held == 0)
+		return nullptr;
+	strongest.memory = TopTransactionContext;
+	for (; covered < n_held; covered++)
+		cover(covered);
+	const int *place = strongest.find(relation);
+	return place == nullptr ? nullptr : &held[*place];
 }
 
 const HeldLock *any_held_lock() { return n_held > 0 ? held : nullptr; }
@@ -54,6 +67,10 @@ void reassign_locks(SubTransactionId own, SubTransactionId parent)
 		}
 		held[kept++] = held[i];
 	}
+	if (n_held != kept) {
+		strongest.clear();
+		covered = 0;
+	}
 	n_held = kept;
 }
 
@@ -62,6 +79,8 @@ void forget_locks()
 	held = nullptr;
 	n_held = 0;
 	capacity = 0;
+	strongest = {};
+	covered = 0;
 }
 
 } // namespace safe_migrate::guard

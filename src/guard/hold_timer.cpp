@@ -7,6 +7,7 @@
 #include "guard/blockers.hpp"
 #include "pg/finally.hpp"
 #include "pg/lock_table.hpp"
+#include "pg/oid_places.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -163,10 +164,13 @@ void arm()
 	enable_timeout_at(timeout_id, next_look);
 }
 
-void remove_hold(int place)
+template <class Unwanted> void remove_holds(Unwanted &&is_unwanted)
 {
-	memmove(&holds[place], &holds[place + 1], sizeof(Hold) * (n_holds - place - 1));
-	n_holds--;
+	int kept = 0;
+	for (int i = 0; i < n_holds; i++)
+		if (!is_unwanted(holds[i]))
+			holds[kept++] = holds[i];
+	n_holds = kept;
 }
 
 char *describe_end()
@@ -234,14 +238,11 @@ void on_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionI
 	if (n_holds == 0 || (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
 		return;
 	disarm();
-	for (int i = n_holds - 1; i >= 0; i--) {
-		if (holds[i].taken_in != own)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		remove_holds([own](const Hold &hold) { return hold.taken_in == own; });
+	for (int i = 0; i < n_holds; i++)
+		if (holds[i].taken_in == own)
 			holds[i].taken_in = parent;
-		else
-			remove_hold(i);
-	}
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		ended.heeded = true;
 	arm();
@@ -292,41 +293,69 @@ void on_log(ErrorData *error)
 		arm();
 }
 
-} // namespace
-
-void limit_hold(const WantedLock &lock, int limit_ms)
+void make_room(int more)
 {
-	for (int i = 0; i < n_holds; i++)
-		if (holds[i].relation == lock.relation && holds[i].mode >= lock.mode &&
-			holds[i].limit_ms <= limit_ms)
-			return;
-	disarm();
-	if (n_holds == capacity) {
-		const int larger = std::max(8, 2 * capacity);
-		holds = static_cast<Hold *>(
-			holds == nullptr ? MemoryContextAlloc(TopMemoryContext, sizeof(Hold) * larger)
-							 : repalloc(holds, sizeof(Hold) * larger));
-		capacity = larger;
+	if (n_holds + more <= capacity)
+		return;
+	const int larger = std::max(8, std::max(2 * capacity, n_holds + more));
+	holds = static_cast<Hold *>(
+		holds == nullptr ? MemoryContextAllocHuge(TopMemoryContext, sizeof(Hold) * larger)
+						 : repalloc_huge(holds, sizeof(Hold) * larger));
+	capacity = larger;
+}
+
+// The strongest hold of each relation with this limit or a stricter one.
+pg::OidPlaces limited_already(int limit_ms)
+{
+	pg::OidPlaces places = {};
+	for (int i = 0; i < n_holds; i++) {
+		if (holds[i].limit_ms > limit_ms)
+			continue;
+		int *place = places.put(holds[i].relation, i);
+		if (holds[*place].mode < holds[i].mode)
+			*place = i;
 	}
-	Hold &hold = holds[n_holds];
+	return places;
+}
+
+void add_hold(const WantedLock &lock, TimestampTz now, int limit_ms)
+{
+	Hold &hold = holds[n_holds++];
 	hold.relation = lock.relation;
 	hold.mode = lock.mode;
 	hold.taken_in = GetCurrentSubTransactionId();
-	hold.since = GetCurrentTimestamp();
+	hold.since = now;
 	hold.limit_ms = limit_ms;
 	snprintf(hold.name, sizeof(hold.name), "%s.%s", lock.schema, lock.name);
-	const TimestampTz first = after(hold.since, limit_ms);
-	next_look = n_holds == 0 ? first : std::min(next_look, first);
-	n_holds++;
+}
+
+} // namespace
+
+void limit_hold(const WantedLocks &locks, int limit_ms)
+{
+	const pg::OidPlaces limited = limited_already(limit_ms);
+	const TimestampTz now = GetCurrentTimestamp();
+	const int before = n_holds;
+	disarm();
+	make_room(locks.n);
+	for (int i = 0; i < locks.n; i++) {
+		const int *place = limited.find(locks.entries[i].relation);
+		if (place == nullptr || holds[*place].mode < locks.entries[i].mode)
+			add_hold(locks.entries[i], now, limit_ms);
+	}
+	if (n_holds > before) {
+		const TimestampTz first = after(now, limit_ms);
+		next_look = before == 0 ? first : std::min(next_look, first);
+	}
 	arm();
 }
 
 void forget_hold(const WantedLock &lock)
 {
 	disarm();
-	for (int i = n_holds - 1; i >= 0; i--)
-		if (holds[i].relation == lock.relation && holds[i].mode == lock.mode)
-			remove_hold(i);
+	remove_holds([&lock](const Hold &hold) {
+		return hold.relation == lock.relation && hold.mode == lock.mode;
+	});
 	arm();
 }
 

@@ -8,8 +8,8 @@
 namespace safe_migrate::guard {
 
 // From now on, to the end of the transaction or to the rollback of this subtransaction, nobody
-// waits longer than limit_ms behind this lock.
-void limit_hold(const WantedLock &lock, int limit_ms);
+// waits longer than limit_ms behind these locks, of which each relation has one.
+void limit_hold(const WantedLocks &locks, int limit_ms);
 
 // It was given back.
 void forget_hold(const WantedLock &lock);

@@ -6,6 +6,7 @@
 #include "pg/compat.hpp"
 #include "pg/compat_locks.hpp"
 #include "pg/lock_table.hpp"
+#include "pg/oid_places.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -38,32 +39,25 @@ bool is_shared_lock(const Finding &finding)
 		   (finding.exempt == Exempt::no || finding.exempt == Exempt::empty);
 }
 
-int place_of(const WantedLocks &locks, Oid relation)
-{
-	for (int i = 0; i < locks.n; i++)
-		if (locks.entries[i].relation == relation)
-			return i;
-	return -1;
-}
-
 // Each relation once, with the strongest mode, since a second one would be an upgrade; in the order
 // in which the statement comes to them.
 WantedLocks wanted_locks(const Effects *effects)
 {
 	WantedLocks wanted = {};
+	pg::OidPlaces places = {};
 	wanted.entries = static_cast<WantedLock *>(palloc(sizeof(WantedLock) * (effects->n + 1)));
 	for (int i = 0; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
 		const auto mode = static_cast<LOCKMODE>(finding.lock);
 		if (!is_shared_lock(finding))
 			continue;
-		const int place = place_of(wanted, finding.relation);
-		if (place < 0)
-			wanted.entries[wanted.n++] = {finding.relation, mode,
-										  finding.schema != nullptr ? finding.schema : "",
-										  finding.name != nullptr ? finding.name : ""};
-		else if (wanted.entries[place].mode < mode)
-			wanted.entries[place].mode = mode;
+		WantedLock &entry = wanted.entries[*places.put(finding.relation, wanted.n)];
+		if (&entry == &wanted.entries[wanted.n]) {
+			entry = {finding.relation, mode, finding.schema != nullptr ? finding.schema : "",
+					 finding.name != nullptr ? finding.name : ""};
+			wanted.n++;
+		} else if (entry.mode < mode)
+			entry.mode = mode;
 	}
 	return wanted;
 }
@@ -151,10 +145,13 @@ void remember_taken(const WantedLocks &locks)
 
 void give_back_unwanted(const WantedLocks &wanted)
 {
+	pg::OidPlaces places = {};
+	for (int i = 0; i < wanted.n && taken.n > 0; i++)
+		(void)places.put(wanted.entries[i].relation, i);
 	int kept = 0;
 	for (int i = 0; i < taken.n; i++) {
 		const WantedLock lock = taken.entries[i];
-		if (place_of(wanted, lock.relation) >= 0) {
+		if (places.find(lock.relation) != nullptr) {
 			taken.entries[kept++] = lock;
 			continue;
 		}
@@ -187,8 +184,7 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 		remember_taken(missing);
 	}
 	if (budget.max_hold > 0)
-		for (int i = 0; i < wanted.n; i++)
-			limit_hold(wanted.entries[i], budget.max_hold);
+		limit_hold(wanted, budget.max_hold);
 	return missing.n > 0 && SharedInvalidMessageCounter != judged_at;
 }
 

@@ -23,18 +23,20 @@ char *details_of(const Report &report)
 	StringInfoData text;
 	initStringInfo(&text);
 	appendStringInfoString(&text, detail_of(*report.deciding));
-	int shown = 1, more = 0;
+	int shown = 1, more = 0; // of very many findings, not each is put in words
 	for (int i = 0; i < report.effects->n; i++) {
 		const statement::Finding &finding = report.effects->findings[i];
 		if (&finding == report.deciding || report.levels[i] == Level::allow)
 			continue;
 		const char *line = detail_of(finding);
 		if (strstr(text.data, line) != nullptr)
-			continue;
-		if (shown++ < most_details)
-			appendStringInfo(&text, "\n%s", line);
-		else
+		if (shown >= most_details) {
 			more++;
+			continue;
+		}
+			continue;
+		appendStringInfo(&text, "\n%s", line);
+		shown++;
 	}
 	if (more > 0)
 		appendStringInfo(&text, "\n… and %d more.", more);

@@ -2,6 +2,7 @@
 #include "statement/alter_table.hpp"
 
 #include "pg/compat_alter.hpp"
+#include "pg/oid_places.hpp"
 #include "statement/constraint_rows.hpp"
 
 extern "C" {
@@ -195,21 +196,22 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 // relation comes for nothing.
 void drop_what_a_rewrite_does(Effects *effects, int first)
 {
-	List *rewritten = NIL;
+	pg::OidPlaces rewritten = {};
 	for (int i = first; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
 		if (finding.effect == Effect::rewrite && finding.cause != Cause::set_tablespace)
-			rewritten = lappend_oid(rewritten, finding.relation);
+			(void)rewritten.put(finding.relation, i);
 	}
 	int kept = first;
 	for (int i = first; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
 		bool is_part = finding.effect == Effect::scan || finding.effect == Effect::index_build;
-		if (!is_part || !list_member_oid(rewritten, finding.relation))
+		if (!is_part || rewritten.find(finding.relation) == nullptr)
 			effects->findings[kept++] = finding;
 	}
+	if (effects->n != kept)
+		findings_moved(effects);
 	effects->n = kept;
-	list_free(rewritten);
 }
 
 // The target's first finding goes before those of what it refers to.
@@ -224,6 +226,7 @@ void put_target_first(const AlterTable *alter, int first)
 	Finding finding = findings[target];
 	memmove(&findings[first + 1], &findings[first], sizeof(Finding) * (target - first));
 	findings[first] = finding;
+	findings_moved(alter->analysis->effects);
 }
 
 void analyse_commands(AlterTable *alter)
@@ -290,14 +293,12 @@ void report(AlterTable *alter, Cause cause, Effect effect, List *relations, cons
 
 void report_lock(AlterTable *alter, Oid relation, Lock lock, const char *facts)
 {
-	Effects *effects = alter->analysis->effects;
-	for (int i = 0; i < effects->n; i++) {
-		if (effects->findings[i].relation == relation) {
-			effects->findings[i].lock = std::max(effects->findings[i].lock, lock);
-			return;
-		}
-	}
-	add(alter, Cause::lock, Effect::metadata, relation, lock, {nullptr, nullptr, nullptr, facts});
+	Finding *finding = first_finding(alter->analysis->effects, relation);
+	if (finding != nullptr)
+		finding->lock = std::max(finding->lock, lock);
+	else
+		add(alter, Cause::lock, Effect::metadata, relation, lock,
+			{nullptr, nullptr, nullptr, facts});
 }
 
 bool adds_column(const AlterTable *alter, const char *name)

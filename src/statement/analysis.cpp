@@ -2,6 +2,7 @@
 #include "statement/analysis.hpp"
 
 #include "pg/compat_repack.hpp"
+#include "pg/oid_places.hpp"
 #include "pg/options.hpp"
 #include "statement/relations.hpp"
 #include "statement/surroundings.hpp"
@@ -16,6 +17,11 @@ extern "C" {
 }
 
 namespace safe_migrate::statement {
+
+struct FindingPlaces {
+	pg::OidPlaces first;
+	int covered; // findings that are in it
+};
 
 namespace {
 
@@ -149,14 +155,27 @@ Finding *append(Effects *effects)
 	return finding;
 }
 
-// Of an earlier finding on the same relation, so that the sizes are looked up once.
-const Finding *find_same(const Effects *effects, Oid relation)
+constexpr int few_findings = 8; // faster looked through than looked up
+
+Finding *look_through(const Effects *effects, Oid relation)
 {
-	for (int i = 0; i < effects->n; i++) {
+	for (int i = 0; i < effects->n; i++)
 		if (effects->findings[i].relation == relation)
 			return &effects->findings[i];
-	}
 	return nullptr;
+}
+
+void cover_findings(Effects *effects)
+{
+	MemoryContext memory = GetMemoryChunkContext(effects->findings);
+	if (effects->places == nullptr) {
+		effects->places =
+			static_cast<FindingPlaces *>(MemoryContextAllocZero(memory, sizeof(FindingPlaces)));
+		effects->places->first.memory = memory;
+	}
+	for (int &i = effects->places->covered; i < effects->n; i++)
+		if (OidIsValid(effects->findings[i].relation))
+			(void)effects->places->first.put(effects->findings[i].relation, i);
 }
 
 int by_relation(const void *left, const void *right)
@@ -261,15 +280,33 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 
 Finding *append_finding(Effects *effects) { return append(effects); }
 
+Finding *first_finding(Effects *effects, Oid relation)
+{
+	if (effects->n <= few_findings || !OidIsValid(relation))
+		return look_through(effects, relation);
+	cover_findings(effects);
+	const int *place = effects->places->first.find(relation);
+	return place == nullptr ? nullptr : &effects->findings[*place];
+}
+
+void findings_moved(Effects *effects)
+{
+	if (effects->places == nullptr)
+		return;
+	effects->places->first.clear();
+	effects->places->covered = 0;
+}
+
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)
 {
-	const Finding *same = find_same(analysis->effects, relation);
+	const Finding *same =
+		OidIsValid(relation) ? first_finding(analysis->effects, relation) : nullptr;
 	Exempt exempt = Exempt::no;
 	const char *schema = nullptr;
 	const char *name = nullptr;
 	if (!OidIsValid(relation)) {
 		// an object that is no relation
-	} else if (same != nullptr) {
+	} else if (same != nullptr) { // the sizes are looked up once
 		exempt = same->exempt;
 		schema = same->schema;
 		name = same->name;

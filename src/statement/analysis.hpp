@@ -39,7 +39,10 @@ void analyse_plan(Analysis *analysis, const PlannedStmt *plan);
 
 // ---------------------------------------------------------------- for the families
 
-Finding *append_finding(Effects *effects); // a zeroed one
+Finding *append_finding(Effects *effects);				// a zeroed one
+Finding *first_finding(Effects *effects, Oid relation); // nullptr where there is none
+// Findings have gone or changed places.
+void findings_moved(Effects *effects);
 
 // Where the statement is in its source: done by analyse_utility().
 void place_statement(Analysis *analysis, int location, int length);

@@ -299,18 +299,9 @@ Oid relation_of_part(Oid class_id, Oid object)
 	return kind == nullptr ? InvalidOid : read_part(*kind, object).relation;
 }
 
-Finding *find_finding(const Analysis *analysis, Oid relation)
-{
-	for (int i = 0; i < analysis->effects->n; i++) {
-		if (analysis->effects->findings[i].relation == relation)
-			return &analysis->effects->findings[i];
-	}
-	return nullptr;
-}
-
 Finding *add_lock(Analysis *analysis, Oid relation, Lock lock)
 {
-	Finding *finding = find_finding(analysis, relation);
+	Finding *finding = first_finding(analysis->effects, relation);
 	if (finding != nullptr) {
 		finding->lock = std::max(finding->lock, lock);
 		return finding;

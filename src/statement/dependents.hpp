@@ -40,7 +40,6 @@ void add_deletion(Analysis *analysis, const Dependents &dependents, Cause cause_
 // nullptr for what nobody has to be told of (TOAST, composite types).
 Finding *add_lock(Analysis *analysis, Oid relation, Lock lock);
 void add_locks(Analysis *analysis, List *relations, Lock lock);
-Finding *find_finding(const Analysis *analysis, Oid relation);
 
 // The relation that a trigger, rule, policy, constraint, … belongs to; InvalidOid: none.
 Oid relation_of_part(Oid class_id, Oid object);

@@ -34,10 +34,8 @@ struct Scan {
 
 void add_scan(const Scan &scan, Oid table, AttrNumber column)
 {
-	for (int i = 0; i < scan.analysis->effects->n; i++) {
-		if (scan.analysis->effects->findings[i].relation == table)
-			return; // another column of it
-	}
+	if (first_finding(scan.analysis->effects, table) != nullptr)
+		return; // another column of it
 	Finding *finding = add_finding(scan.analysis, scan.cause, Effect::scan, table, Lock::share);
 	finding->bytes = own_heap_bytes(table);
 	finding->column = get_attname(table, column, true);

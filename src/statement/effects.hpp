@@ -160,6 +160,8 @@ struct Finding {
 	const char *facts;		// what the other fields don't tell, as a clause for DETAIL, or nullptr
 };
 
+struct FindingPlaces; // where the findings of each relation begin: analysis.cpp
+
 // All of one statement.
 struct Effects {
 	const char *command; // the server's command tag: "ALTER TABLE"
@@ -167,10 +169,11 @@ struct Effects {
 	Finding *findings;
 	int n;
 	int capacity;
-	bool commits_inside; // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
-	bool runs_code;		 // DO, CALL: judged when it runs
-	int depends_on;		 // number of the statement of a script whose outcome one would have to
-						 // know, 0 = none
+	FindingPlaces *places; // of findings, once there are many
+	bool commits_inside;   // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
+	bool runs_code;		   // DO, CALL: judged when it runs
+	int depends_on;		   // number of the statement of a script whose outcome one would have to
+						   // know, 0 = none
 	const char *depends_on_what;
 };
 

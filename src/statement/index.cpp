@@ -141,7 +141,7 @@ void reindex_partitions(const Reindex &asked, Oid parent, bool is_index)
 		add_lock(asked.analysis, IndexGetRelation(parent, false), asked.table_lock);
 	List *tree = with_descendants(parent);
 	add_locks(asked.analysis, tree, Lock::share);
-	if (Finding *finding = find_finding(asked.analysis, parent))
+	if (Finding *finding = first_finding(asked.analysis->effects, parent))
 		finding->is_target = true;
 	Reindex reindex = asked;
 	reindex.is_target = false;

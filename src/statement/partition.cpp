@@ -236,7 +236,7 @@ void attach_table(Analysis *analysis, Relation parent, Oid child_oid, const Part
 	add_child_scan(analysis, parent, child,
 				   evaluate_bound(parent, command->bound, analysis->source));
 	close_judged(child);
-	Finding *finding = find_finding(analysis, child_oid);
+	Finding *finding = first_finding(analysis->effects, child_oid);
 	if (finding != nullptr)
 		finding->is_target = true;
 }

@@ -153,7 +153,7 @@ void analyse_refresh(Analysis *analysis, const RefreshMatViewStmt *statement)
 	if (!OidIsValid(target.relation))
 		return;
 	add_rewrite(analysis, Cause::refresh_materialized_view, target.relation, true);
-	Finding *finding = find_finding(analysis, target.relation);
+	Finding *finding = first_finding(analysis->effects, target.relation);
 	if (statement->concurrent) {
 		// Reads go on, and nobody writes to it but another REFRESH.
 		finding->cause = Cause::lock;

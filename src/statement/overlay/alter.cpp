@@ -423,7 +423,7 @@ Answer attach(Alter *alter, const AlterTableCmd *command)
 		if (*cause == Cause::create_partition_default)
 			*cause = Cause::attach_partition_default;
 	}
-	if (Finding *parent = find_finding(alter->analysis, alter->relation))
+	if (Finding *parent = first_finding(alter->analysis->effects, alter->relation))
 		parent->lock = Lock::share_update_exclusive;
 	return Answer::given;
 }
