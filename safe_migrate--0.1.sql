@@ -664,6 +664,8 @@ CREATE TABLE override_log (
 	reason       text NOT NULL
 );
 
+CREATE INDEX ON override_log (at);
+
 CREATE TABLE recent_column (                     -- ADD COLUMN of the last seven days
 	relation oid NOT NULL,
 	attnum   int2 NOT NULL,

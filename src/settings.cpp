@@ -46,6 +46,7 @@ char *override_reason;
 int ddl_lock_timeout;
 int max_lock_hold;
 int max_rows_per_statement;
+int audit_history;
 } // namespace settings
 
 namespace {
@@ -348,6 +349,11 @@ constexpr SettingInfo table[] = {
 		   0, Scope::superuser, Stricter::not_per_job, not_in_job,
 		   "Estimated rows over which an UPDATE, DELETE or MERGE is rejected.",
 		   "0 turns this limit off."),
+
+	// Set it where jobs of every night override, and auditors say how long the record is wanted.
+	number("safe_migrate.audit_history", &settings::audit_history, 0, 0, 100 * 365 * 24 * 60,
+		   GUC_UNIT_MIN, Scope::server, Stricter::not_per_job, not_in_job,
+		   "How long overrides are kept in the audit.", "0 keeps them for ever."),
 };
 #undef IN_JOB
 

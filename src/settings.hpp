@@ -55,6 +55,7 @@ extern char *override_reason;	   // counts only where guard/override.cpp says so
 extern int ddl_lock_timeout;	   // ms, one stay in a lock queue while holding strong locks
 extern int max_lock_hold;		   // ms, that somebody waits behind a judged statement; 0 = off
 extern int max_rows_per_statement; // 0 = off
+extern int audit_history;		   // minutes, 0 = for ever
 } // namespace settings
 
 // Which way a job's own value is stricter than the server's.  A job's owner may only go that

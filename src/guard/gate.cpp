@@ -7,6 +7,7 @@
 #include "guard/recent_columns.hpp"
 #include "guard/report.hpp"
 #include "guard/transaction.hpp"
+#include "pg/oid_places.hpp"
 #include "pg/transaction.hpp"
 #include "settings.hpp"
 
@@ -101,29 +102,30 @@ template <class Analyse> bool look_at(Passage *passage, Look *look, Analyse &&an
 	return passage->failure == nullptr;
 }
 
-void append_once(StringInfo list, const char *item)
+List *append_once(List *list, const char *item)
 {
-	if (item == nullptr || strstr(list->data, item) != nullptr)
-		return;
-	appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", item);
+	ListCell *cell;
+	foreach (cell, list)
+		if (strcmp(static_cast<const char *>(lfirst(cell)), item) == 0)
+			return list;
+	return lappend(list, const_cast<char *>(item));
 }
 
 // What an override lets pass: rules and relations of all that would be rejected.
 void collect_overridden(Passage *passage, const Look &look)
 {
-	StringInfoData rules, relations;
-	initStringInfo(&rules);
-	initStringInfo(&relations);
+	pg::OidPlaces known = {};
 	for (int i = 0; i < passage->effects.n; i++) {
 		const Finding &finding = passage->effects.findings[i];
 		if (look.levels[i] != Level::reject)
 			continue;
-		append_once(&rules, rule_of(finding.cause).name);
-		if (finding.name != nullptr)
-			append_once(&relations, quote_qualified_identifier(finding.schema, finding.name));
+		passage->rules = append_once(passage->rules, rule_of(finding.cause).name);
+		if (finding.name == nullptr ||
+			(OidIsValid(finding.relation) && *known.put(finding.relation, i) != i))
+			continue;
+		passage->relations =
+			lappend(passage->relations, quote_qualified_identifier(finding.schema, finding.name));
 	}
-	passage->rules = rules.data;
-	passage->relations = relations.data;
 }
 
 OverrideRecord record_of(const Passage *passage)

@@ -11,11 +11,11 @@ struct Passage {
 	MemoryContext memory; // that all of it is in
 	statement::Effects effects;
 	bool was_judged;
-	ErrorData *failure;	   // of judging: the statement passes, the log says so
-	const char *reason;	   // of an override that let it pass
-	const char *rules;	   // that it overrode
-	const char *relations; // on which it did
-	bool is_queued;		   // a job will do it
+	ErrorData *failure; // of judging: the statement passes, the log says so
+	const char *reason; // of an override that let it pass
+	List *rules;		// names of those that it overrode
+	List *relations;	// on which it did
+	bool is_queued;		// a job will do it
 };
 
 // May raise SM001.

@@ -3,6 +3,7 @@
 
 #include "pg/compat.hpp"
 #include "pg/sql.hpp"
+#include "pg/transaction.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -165,15 +166,53 @@ char *who_may_override()
 
 void log_override(const OverrideRecord &record)
 {
+	StringInfoData rules;
+	initStringInfo(&rules);
+	ListCell *cell;
+	foreach (cell, record.rules)
+		appendStringInfo(&rules, "%s%s", rules.len > 0 ? ", " : "",
+						 static_cast<const char *>(lfirst(cell)));
 	ereport(LOG,
 			(errmsg("safe_migrate: %s of role \"%s\" passes by an override: %s",
 					record.effects->command, GetUserNameFromId(GetUserId(), true), record.reason),
 			 errdetail("Rules: %s. Session user: \"%s\", application: \"%s\", client: %s.",
-					   record.rules, GetUserNameFromId(GetSessionUserId(), true),
+					   rules.data, GetUserNameFromId(GetSessionUserId(), true),
 					   application_name ? application_name : "",
 					   client_address() ? client_address() : "local"),
 			 errhidecontext(true)));
 }
+
+namespace {
+
+// A script that brings its rows along is not kept whole.
+constexpr int longest_statement = 100000;
+
+const char *shortened(const char *text)
+{
+	const int length = text != nullptr ? static_cast<int>(strlen(text)) : 0;
+	return length <= longest_statement
+			   ? text
+			   : psprintf("%.*s…", pg_mbcliplen(text, length, longest_statement), text);
+}
+
+// What is older than audit_history.  Never waits for another transaction that is about it, and is
+// never the reason why a statement fails.
+void prune_audit()
+{
+	if (settings::audit_history == 0 || IsolationUsesXactSnapshot())
+		return;
+	ErrorData *error = pg::run_subtransaction([] {
+		const pg::Arg age[] = {pg::arg_interval_us(settings::audit_history * USECS_PER_MINUTE)};
+		(void)pg::execute("DELETE FROM safe_migrate.override_log WHERE id IN (SELECT id FROM "
+						  "safe_migrate.override_log WHERE at < pg_catalog.clock_timestamp() - $1 "
+						  "ORDER BY at LIMIT 100 FOR UPDATE SKIP LOCKED)",
+						  age);
+	});
+	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+}
+
+} // namespace
 
 void store_override(const OverrideRecord &record)
 {
@@ -184,16 +223,16 @@ void store_override(const OverrideRecord &record)
 		pg::arg_text(application_name),
 		pg::arg_text(client_address()),
 		pg::arg_text(record.effects->command),
-		pg::arg_text(record.effects->text),
-		pg::arg_text(record.rules),
-		pg::arg_text(record.relations),
+		pg::arg_text(shortened(record.effects->text)),
+		pg::arg_texts(record.rules),
+		pg::arg_texts(record.relations),
 		pg::arg_text(record.reason),
 	};
 	(void)pg::execute("INSERT INTO safe_migrate.override_log (role, session_role, role_oid, "
 					  "application, client, command, statement, rules, relations, reason) "
-					  "VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.string_to_array($8, ', '), "
-					  "pg_catalog.string_to_array($9, ', '), $10)",
+					  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 					  args);
+	prune_audit();
 }
 
 void install_override() { use_text_hooks(parameter, check, assign); }

@@ -5,6 +5,10 @@
 
 #include "statement/effects.hpp"
 
+extern "C" {
+#include "nodes/pg_list.h"
+}
+
 namespace safe_migrate::guard {
 
 // The reason that counts for a statement that begins now; nullptr where there is none.
@@ -21,8 +25,8 @@ char *who_may_override();
 // A row of safe_migrate.audit, in the transaction that is running.
 struct OverrideRecord {
 	const statement::Effects *effects;
-	const char *rules;	   // separated by commas
-	const char *relations; // the same
+	const List *rules;	   // names, char *
+	const List *relations; // the same, qualified and quoted
 	const char *reason;
 };
 // Tells the server log at once, so that it stays where the transaction rolls back.

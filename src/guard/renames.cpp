@@ -71,9 +71,10 @@ void judge_one(Rename *rename)
 	if (!rejected || !rename->is_enforced || rename->reason == nullptr)
 		return report({effects, &rename->finding, &rename->level, rejected && rename->is_enforced,
 					   rejected && !rename->is_enforced});
-	OverrideRecord record = {
-		effects, rule_of(rename->finding.cause).name,
-		quote_qualified_identifier(rename->finding.schema, rename->finding.name), rename->reason};
+	char *relation = quote_qualified_identifier(rename->finding.schema, rename->finding.name);
+	OverrideRecord record = {effects,
+							 list_make1(const_cast<char *>(rule_of(rename->finding.cause).name)),
+							 list_make1(relation), rename->reason};
 	log_override(record);
 	store_override(record);
 }

@@ -169,8 +169,10 @@ void judge_prepare()
 	const char *reason = override_reason();
 	bool enforce = is_enforced();
 	if (reject && enforce && reason != nullptr) {
-		OverrideRecord record = {&effects, rule_of(finding.cause).name,
-								 name_of_relation(held->relation), reason};
+		char *relation = const_cast<char *>(name_of_relation(held->relation));
+		OverrideRecord record = {&effects,
+								 list_make1(const_cast<char *>(rule_of(finding.cause).name)),
+								 list_make1(relation), reason};
 		log_override(record);
 		return store_override(record);
 	}

@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -71,6 +72,17 @@ Arg arg_null(Oid type) { return {type, static_cast<Datum>(0), true}; }
 Arg arg_text(const char *v)
 {
 	return v ? Arg{TEXTOID, CStringGetTextDatum(v), false} : arg_null(TEXTOID);
+}
+
+Arg arg_texts(const List *v)
+{
+	auto *items = static_cast<Datum *>(palloc(sizeof(Datum) * (list_length(v) + 1)));
+	int n = 0;
+	ListCell *cell;
+	foreach (cell, v)
+		items[n++] = CStringGetTextDatum(static_cast<const char *>(lfirst(cell)));
+	return {TEXTARRAYOID,
+			PointerGetDatum(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT)), false};
 }
 
 Arg arg_jsonb(const char *json)

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "executor/spi.h"
+#include "nodes/pg_list.h"
 }
 
 namespace safe_migrate::pg {
@@ -33,6 +34,7 @@ Arg arg_oid(Oid v);
 Arg arg_bool(bool v);
 Arg arg_float8(double v);
 Arg arg_text(const char *v);	 // nullptr = NULL
+Arg arg_texts(const List *v);	 // text[] of char *
 Arg arg_jsonb(const char *json); // nullptr = NULL
 Arg arg_interval_us(int64 us);
 Arg arg_null(Oid type);
