@@ -667,11 +667,11 @@ CREATE TABLE override_log (
 CREATE INDEX ON override_log (at);
 
 CREATE TABLE recent_column (                     -- ADD COLUMN of the last seven days
-	relation oid NOT NULL,
-	attnum   int2 NOT NULL,
-	added_at timestamptz NOT NULL DEFAULT now(),
-	PRIMARY KEY (relation, attnum)
+	relation oid NOT NULL,                       -- 0: all of them
+	attnum   int2 NOT NULL,                      -- 0: it was given rows of another table, in which no column is new
+	added_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX recent_column_relation ON recent_column (relation, attnum);
 
 CREATE VIEW policies AS
 SELECT p.relation, p.schema_name, p.mode, p.small_table_size, p.rule_levels,

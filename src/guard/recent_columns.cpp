@@ -23,6 +23,7 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
@@ -79,41 +80,63 @@ void forget(XactEvent event, void *)
 	}
 }
 
-void write_down(const Added &column)
+// Only rows that are new, so that no migration waits for another one's.
+void write_down(Oid relation, int16 column)
 {
-	if (get_rel_persistence(column.relation) == RELPERSISTENCE_TEMP)
-		return;
-	pg::Arg args[] = {pg::arg_oid(column.relation), pg::arg_int4(column.column)};
-	(void)pg::execute("INSERT INTO safe_migrate.recent_column (relation, attnum) VALUES ($1, "
-					  "$2) ON CONFLICT (relation, attnum) DO UPDATE SET added_at = "
-					  "pg_catalog.now()",
+	pg::Arg args[] = {pg::arg_oid(relation), pg::arg_int4(column)};
+	(void)pg::execute("INSERT INTO safe_migrate.recent_column (relation, attnum) VALUES ($1, $2)",
 					  args);
 }
 
-// now() was within the last seven days when the column was added.
+// A day later than nobody asks for them any more.  Rows that another transaction is at are left to
+// it.
+void forget_old()
+{
+	(void)pg::execute("DELETE FROM safe_migrate.recent_column WHERE ctid = ANY (ARRAY(SELECT ctid "
+					  "FROM safe_migrate.recent_column WHERE added_at < "
+					  "pg_catalog.clock_timestamp() - interval '8 days' FOR UPDATE SKIP LOCKED))",
+					  nullptr, 0);
+}
+
+// The latest of these rows, 0 where there is none.  With a snapshot that a serializable transaction
+// takes no predicate locks by: what others write here is no conflict.
+TimestampTz latest(Relation table, Oid index, Oid relation, int16 column)
+{
+	ScanKeyData keys[2];
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(column));
+	SysScanDesc scan = systable_beginscan(table, index, true, SnapshotSelf, 2, keys);
+	TimestampTz last = 0;
+	HeapTuple tuple;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+		bool is_null = false;
+		Datum at = heap_getattr(tuple, 3, RelationGetDescr(table), &is_null);
+		last = std::max(last, DatumGetTimestampTz(at));
+	}
+	systable_endscan(scan);
+	return last;
+}
+
+// And no rows of another table came in since.
 bool was_added_lately(Oid relation, int16 column)
 {
 	Oid schema = get_namespace_oid("safe_migrate", true);
 	Oid table = get_relname_relid("recent_column", schema);
-	Oid index = get_relname_relid("recent_column_pkey", schema);
+	Oid index = get_relname_relid("recent_column_relation", schema);
 	if (!OidIsValid(table) || !OidIsValid(index))
 		return false;
 	Relation rel = table_open(table, AccessShareLock);
-	ScanKeyData keys[2];
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(column));
-	SysScanDesc scan = systable_beginscan(rel, index, true, nullptr, 2, keys);
-	bool lately = false;
-	HeapTuple tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple)) {
-		bool is_null = false;
-		Datum at = heap_getattr(tuple, 3, RelationGetDescr(rel), &is_null);
-		lately = !is_null && !TimestampDifferenceExceeds(DatumGetTimestampTz(at),
-														 GetCurrentTimestamp(), recent_ms);
-	}
-	systable_endscan(scan);
+	const TimestampTz added = latest(rel, index, relation, column);
+	const TimestampTz adopted =
+		std::max(latest(rel, index, relation, 0), latest(rel, index, InvalidOid, 0));
 	table_close(rel, AccessShareLock);
-	return lately;
+	return added > adopted && !TimestampDifferenceExceeds(added, GetCurrentTimestamp(), recent_ms);
+}
+
+void keep_cancel(const ErrorData *error)
+{
+	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(const_cast<ErrorData *>(error));
 }
 
 } // namespace
@@ -141,20 +164,15 @@ void note_recent_columns()
 	n_added = 0;
 	n_adopting = 0;
 	too_many_adopting = false;
-	ErrorData *error = pg::run_subtransaction([n, parents, all] {
-		for (int i = 0; i < parents; i++) {
-			const pg::Arg args[] = {pg::arg_oid(adopting[i]), pg::arg_bool(all)};
-			(void)pg::execute("DELETE FROM safe_migrate.recent_column WHERE relation = $1 OR $2",
-							  args);
-		}
+	keep_cancel(pg::run_subtransaction([n, parents, all] {
+		for (int i = 0; i < parents; i++)
+			write_down(all ? InvalidOid : adopting[i], 0);
 		for (int i = 0; i < n; i++)
-			write_down(added[i]);
-		(void)pg::execute("DELETE FROM safe_migrate.recent_column WHERE added_at < "
-						  "pg_catalog.now() - interval '7 days'",
-						  nullptr, 0);
-	});
-	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(error);
+			if (get_rel_persistence(added[i].relation) != RELPERSISTENCE_TEMP)
+				write_down(added[i].relation, added[i].column);
+	}));
+	if (!IsolationUsesXactSnapshot()) // in which others' deletions would be conflicts
+		keep_cancel(pg::run_subtransaction([] { forget_old(); }));
 }
 
 void install_recent_columns()
