@@ -64,23 +64,19 @@ void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
 		after_own_utility();
 }
 
-constexpr double few_rows = 100; // no rule is about as few, on whatever table
-
-// What an application does all day must not feel the guard: two comparisons, and the planner's
-// estimate, which comes from the number of blocks where there are no statistics.
-bool may_write_many_rows(const PlannedStmt *plan)
+// What an application does all day must not feel the guard: a look at the plan, which ends at the
+// first condition that it finds there.
+bool is_about_many_rows(const PlannedStmt *plan)
 {
 	if (plan->commandType == CMD_SELECT && !plan->hasModifyingCTE)
 		return false;
-	double rows = estimated_rows(plan);
-	return rows >= few_rows ||
-		   (settings::max_rows_per_statement > 0 && rows > settings::max_rows_per_statement);
+	return statement::writes_all_rows(plan) || writes_too_many_rows(plan);
 }
 
 void on_executor_start(QueryDesc *query, int flags)
 {
 	override_sees_statement();
-	if (settings::guard != GUARD_OFF && may_write_many_rows(query->plannedstmt) &&
+	if (settings::guard != GUARD_OFF && is_about_many_rows(query->plannedstmt) &&
 		(flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !nobody_is_judged_here()) {
 		Passage passage = {};
 		pass_plan(&passage, query->plannedstmt, query->sourceText);

@@ -9,6 +9,7 @@
 #include "guard/renames.hpp"
 #include "guard/report.hpp"
 #include "pg/compat_analysis.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -102,6 +103,25 @@ void add_transaction_findings(Analysis *analysis)
 	}
 }
 
+namespace {
+
+// That it writes, by the planner; the most of its parts.
+double estimated_rows(const PlannedStmt *plan)
+{
+	double rows = 0;
+	auto look = [&rows](const Plan *node) {
+		if (node != nullptr && IsA(node, ModifyTable) && outerPlan(node) != nullptr)
+			rows = std::max(rows, outerPlan(node)->plan_rows);
+	};
+	look(plan->planTree);
+	ListCell *cell;
+	foreach (cell, plan->subplans)
+		look(static_cast<const Plan *>(lfirst(cell)));
+	return rows;
+}
+
+} // namespace
+
 void add_row_findings(Analysis *analysis, const PlannedStmt *plan)
 {
 	const HeldLock *held = any_held_lock();
@@ -123,18 +143,13 @@ void add_row_findings(Analysis *analysis, const PlannedStmt *plan)
 	}
 }
 
-double estimated_rows(const PlannedStmt *plan)
+bool writes_too_many_rows(const PlannedStmt *plan)
 {
-	double rows = 0;
-	auto look = [&rows](const Plan *node) {
-		if (node != nullptr && IsA(node, ModifyTable) && outerPlan(node) != nullptr)
-			rows = std::max(rows, outerPlan(node)->plan_rows);
-	};
-	look(plan->planTree);
-	ListCell *cell;
-	foreach (cell, plan->subplans)
-		look(static_cast<const Plan *>(lfirst(cell)));
-	return rows;
+	const int limit = settings::max_rows_per_statement;
+	if (limit <= 0 && any_held_lock() == nullptr)
+		return false;
+	const double rows = estimated_rows(plan);
+	return (limit > 0 && rows > limit) || rows >= many_rows;
 }
 
 void note_strong_locks(const Effects *effects)

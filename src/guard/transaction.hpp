@@ -14,8 +14,8 @@ void add_transaction_findings(statement::Analysis *analysis);
 // The same for rows: work-after-strong-lock, once a transaction.
 void add_row_findings(statement::Analysis *analysis, const PlannedStmt *plan);
 
-double estimated_rows(
-	const PlannedStmt *plan); // that it writes, by the planner; the most of its parts
+// By the planner's estimate: for the transaction that it is in, or for max_rows_per_statement.
+bool writes_too_many_rows(const PlannedStmt *plan);
 
 // The statement has succeeded: its strong locks are held up to the end of the transaction.
 void note_strong_locks(const statement::Effects *effects);

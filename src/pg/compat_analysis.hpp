@@ -195,6 +195,24 @@ template <class Statement> List *returning_of(const Statement *statement)
 #endif
 }
 
+// Is an action of MERGE for rows of the target that match; or for those that don't (17)?
+template <class Action> bool is_for_matched(const Action *action)
+{
+#if PG_VERSION_NUM >= 170000
+	return action->matchKind == MERGE_WHEN_MATCHED;
+#else
+	return action->matched;
+#endif
+}
+template <class Action> bool is_for_unmatched_target(const Action *action)
+{
+#if PG_VERSION_NUM >= 170000
+	return action->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE;
+#else
+	return false;
+#endif
+}
+
 // Is the column known to hold no NULL?  From 18 on a NOT NULL constraint may be NOT VALID.
 inline bool is_not_null(TupleDesc desc, AttrNumber attnum)
 {

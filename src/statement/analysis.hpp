@@ -36,6 +36,9 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 
 // The effects of a planned INSERT, UPDATE, DELETE or MERGE, data-modifying CTEs included.
 void analyse_plan(Analysis *analysis, const PlannedStmt *plan);
+// Does it, as far as the plan shows at a glance, update or delete all rows of a table?  Costs next
+// to nothing.
+bool writes_all_rows(const PlannedStmt *plan);
 
 // ---------------------------------------------------------------- for the families
 

@@ -78,8 +78,23 @@ bool join_restricts(const NestLoop *join, Leaves leaves)
 					 leaves);
 }
 
+// A condition that is not about rows lets all of them pass, or none.  None for sure where it is a
+// constant that the planner has left there.
+bool is_never_true(const List *conditions)
+{
+	ListCell *cell;
+	foreach (cell, conditions) {
+		if (!IsA(lfirst(cell), Const))
+			continue;
+		auto *constant = lfirst_node(Const, cell);
+		if (constant->constisnull || !DatumGetBool(constant->constvalue))
+			return true;
+	}
+	return false;
+}
+
 // Does any part of the plan leave rows of the target out?  What the planner made of WHERE: a
-// condition that is always true is gone, one that is never true has become a Result that restricts.
+// condition that is always true is gone, one that is not about rows has become a Result.
 bool restricts(const Plan *plan, Leaves leaves)
 {
 	check_stack_depth();
@@ -101,7 +116,9 @@ bool restricts(const Plan *plan, Leaves leaves)
 		case T_SubqueryScan:
 			return restricts(reinterpret_cast<const SubqueryScan *>(plan)->subplan, leaves);
 		case T_Result:
-			return reinterpret_cast<const Result *>(plan)->resconstantqual != nullptr ||
+			return plan->lefttree == nullptr ||
+				   is_never_true(
+					   castNode(List, reinterpret_cast<const Result *>(plan)->resconstantqual)) ||
 				   restricts(plan->lefttree, leaves);
 		case T_NestLoop:
 			return join_restricts(reinterpret_cast<const NestLoop *>(plan), leaves);
@@ -119,22 +136,35 @@ bool restricts(const Plan *plan, Leaves leaves)
 	}
 }
 
-// The rows that match in a MERGE are left alone, or only inserted.
 bool merge_touches_all(const ModifyTable *modify, CmdType *command)
 {
+	MergeActions actions = {};
 	ListCell *list;
 	foreach (list, modify->mergeActionLists) {
 		ListCell *cell;
 		foreach (cell, static_cast<List *>(lfirst(list))) {
 			auto *action = lfirst_node(MergeAction, cell);
-			if ((action->commandType == CMD_UPDATE || action->commandType == CMD_DELETE) &&
-				action->qual == nullptr) {
-				*command = action->commandType;
-				return true;
-			}
+			actions.add(action, action->qual != nullptr);
 		}
 	}
-	return false;
+	*command = actions.deletes ? CMD_DELETE : CMD_UPDATE;
+	return actions.all_matched &&
+		   (actions.all_unmatched || !restricts(outerPlan(&modify->plan), modify->resultRelations));
+}
+
+// Nothing in the plan leaves out a row of the target; command: what is done to them.
+bool touches_all(const ModifyTable *modify, CmdType *command)
+{
+	*command = modify->operation;
+	switch (modify->operation) {
+		case CMD_UPDATE:
+		case CMD_DELETE:
+			return !restricts(outerPlan(&modify->plan), modify->resultRelations);
+		case CMD_MERGE:
+			return merge_touches_all(modify, command);
+		default:
+			return false;
+	}
 }
 
 int64 bytes_of(const ModifyTable *modify, List *range_table)
@@ -156,20 +186,19 @@ void add_rows(Analysis *analysis, const ModifyTable *modify, List *range_table, 
 	const Plan *rows = outerPlan(&modify->plan);
 	finding->is_target = true;
 	finding->bytes = bytes_of(modify, range_table);
+	if (finding->bytes == 0 && finding->exempt == Exempt::no)
+		finding->exempt = Exempt::empty; // whatever its children have
 	finding->rows = rows == nullptr ? 0 : static_cast<int64>(rows->plan_rows);
 	finding->definition = analysis->source;
 }
 
 void add_modification(Analysis *analysis, const ModifyTable *modify, List *range_table)
 {
-	CmdType command = modify->operation;
-	if (command != CMD_UPDATE && command != CMD_DELETE && command != CMD_MERGE)
-		return;
+	CmdType command;
 	const Plan *rows = outerPlan(&modify->plan);
-	bool touches_all = !restricts(rows, modify->resultRelations);
-	if (command == CMD_MERGE)
-		touches_all = touches_all && merge_touches_all(modify, &command);
-	if (touches_all)
+	if (modify->operation == CMD_INSERT)
+		return;
+	if (touches_all(modify, &command))
 		add_rows(analysis, modify, range_table,
 				 command == CMD_DELETE ? Cause::delete_without_where : Cause::update_without_where,
 				 command == CMD_DELETE ? Effect::data_loss : Effect::scan);
@@ -185,6 +214,22 @@ void look_at(Analysis *analysis, const Plan *plan, List *range_table)
 }
 
 } // namespace
+
+bool writes_all_rows(const PlannedStmt *plan)
+{
+	auto writes_all = [](const Plan *node) {
+		CmdType command;
+		return node != nullptr && IsA(node, ModifyTable) &&
+			   touches_all(reinterpret_cast<const ModifyTable *>(node), &command);
+	};
+	if (writes_all(plan->planTree))
+		return true;
+	ListCell *cell;
+	foreach (cell, plan->subplans)
+		if (plan->hasModifyingCTE && writes_all(static_cast<const Plan *>(lfirst(cell))))
+			return true;
+	return false;
+}
 
 bool leaves_rows_out(const Plan *plan, const List *leaves) { return restricts(plan, leaves); }
 

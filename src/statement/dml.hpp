@@ -2,6 +2,7 @@
 #pragma once
 #include "pg/postgres.hpp"
 
+#include "pg/compat_analysis.hpp"
 #include "statement/analysis.hpp"
 
 extern "C" {
@@ -9,6 +10,32 @@ extern "C" {
 }
 
 namespace safe_migrate::statement {
+
+// What the actions of a MERGE that have no condition do, whatever the rows hold.
+struct MergeActions {
+	bool all_matched;	// rows of the target that match are updated or deleted
+	bool all_unmatched; // those that don't are, too (WHEN NOT MATCHED BY SOURCE)
+	bool deletes;
+	bool spares_matched; // some, by DO NOTHING under a condition
+	bool spares_unmatched;
+
+	// In their order; a MergeAction or a MergeWhenClause.
+	template <class Action> void add(const Action *action, bool has_condition)
+	{
+		const bool matched = pg::is_for_matched(action);
+		const bool unmatched = pg::is_for_unmatched_target(action);
+		if (action->commandType == CMD_NOTHING) {
+			spares_matched |= matched;
+			spares_unmatched |= unmatched;
+		}
+		if (has_condition ||
+			(action->commandType != CMD_UPDATE && action->commandType != CMD_DELETE))
+			return;
+		all_matched |= matched && !spares_matched;
+		all_unmatched |= unmatched && !spares_unmatched;
+		deletes |= action->commandType == CMD_DELETE;
+	}
+};
 
 // Does any part of the plan leave out rows of the target, whose leaves have these range table
 // indexes?

@@ -22,14 +22,15 @@ class Said:
 	bytes: int
 	verdict: str
 	rule: str
+	reason: str
 
 
 def read_explain(rows, catalog):
 	said = []
-	for relation, lock, effect, size, verdict, rule in rows:
+	for relation, lock, effect, size, verdict, rule, reason in rows:
 		found = catalog.find(relation) if relation else None
 		said.append(Said(found, relation or '', LOCKS.get((lock or '').upper(), 0), effect or '',
-			int(size) if size else 0, verdict or '', rule or ''))
+			int(size) if size else 0, verdict or '', rule or '', reason or ''))
 	return said
 
 

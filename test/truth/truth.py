@@ -13,20 +13,24 @@ from compare import Comparison, read_explain
 from differences import Differences
 from observe import MODES, Catalog, observe
 from pairs import pair_families
+from rows import RowTest
 from top_level import observe_top_level
 from wire import Connection, Gone, SqlError, literal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-EXPLAIN = 'SELECT relation::text, lock::text, effect::text, bytes, verdict::text, rule::text FROM safe_migrate.explain({})'
+EXPLAIN = 'SELECT relation::text, lock::text, effect::text, bytes, verdict::text, rule::text, reason FROM safe_migrate.explain({})'
 
 
 class Case:
-	"""A statement, with what the line before it says: --@ pg >= 17, fails, top level, set x = 'y'."""
+	"""A statement, with what the line before it says: --@ pg >= 17, fails, top level, set x = 'y'; of
+	rows: inside (what it writes is written by what it calls), indirect (also), inexact (the planner's
+	estimate is off)."""
 
 	def __init__(self, sql, directives=''):
 		self.sql = sql
 		self.fails = False
 		self.top_level = False
+		self.inside = self.indirect = self.inexact = False
 		self.settings = []
 		self.versions = []
 		for one in filter(None, (d.strip() for d in directives.split(','))):
@@ -37,6 +41,8 @@ class Case:
 				self.fails = True
 			elif one == 'top level':
 				self.top_level = True
+			elif one in ('inside', 'indirect', 'inexact'):
+				setattr(self, one, True)
 			elif one.startswith('set '):
 				self.settings.append(one)
 			else:
@@ -132,7 +138,29 @@ class Run:
 		asker.query('ROLLBACK')
 		return said, error, complaint
 
+	def run_rows(self, family):
+		session, asker = self.open_database(family)
+		guarded = self.connect('truth')
+		test = RowTest(session, asker, guarded, Catalog(session))
+		for case in family.cases:
+			if not case.is_for(self.major) or not re.search(self.arguments.match, case.text, re.I):
+				continue
+			refused, found = test.check(case)
+			self.refused += refused
+			self.compared += not refused
+			problems, notes = [], []
+			for one in found:
+				self.unders += one.startswith('under')
+				self.overs += one.startswith('over')
+				reason = self.differences.reason(family.name, case.text, one[6:]) if one.startswith('over: ') else None
+				(notes if reason else problems).append(one + (f' -- {reason}' if reason else ''))
+			self.report(family, case, problems, notes, None)
+		for connection in (session, asker, guarded):
+			connection.close()
+
 	def run_family(self, family):
+		if family.name.startswith('rows'):
+			return self.run_rows(family)
 		session, asker = self.open_database(family)
 		catalog = Catalog(session)
 		for case in family.cases:

@@ -21,6 +21,8 @@ extern "C" {
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,21 +45,35 @@ struct Change {
 	List *others; // FROM, USING
 	Node *source; // of a MERGE, with its condition as where
 	WithClause *with;
+	bool is_all; // a MERGE that has its way with rows that match and with all others
 };
 
-// A MERGE touches every row that matches where it has an action for them without a condition;
-// else Cause::lock.
-Cause cause_of(const MergeStmt *merge)
+MergeActions actions_of(const MergeStmt *merge)
 {
+	MergeActions actions = {};
 	ListCell *cell;
 	foreach (cell, merge->mergeWhenClauses) {
 		auto *clause = lfirst_node(MergeWhenClause, cell);
-		if (clause->condition == nullptr && clause->commandType == CMD_DELETE)
-			return Cause::delete_without_where;
-		if (clause->condition == nullptr && clause->commandType == CMD_UPDATE)
-			return Cause::update_without_where;
+		actions.add(clause, clause->condition != nullptr);
 	}
-	return Cause::lock;
+	return actions;
+}
+
+// A MERGE touches every row that matches where it has an action for them without a condition;
+// else Cause::lock.
+Change change_of_merge(const MergeStmt *merge)
+{
+	MergeActions actions = actions_of(merge);
+	Cause cause = !actions.all_matched ? Cause::lock
+				  : actions.deletes	   ? Cause::delete_without_where
+									   : Cause::update_without_where;
+	return {cause,
+			merge->relation,
+			merge->joinCondition,
+			NIL,
+			merge->sourceRelation,
+			merge->withClause,
+			actions.all_matched && actions.all_unmatched};
 }
 
 bool change_of(Node *node, Change *change)
@@ -65,8 +81,13 @@ bool change_of(Node *node, Change *change)
 	switch (nodeTag(node)) {
 		case T_UpdateStmt: {
 			auto *update = castNode(UpdateStmt, node);
-			*change = {Cause::update_without_where, update->relation, update->whereClause,
-					   update->fromClause,			nullptr,		  update->withClause};
+			*change = {Cause::update_without_where,
+					   update->relation,
+					   update->whereClause,
+					   update->fromClause,
+					   nullptr,
+					   update->withClause,
+					   false};
 			return true;
 		}
 		case T_DeleteStmt: {
@@ -76,13 +97,12 @@ bool change_of(Node *node, Change *change)
 					   statement->whereClause,
 					   statement->usingClause,
 					   nullptr,
-					   statement->withClause};
+					   statement->withClause,
+					   false};
 			return true;
 		}
 		case T_MergeStmt: {
-			auto *merge = castNode(MergeStmt, node);
-			*change = {cause_of(merge),		  merge->relation,	merge->joinCondition, NIL,
-					   merge->sourceRelation, merge->withClause};
+			*change = change_of_merge(castNode(MergeStmt, node));
 			return true;
 		}
 		default:
@@ -287,13 +307,46 @@ Planned plan_and_forget(Analysis *analysis, const Change &change, Oid relation)
 
 // ---------------------------------------------------------------- findings
 
-void add_rows(Analysis *analysis, Oid relation, Cause cause, Effect effect, int64 rows)
+void add_rows(Analysis *analysis, const Change &change, Oid relation, Cause cause, Effect effect,
+			  int64 rows)
 {
 	Finding *finding = add_finding(analysis, cause, effect, relation, Lock::row_exclusive);
 	finding->is_target = true;
-	finding->bytes = heap_bytes(relation);
+	finding->bytes = change.target->inh ? heap_bytes(relation) : own_heap_bytes(relation);
+	if (finding->bytes == 0 && finding->exempt == Exempt::no)
+		finding->exempt = Exempt::empty; // whatever its children have
 	finding->rows = rows;
 	finding->definition = analysis->effects->text;
+}
+
+bool has_ways_of_its_own(Relation view)
+{
+	const TriggerDesc *triggers = view->trigdesc;
+	return view->rd_rules->numLocks > 1 ||
+		   (triggers != nullptr &&
+			(triggers->trig_update_instead_row || triggers->trig_delete_instead_row));
+}
+
+// The table that a change of the view is one of (rewriteTargetView()); the view itself where its
+// triggers or rules say what is changed.
+Oid base_of(Oid relation)
+{
+	while (get_rel_relkind(relation) == RELKIND_VIEW) {
+		Relation view = open_judged(relation);
+		if (view == nullptr)
+			break;
+		Query *query = has_ways_of_its_own(view) ? nullptr : get_view_query(view);
+		Oid base = InvalidOid;
+		if (query != nullptr && view_query_is_auto_updatable(query, false) == nullptr) {
+			auto *from = linitial_node(RangeTblRef, query->jointree->fromlist);
+			base = rt_fetch(from->rtindex, query->rtable)->relid;
+		}
+		close_judged(view);
+		if (!OidIsValid(base))
+			break;
+		relation = base;
+	}
+	return relation;
 }
 
 // What the rows hinge on was changed by the script: 0 = nothing.
@@ -313,14 +366,14 @@ bool has_no_condition(const Change &change, Oid relation)
 		   get_rel_relkind(relation) != RELKIND_VIEW;
 }
 
-void add_estimate(Overlay *overlay, Analysis *analysis, Oid relation, const Planned &planned,
-				  int changed)
+void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oid relation,
+				  const Planned &planned, int changed)
 {
 	if (changed != 0)
 		return add_dependence(overlay, analysis, relation, changed, "how many rows it would touch");
 	if (planned.planned && planned.rows <= settings::max_rows_per_statement)
 		return;
-	add_rows(analysis, relation, Cause::too_many_rows, Effect::metadata, planned.rows);
+	add_rows(analysis, change, relation, Cause::too_many_rows, Effect::metadata, planned.rows);
 	if (!planned.planned)
 		analysis->effects->findings[analysis->effects->n - 1].facts =
 			"how many rows can't be estimated without running a function, or reading statistics "
@@ -333,8 +386,11 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 	insist_on(overlay, change.target, target);
 	if (target.is_new())
 		return add_new(analysis, target.script, Lock::row_exclusive);
-	Oid relation = target.exists() ? target.oid : RangeVarGetRelid(change.target, NoLock, false);
-	bool bare = has_no_condition(change, relation);
+	Oid named = target.exists() ? target.oid : RangeVarGetRelid(change.target, NoLock, false);
+	Oid relation = base_of(named);
+	if (!change.target->inh && get_rel_relkind(named) == RELKIND_PARTITIONED_TABLE)
+		return add_rows(analysis, change, relation, Cause::lock, Effect::metadata, 0);
+	bool bare = has_no_condition(change, named);
 	bool estimates = settings::max_rows_per_statement > 0;
 	int changed = changed_by(overlay, change, target);
 	Planned planned = {};
@@ -342,14 +398,14 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 	if (changed == 0 && !positioned && (!bare || estimates))
 		planned = plan_and_forget(analysis, change, relation);
 	int n = analysis->effects->n;
-	if (bare || (planned.touches_all && change.cause != Cause::lock))
-		add_rows(analysis, relation, change.cause,
+	if (bare || change.is_all || (planned.touches_all && change.cause != Cause::lock))
+		add_rows(analysis, change, relation, change.cause,
 				 change.cause == Cause::delete_without_where ? Effect::data_loss : Effect::scan,
 				 planned.rows);
 	if (estimates && !positioned)
-		add_estimate(overlay, analysis, relation, planned, changed);
+		add_estimate(overlay, analysis, change, relation, planned, changed);
 	if (analysis->effects->n == n)
-		add_rows(analysis, relation, Cause::lock, Effect::metadata, planned.rows);
+		add_rows(analysis, change, relation, Cause::lock, Effect::metadata, planned.rows);
 }
 
 } // namespace
