@@ -133,6 +133,9 @@ Level level_of(const Finding &finding)
 Judged judge_finding(const Script &script, const Effects &effects, const Finding &finding)
 {
 	Judged judged = {level_of(finding), nullptr, finding.facts, nullptr};
+	if (effects.fails != nullptr)
+		return {std::max(judged.level, Level::warn), nullptr,
+				psprintf("would fail: %s", effects.fails), nullptr};
 	if (finding.cause == Cause::depends_on_earlier_statement) {
 		judged.rule = rule_of(finding.cause).name;
 		return judged;

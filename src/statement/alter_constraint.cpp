@@ -2,6 +2,7 @@
 #include "statement/alter_table.hpp"
 
 #include "pg/compat_alter.hpp"
+#include "pg/oid_places.hpp"
 #include "statement/constraint_rows.hpp"
 #include "statement/dependents.hpp"
 #include "statement/partition.hpp"
@@ -87,29 +88,63 @@ const char *what_goes_along(const Dependents &dependents)
 	return text;
 }
 
-// A child keeps a column that it has by itself too, or by another parent.
-List *losing(AlterTable *alter, const char *column)
+// A child keeps a column that it has by itself too, or by a parent that keeps it:
+// ATExecDropColumn().
+void add_losing_children(Oid relation, const char *column, pg::OidPlaces *losing_parents,
+						 List **losing)
+{
+	check_stack_depth();
+	ListCell *cell;
+	foreach (cell, find_inheritance_children(relation, NoLock)) {
+		Oid child = lfirst_oid(cell);
+		Column own;
+		if (!find_column(child, column, &own) || ++*losing_parents->put(child, 0) < own.parents ||
+			own.is_local)
+			continue;
+		*losing = lappend_oid(*losing, child);
+		add_losing_children(child, column, losing_parents, losing);
+	}
+}
+
+// Tables that lose a column of this name, the altered one first.
+List *losing(const AlterTable *alter, const char *column)
 {
 	List *relations = list_make1_oid(alter->relation);
-	ListCell *cell;
-	foreach (cell, reached_by(alter)) {
-		Oid relation = lfirst_oid(cell);
-		Column own;
-		if (relation != alter->relation && has_rows(relation) &&
-			find_column(relation, column, &own) && own.parents <= 1 && !own.is_local)
-			relations = lappend_oid(relations, relation);
-	}
+	pg::OidPlaces losing_parents = {};
+	if (alter->recurses)
+		add_losing_children(alter->relation, column, &losing_parents, &relations);
 	return relations;
 }
 
-void add_deletion_of(AlterTable *alter, Oid class_id, Oid object, int sub_id, const char **facts)
+// With others in the statement, an earlier one may drop what is in the way.
+bool is_refused(AlterTable *alter, const AlterTableCmd *command, const Dependents &dependents)
 {
-	ObjectAddress address;
-	ObjectAddressSubSet(address, class_id, object, sub_id);
-	Dependents dependents = find_dependents(&address, 1);
-	if (facts != nullptr)
-		*facts = what_goes_along(dependents);
-	add_deletion(alter->analysis, dependents, Cause::drop_other);
+	return list_length(alter->commands) == 1 &&
+		   is_refused(alter->analysis, dependents, command->behavior);
+}
+
+Dependents dependents_of_columns(const List *relations, const char *name)
+{
+	auto *columns =
+		static_cast<ObjectAddress *>(palloc(sizeof(ObjectAddress) * list_length(relations)));
+	int n = 0;
+	ListCell *cell;
+	foreach (cell, relations) {
+		ObjectAddressSubSet(columns[n], RelationRelationId, lfirst_oid(cell),
+							get_attnum(lfirst_oid(cell), name));
+		n++;
+	}
+	return find_dependents(columns, n);
+}
+
+List *with_rows(const List *relations)
+{
+	List *result = NIL;
+	ListCell *cell;
+	foreach (cell, relations)
+		if (has_rows(lfirst_oid(cell)))
+			result = lappend_oid(result, lfirst_oid(cell));
+	return result;
 }
 
 } // namespace
@@ -168,6 +203,11 @@ void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
 	const ConstraintRow *constraint = find_constraint(alter->relation, command->name);
 	if (constraint == nullptr)
 		return;
+	ObjectAddress address;
+	ObjectAddressSet(address, ConstraintRelationId, constraint->oid);
+	Dependents dependents = find_dependents(&address, 1);
+	if (is_refused(alter, command, dependents))
+		return;
 	bool is_key = OidIsValid(constraint->index) && constraint->type != CONSTRAINT_FOREIGN;
 	Part part = {nullptr, command->name, nullptr, nullptr};
 	report(alter, Cause::drop_constraint, is_key ? Effect::client_break : Effect::metadata,
@@ -179,7 +219,7 @@ void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
 	}
 	if (constraint->type == CONSTRAINT_FOREIGN)
 		add_lock(alter->analysis, constraint->referenced, alter->lock);
-	add_deletion_of(alter, ConstraintRelationId, constraint->oid, 0, nullptr);
+	add_deletion(alter->analysis, dependents, Cause::drop_other);
 }
 
 void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
@@ -187,16 +227,22 @@ void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
 	Column column;
 	if (!find_column(alter->relation, command->name, &column))
 		return;
+	List *relations = losing(alter, command->name);
+	Dependents dependents = dependents_of_columns(relations, command->name);
 	alter->locks_descendants = true;
+	if (is_refused(alter, command, dependents))
+		return;
 	bool has_values = alter->kind == RELKIND_RELATION || alter->kind == RELKIND_PARTITIONED_TABLE;
 	has_values &= column.generated == '\0' || column.generated == ATTRIBUTE_GENERATED_STORED;
 	Part part = {command->name, nullptr, nullptr, nullptr};
 	int first = alter->analysis->effects->n;
 	report(alter, Cause::drop_column, has_values ? Effect::data_loss : Effect::client_break,
-		   losing(alter, command->name), part);
-	const char *facts = nullptr;
-	add_deletion_of(alter, RelationRelationId, alter->relation, column.number, &facts);
-	alter->analysis->effects->findings[first].facts = facts;
+		   lcons_oid(alter->relation, with_rows(list_copy_tail(relations, 1))), part);
+	Finding *finding = &alter->analysis->effects->findings[first];
+	finding->facts = what_goes_along(dependents);
+	if (!alter->recurses && has_values && finding->bytes == 0 && finding->exempt == Exempt::no)
+		finding->exempt = Exempt::empty; // whatever its children have
+	add_deletion(alter->analysis, dependents, Cause::drop_other);
 	add_locks(alter->analysis, find_inheritance_children(alter->relation, NoLock), alter->lock);
 }
 

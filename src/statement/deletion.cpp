@@ -2,6 +2,7 @@
 // doDeletion() and the functions that it calls.
 #include "statement/dependents.hpp"
 
+#include "statement/overlay.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -331,6 +332,64 @@ Finding *add_object(Analysis *analysis, Cause cause, Effect effect, const Object
 	else if (is_of_this_transaction(object))
 		finding->exempt = Exempt::created_here;
 	return finding;
+}
+
+namespace {
+
+// Goes along, but not under RESTRICT: reportDependentObjects().
+bool is_in_the_way(const Dependents &dependents, const Dependent &dependent)
+{
+	const ObjectAddress &object = dependent.object;
+	if (dependent.original || dependent.automatic)
+		return false;
+	return object.objectSubId == 0 || !is_among(dependents, object.classId, object.objectId);
+}
+
+// AcquireDeletionLock(); of an index the lock is on the table before, where it is a target.
+void add_lock_of_refused(const Deletion &deletion, const Dependent &dependent)
+{
+	Oid relation = dependent.object.objectId;
+	if (dependent.object.classId != RelationRelationId)
+		return;
+	char kind = get_rel_relkind(relation);
+	if (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX)
+		relation = dependent.original ? IndexGetRelation(relation, true) : InvalidOid;
+	else if (dependent.original && dependent.object.objectSubId == 0)
+		add_parent(deletion, relation);
+	if (OidIsValid(relation))
+		add_lock(deletion.analysis, relation, Lock::access_exclusive);
+}
+
+const char *words_of_refusal(const Dependents &dependents)
+{
+	const ObjectAddress *target = nullptr;
+	for (int i = 0; i < dependents.n; i++) {
+		if (!dependents.items[i].original)
+			continue;
+		if (target != nullptr)
+			return "cannot drop desired object(s) because other objects depend on them";
+		target = &dependents.items[i].object;
+	}
+	return psprintf("cannot drop %s because other objects depend on it",
+					target != nullptr ? getObjectDescription(target, true) : "it");
+}
+
+} // namespace
+
+bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior behavior)
+{
+	if (behavior != DROP_RESTRICT || (analysis->overlay != nullptr && analysis->overlay->changes))
+		return false;
+	bool refused = false;
+	for (int i = 0; i < dependents.n && !refused; i++)
+		refused = is_in_the_way(dependents, dependents.items[i]);
+	if (!refused)
+		return false;
+	Deletion deletion = {analysis, &dependents, Cause::lock};
+	for (int i = dependents.n - 1; i >= 0; i--)
+		add_lock_of_refused(deletion, dependents.items[i]);
+	analysis->effects->fails = words_of_refusal(dependents);
+	return true;
 }
 
 void add_deletion(Analysis *analysis, const Dependents &dependents, Cause cause_of_targets)

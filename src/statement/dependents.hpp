@@ -36,6 +36,11 @@ bool is_among(const Dependents &dependents, Oid class_id, Oid object, int32 sub_
 // constraint means by itself is the caller's (ALTER TABLE … DROP); here it only locks its table.
 void add_deletion(Analysis *analysis, const Dependents &dependents, Cause cause_of_targets);
 
+// Would the server refuse the deletion because of what it takes along?  Then nothing is lost: the
+// locks are added that it takes before it says so, and why (effects->fails).  Never where an
+// earlier statement of a script may have dropped that before.
+bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior behavior);
+
 // The lock on a relation that has no finding yet; where it has one, that one's lock is raised.
 // nullptr for what nobody has to be told of (TOAST, composite types).
 Finding *add_lock(Analysis *analysis, Oid relation, Lock lock);

@@ -155,6 +155,13 @@ bool drops_this_extension(const DropStmt *statement)
 	return false;
 }
 
+void drop(Analysis *analysis, const Targets &targets, DropBehavior behavior)
+{
+	Dependents dependents = find_dependents(targets.objects, targets.n);
+	if (!is_refused(analysis, dependents, behavior))
+		add_deletion(analysis, dependents, Cause::drop_other);
+}
+
 } // namespace
 
 void analyse_drop(Analysis *analysis, const DropStmt *statement)
@@ -165,7 +172,7 @@ void analyse_drop(Analysis *analysis, const DropStmt *statement)
 															  : find_objects(statement);
 	if (statement->concurrent)
 		return drop_concurrently(analysis, targets);
-	add_deletion(analysis, find_dependents(targets.objects, targets.n), Cause::drop_other);
+	drop(analysis, targets, statement->behavior);
 }
 
 void analyse_drop_owned(Analysis *analysis, const DropOwnedStmt *statement)
@@ -180,7 +187,7 @@ void analyse_drop_owned(Analysis *analysis, const DropOwnedStmt *statement)
 		else if (row->deptype == SHARED_DEPENDENCY_POLICY)
 			add_lock(analysis, relation_of_part(row->classid, row->objid), Lock::access_exclusive);
 	});
-	add_deletion(analysis, find_dependents(targets.objects, targets.n), Cause::drop_other);
+	drop(analysis, targets, statement->behavior);
 }
 
 void analyse_reassign_owned(Analysis *analysis, const ReassignOwnedStmt *statement)

@@ -175,6 +175,7 @@ struct Effects {
 	int depends_on;		   // number of the statement of a script whose outcome one would have to
 						   // know, 0 = none
 	const char *depends_on_what;
+	const char *fails; // the server would refuse it, with this message, once it has its locks
 };
 
 } // namespace safe_migrate::statement
