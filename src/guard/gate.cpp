@@ -204,10 +204,9 @@ void name_plan(Effects *effects, const PlannedStmt *plan, const char *source)
 
 } // namespace
 
-bool is_enforced()
-{
-	return settings::guard == GUARD_ENFORCE && (MyBgworkerEntry == nullptr || is_own_worker());
-}
+bool is_enforced() { return settings::guard == GUARD_ENFORCE && !is_others_worker(); }
+
+bool is_others_worker() { return MyBgworkerEntry != nullptr && !is_own_worker(); }
 
 bool nobody_is_judged_here()
 {

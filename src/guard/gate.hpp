@@ -34,6 +34,7 @@ const char *pass_queued(const char *sql);
 // Are verdicts carried out?  Other extensions' workers get warnings at most: nobody reads what they
 // are told.
 bool is_enforced();
+bool is_others_worker();
 bool nobody_is_judged_here(); // in this process, now
 
 } // namespace safe_migrate::guard

@@ -1,10 +1,12 @@
 // See report.hpp.
 #include "guard/report.hpp"
 
+#include "guard/gate.hpp"
 #include "guard/message.hpp"
 #include "guard/override.hpp"
 #include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
@@ -28,12 +30,12 @@ char *details_of(const Report &report)
 		const statement::Finding &finding = report.effects->findings[i];
 		if (&finding == report.deciding || report.levels[i] == Level::allow)
 			continue;
-		const char *line = detail_of(finding);
-		if (strstr(text.data, line) != nullptr)
 		if (shown >= most_details) {
 			more++;
 			continue;
 		}
+		const char *line = detail_of(finding);
+		if (strstr(text.data, line) != nullptr)
 			continue;
 		appendStringInfo(&text, "\n%s", line);
 		shown++;
@@ -66,11 +68,23 @@ char *hint_of(const Report &report)
 			[&] { instead = instead_of(report.effects, *report.deciding); });
 	if (instead != nullptr)
 		appendStringInfo(&text, "Instead:\n%s\n", instead);
-	if (report.is_error || report.would_be_error)
+	if (report.is_error || (report.would_be_error && !is_others_worker()))
 		append_override(&text);
 	else if (text.len > 0)
 		text.data[--text.len] = '\0';
 	return text.data;
+}
+
+} // namespace
+
+namespace {
+
+const char *said_elsewhere()
+{
+	if (settings::guard == GUARD_ENFORCE)
+		return _("A session would get an error.");
+	return is_others_worker() ? _("In a session safe_migrate.guard = enforce would reject it.")
+							  : _("safe_migrate.guard = enforce would reject it.");
 }
 
 } // namespace
@@ -82,7 +96,7 @@ void report(const Report &report)
 	const char *detail = details_of(report);
 	const char *hint = hint_of(report);
 	if (report.would_be_error)
-		detail = psprintf("%s\nsafe_migrate.guard = enforce would reject it.", detail);
+		detail = psprintf("%s\n%s", detail, said_elsewhere());
 	auto name = [](int field, const char *value) {
 		return value ? err_generic_string(field, value) : 0;
 	};
