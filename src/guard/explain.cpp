@@ -240,6 +240,7 @@ void explain_statement(const Script &script, const RawStmt *raw)
 	Analysis analysis = {};
 	analysis.source = script.sql;
 	analysis.effects = &effects;
+	analysis.at_once = script.overlay->statement_no == 0; // the first
 	if (IsA(raw->stmt, DoStmt) || IsA(raw->stmt, CallStmt) || IsA(raw->stmt, ExecuteStmt))
 		effects.runs_code = true;
 	Outcome outcome = analyse(script, raw, &analysis);

@@ -222,7 +222,7 @@ void pass_utility(Passage *passage, const Node *statement, const char *source, i
 	do {
 		uint64 moment = is_enforced() ? catalog_moment() : 0;
 		bool found = look_at(passage, &look, [&](Effects *effects) {
-			Analysis analysis = {source, nullptr, effects, IsTransactionBlock()};
+			Analysis analysis = {source, nullptr, effects, IsTransactionBlock(), true};
 			statement::analyse_utility(&analysis, statement, location, length);
 			add_transaction_findings(&analysis);
 		});

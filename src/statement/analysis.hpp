@@ -22,6 +22,7 @@ struct Analysis {
 	const NameSource *names; // of earlier statements of a script; nullptr: the live catalog alone
 	Effects *effects;		 // what is found is added here
 	bool in_transaction;	 // an explicit transaction block or a function is around it
+	bool at_once;			 // nothing comes between, neither a statement nor time
 	const char *source_end;	 // of the statement within the source; set by place_statement()
 };
 

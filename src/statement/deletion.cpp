@@ -2,7 +2,6 @@
 // doDeletion() and the functions that it calls.
 #include "statement/dependents.hpp"
 
-#include "statement/overlay.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -363,6 +362,9 @@ void add_lock_of_refused(const Deletion &deletion, const Dependent &dependent)
 const char *words_of_refusal(const Dependents &dependents)
 {
 	const ObjectAddress *target = nullptr;
+	if (dependents.owned != nullptr)
+		return psprintf("cannot drop %s because another object requires it",
+						getObjectDescription(dependents.owned, true));
 	for (int i = 0; i < dependents.n; i++) {
 		if (!dependents.items[i].original)
 			continue;
@@ -378,16 +380,18 @@ const char *words_of_refusal(const Dependents &dependents)
 
 bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior behavior)
 {
-	if (behavior != DROP_RESTRICT || (analysis->overlay != nullptr && analysis->overlay->changes))
+	if (!analysis->at_once)
 		return false;
-	bool refused = false;
-	for (int i = 0; i < dependents.n && !refused; i++)
+	bool refused = dependents.owned != nullptr;
+	for (int i = 0; i < dependents.n && behavior == DROP_RESTRICT && !refused; i++)
 		refused = is_in_the_way(dependents, dependents.items[i]);
 	if (!refused)
 		return false;
 	Deletion deletion = {analysis, &dependents, Cause::lock};
 	for (int i = dependents.n - 1; i >= 0; i--)
 		add_lock_of_refused(deletion, dependents.items[i]);
+	if (dependents.owned != nullptr)
+		add_lock_of_refused(deletion, {*dependents.owned, true, false});
 	analysis->effects->fails = words_of_refusal(dependents);
 	return true;
 }

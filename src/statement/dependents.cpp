@@ -239,6 +239,9 @@ Dependents find_dependents(const ObjectAddress *targets, int n)
 	Walk walk = {table_open(DependRelationId, AccessShareLock), &found, targets, n};
 	for (int i = 0; i < n; i++)
 		walk_dependents(walk, targets[i], Reason::original, nullptr);
+	for (int i = 0; i < n && found.owned == nullptr; i++)
+		if (find_whole(&found, targets[i]) == nullptr)
+			found.owned = &targets[i];
 	table_close(walk.depend, AccessShareLock);
 	return found;
 }

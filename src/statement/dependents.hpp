@@ -23,7 +23,8 @@ struct Dependents {
 	Dependent *items;
 	int n;
 	int capacity;
-	void *index; // of the addresses in items
+	void *index;				// of the addresses in items
+	const ObjectAddress *owned; // a target that goes with its owner only, which is none
 };
 
 // Everything that performMultipleDeletions() of these would delete, whether or not RESTRICT would
@@ -37,8 +38,8 @@ bool is_among(const Dependents &dependents, Oid class_id, Oid object, int32 sub_
 void add_deletion(Analysis *analysis, const Dependents &dependents, Cause cause_of_targets);
 
 // Would the server refuse the deletion because of what it takes along?  Then nothing is lost: the
-// locks are added that it takes before it says so, and why (effects->fails).  Never where an
-// earlier statement of a script may have dropped that before.
+// locks are added that it takes before it says so, and why (effects->fails).  Only of a statement
+// that is run at once.
 bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior behavior);
 
 // The lock on a relation that has no finding yet; where it has one, that one's lock is raised.

@@ -79,6 +79,14 @@ def read_family(path):
 	return Family(os.path.basename(path)[:-4], *parts)
 
 
+def is_held_against(said):
+	return any(s.verdict != 'allow' for s in said)
+
+
+def is_said_to_fail(said):
+	return any(s.reason.startswith('would fail: ') for s in said)
+
+
 class Run:
 	def __init__(self, arguments):
 		self.arguments = arguments
@@ -194,6 +202,8 @@ class Run:
 			self.show(seen, catalog)
 		if seen.error:
 			self.refused += 1
+			if said and seen.error.sqlstate == '2BP01' and is_held_against(said) and not is_said_to_fail(said):
+				problems.append('over: something is held against what the server refuses')
 		elif self.explains:
 			self.compared += 1
 			if error:

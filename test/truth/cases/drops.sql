@@ -82,6 +82,14 @@ INSERT INTO owned_by VALUES (1, 1);
 CREATE TABLE parent (id int);
 CREATE TABLE child () INHERITS (parent);
 INSERT INTO child VALUES (1);
+CREATE TABLE heirs (id int, a int, b int, c int);
+CREATE TABLE heir (b int, d int) INHERITS (heirs);
+CREATE TABLE heir2 () INHERITS (heirs);
+CREATE TABLE grandson () INHERITS (heir, heir2);
+INSERT INTO heir VALUES (1, 1, 1, 1, 1);
+INSERT INTO grandson VALUES (1, 1, 1, 1, 1);
+CREATE VIEW over_heir AS SELECT a FROM heir;
+CREATE MATERIALIZED VIEW over_grandson AS SELECT c FROM grandson;
 CREATE TABLE pt (id int, r int REFERENCES ref) PARTITION BY LIST (id);
 CREATE TABLE pt1 PARTITION OF pt FOR VALUES IN (1);
 INSERT INTO pt VALUES (1, 1);
@@ -174,6 +182,38 @@ DROP OWNED BY truth_dropper CASCADE;
 REASSIGN OWNED BY truth_dropper TO postgres;
 --@ fails
 ALTER TABLE lone DROP COLUMN a;
+ALTER TABLE ONLY heirs DROP COLUMN a;
+ALTER TABLE ONLY heirs DROP COLUMN id;
+ALTER TABLE heirs DROP COLUMN id;
+--@ fails
+ALTER TABLE heirs DROP COLUMN a;
+ALTER TABLE heirs DROP COLUMN a CASCADE;
+ALTER TABLE heirs DROP COLUMN b;
+--@ fails
+ALTER TABLE heirs DROP COLUMN c;
+ALTER TABLE heirs DROP COLUMN c CASCADE;
+ALTER TABLE heirs DROP COLUMN id, DROP COLUMN b;
+ALTER TABLE heir DROP COLUMN d;
+--@ fails
+DROP TABLE heirs;
+--@ fails
+DROP TABLE heirs, heir;
+--@ fails
+DROP TABLE parent;
+DROP TABLE heirs CASCADE;
+--@ fails
+ALTER TABLE ref DROP CONSTRAINT ref_pkey;
+ALTER TABLE ref DROP CONSTRAINT ref_pkey CASCADE;
+--@ fails
+ALTER TABLE ref DROP COLUMN id;
+--@ fails
+DROP INDEX ref_pkey;
+--@ fails
+DROP TYPE comp;
+--@ fails
+DROP DOMAIN dom;
+--@ fails
+DROP SERVER files;
 ALTER TABLE lone DROP COLUMN a CASCADE;
 ALTER TABLE t DROP COLUMN r;
 ALTER TABLE owns DROP COLUMN id;
