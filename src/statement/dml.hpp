@@ -15,6 +15,7 @@ namespace safe_migrate::statement {
 struct MergeActions {
 	bool all_matched;	// rows of the target that match are updated or deleted
 	bool all_unmatched; // those that don't are, too (WHEN NOT MATCHED BY SOURCE)
+	bool any_unmatched; // under a condition, too
 	bool deletes;
 	bool spares_matched; // some, by DO NOTHING under a condition
 	bool spares_unmatched;
@@ -28,8 +29,10 @@ struct MergeActions {
 			spares_matched |= matched;
 			spares_unmatched |= unmatched;
 		}
-		if (has_condition ||
-			(action->commandType != CMD_UPDATE && action->commandType != CMD_DELETE))
+		if (action->commandType != CMD_UPDATE && action->commandType != CMD_DELETE)
+			return;
+		any_unmatched |= unmatched;
+		if (has_condition)
 			return;
 		all_matched |= matched && !spares_matched;
 		all_unmatched |= unmatched && !spares_unmatched;

@@ -1,6 +1,8 @@
 // UPDATE, DELETE and MERGE of a script.  Analysing one as it stands would lock its target as if it
 // were to be carried out, so it is the SELECT of the rows it would touch that is planned, in a
 // subtransaction that is rolled back; and only where planning runs no function of the users'.
+#include <algorithm>
+
 #include "statement/overlay/rows.hpp"
 
 #include "pg/compat.hpp"
@@ -45,7 +47,8 @@ struct Change {
 	List *others; // FROM, USING
 	Node *source; // of a MERGE, with its condition as where
 	WithClause *with;
-	bool is_all; // a MERGE that has its way with rows that match and with all others
+	bool is_all;		// a MERGE that has its way with rows that match and with all others
+	bool any_unmatched; // it has its way with some that don't match
 };
 
 MergeActions actions_of(const MergeStmt *merge)
@@ -73,7 +76,8 @@ Change change_of_merge(const MergeStmt *merge)
 			NIL,
 			merge->sourceRelation,
 			merge->withClause,
-			actions.all_matched && actions.all_unmatched};
+			actions.all_matched && actions.all_unmatched,
+			actions.any_unmatched};
 }
 
 bool change_of(Node *node, Change *change)
@@ -143,7 +147,7 @@ Node *query_of(Node *node)
 
 // ---------------------------------------------------------------- the rows it would touch
 
-Node *select_of(const Change &change);
+Node *select_of(const Change &change, JoinType of_merge = JOIN_INNER);
 
 // WITH queries that change rows stand for the rows that they would return.
 WithClause *reading(const WithClause *with)
@@ -168,13 +172,13 @@ WithClause *reading(const WithClause *with)
 	return copy;
 }
 
-Node *select_of(const Change &change)
+Node *select_of(const Change &change, JoinType of_merge)
 {
 	SelectStmt *select = makeNode(SelectStmt);
 	auto *target = static_cast<Node *>(copyObjectImpl(change.target));
 	if (change.source != nullptr) {
 		JoinExpr *join = makeNode(JoinExpr);
-		join->jointype = JOIN_INNER;
+		join->jointype = of_merge;
 		join->larg = target;
 		join->rarg = change.source;
 		join->quals = change.where;
@@ -273,20 +277,33 @@ List *leaves_in(const PlannedStmt *plan, List *family)
 	return leaves;
 }
 
-void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *result)
+// nullptr: not without running a function of the users'.
+PlannedStmt *plan_select(Analysis *analysis, Node *select)
 {
 	RawStmt *raw = makeNode(RawStmt);
-	raw->stmt = select_of(change);
+	raw->stmt = select;
 	List *queries = pg_analyze_and_rewrite_fixedparams(raw, analysis->source, nullptr, 0, nullptr);
 	auto *query = linitial_node(Query, queries);
 	if (is_unfit(reinterpret_cast<Node *>(query), nullptr) || are_relations_unfit(query))
-		return;
+		return nullptr;
 	pg::set_local("constraint_exclusion", "off");
-	PlannedStmt *plan = pg::plan_query(query, analysis->source);
+	return pg::plan_query(query, analysis->source);
+}
+
+void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *result)
+{
+	const PlannedStmt *plan = plan_select(analysis, select_of(change));
+	if (plan == nullptr)
+		return;
 	result->planned = true;
 	result->rows = static_cast<int64>(plan->planTree->plan_rows);
 	result->touches_all =
 		!leaves_rows_out(plan->planTree, leaves_in(plan, with_descendants(relation)));
+	if (!change.any_unmatched)
+		return;
+	// transform_MERGE_to_join(): then the target is on the outer side
+	plan = plan_select(analysis, select_of(change, JOIN_LEFT));
+	result->rows = std::max(result->rows, static_cast<int64>(plan->planTree->plan_rows));
 }
 
 // Its locks go with the subtransaction.
