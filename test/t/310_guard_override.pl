@@ -93,6 +93,25 @@ is($node->safe_psql('postgres', 'SET ROLE app; SELECT count(*) FROM safe_migrate
 is($node->safe_psql('postgres', q{SET ROLE release; SELECT count(*) > 3, bool_and("role" = 'release') FROM safe_migrate.audit}), 't|t',
 	'the role itself does');
 
+# ---- audit_history
+sub ids_before { return $node->safe_psql('postgres', "SELECT count(*) FROM safe_migrate.audit WHERE at < now() - interval '$_[0]'"); }
+sub override_again
+{
+	my $again = make_table();
+	is(error_of($node, "BEGIN; SET LOCAL safe_migrate.override = 'CHG-14'; DROP TABLE $again; COMMIT", as => 'release'), '', 'an override');
+	return;
+}
+$node->safe_psql('postgres', q{UPDATE safe_migrate.override_log SET at = at - interval '40 days' WHERE reason = 'CHG-12';
+	UPDATE safe_migrate.override_log SET at = at - interval '20 days' WHERE reason = 'CHG-1'});
+override_again();
+is(ids_before('30 days'), '1', 'overrides are kept for ever');
+$node->safe_psql('postgres', q{ALTER SYSTEM SET safe_migrate.audit_history = '30d'});
+$node->reload;
+wait_for($node, q{SELECT current_setting('safe_migrate.audit_history') = '30d'});
+override_again();
+is(ids_before('30 days') . ids_before('10 days'), '01', 'what is older than audit_history goes when the next one is written, and only that');
+like(last_audit(), qr/CHG-14/, 'which is kept');
+
 # ---- hints
 $t = make_table();
 like(error_of($node, "DROP TABLE $t", as => 'app'), qr/HINT: .*ask "release" or a superuser for an override/s,
