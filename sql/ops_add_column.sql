@@ -118,6 +118,28 @@ SELECT safe_migrate.retry(:job);
 CALL safe_migrate.wait(:job);
 SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'p'::regclass AND contype = 'c' ORDER BY 1;
 
+-- a domain with constraints gives way to its base type, one without is taken, with its default
+CREATE DOMAIN "Odd d" AS text COLLATE "C" DEFAULT 'n/a' NOT NULL CONSTRAINT "It's $1" CHECK (VALUE <> '$1 VALUE') CHECK (length(VALUE) < 10);
+CREATE DOMAIN inner_d AS "Odd d" CHECK (VALUE ~ '^[a-z/]+$');
+CREATE DOMAIN token AS uuid DEFAULT gen_random_uuid();
+ALTER TABLE "T t" DROP COLUMN "C 1";
+SET client_min_messages = notice;
+\set VERBOSITY default
+SELECT safe_migrate.add_column_safely('"T t"', '"C 1" inner_d') AS job \gset
+SET client_min_messages = warning;
+CALL safe_migrate.wait(:job);
+CALL safe_migrate.wait(safe_migrate.add_column_safely('"T t"', 'c10 positive'));
+CALL safe_migrate.wait(safe_migrate.add_column_safely('"T t"', 'c11 "Oac s".token NOT NULL'));
+SELECT attname, format_type(atttypid, atttypmod), collname, attnotnull, pg_get_expr(adbin, adrelid) AS default FROM pg_attribute
+	LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum LEFT JOIN pg_collation c ON c.oid = attcollation
+	WHERE attrelid = '"T t"'::regclass AND attname IN ('C 1', 'c10', 'c11') ORDER BY attnum;
+SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conrelid = '"T t"'::regclass AND contype = 'c' AND conname ~ 'C 1|c10' ORDER BY conname;
+SELECT count(*), count(DISTINCT "C 1"), count(c10), count(DISTINCT c11) = count(*) AS tokens FROM "T t";
+\set VERBOSITY terse
+INSERT INTO "T t" (id) VALUES (1001) RETURNING "C 1", c10, c11 IS NOT NULL AS token;
+INSERT INTO "T t" (id, c10) VALUES (1002, 0);
+INSERT INTO "T t" (id, "C 1") VALUES (1003, '$1 VALUE');
+
 -- inline
 SET safe_migrate.inline = small;
 BEGIN;
@@ -129,7 +151,6 @@ SET safe_migrate.inline = never;
 -- refused
 \set VERBOSITY default
 SELECT safe_migrate.add_column_safely('"T t"', 'e int GENERATED ALWAYS AS (id + 1) STORED');
-SELECT safe_migrate.add_column_safely('"T t"', 'e positive');
 SELECT safe_migrate.add_column_safely('"T t"', 'e int NOT NULL');
 SELECT safe_migrate.add_column_safely('"T t"', 'e int PRIMARY KEY');
 SELECT safe_migrate.add_column_safely('"T t"', 'a text');
@@ -143,6 +164,8 @@ SELECT safe_migrate.add_column_safely('"T t"', 'e int CHECK (nothing > 0)');
 SELECT safe_migrate.add_column_safely('"T t"', 'e int CHECK (e)');
 SELECT safe_migrate.add_column_safely('"T t"', 'e int REFERENCES nothing');
 SELECT safe_migrate.add_column_safely('"T t"', 'e serial DEFAULT 7');
+SELECT safe_migrate.add_column_safely('"T t"', 'e text GENERATED ALWAYS AS IDENTITY');
+SELECT safe_migrate.add_column_safely('"T t"', 'e positive GENERATED ALWAYS AS IDENTITY');
 SELECT safe_migrate.add_column_safely('"T t"', 'e int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME s)');
 SELECT safe_migrate.add_column_safely('p1', 'e int');
 SELECT safe_migrate.add_column_safely('p_c2_seq', 'e int');

@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/scansup.h"
 #include "tcop/tcopprot.h"
@@ -36,6 +37,8 @@ char *qualified(const char *schema, const char *name)
 // From there to there, without the space, commas and semicolons around it.
 char *cut(const char *begin, const char *end)
 {
+	while (begin < end && scanner_isspace(*begin))
+		begin++;
 	while (end > begin && (scanner_isspace(end[-1]) || end[-1] == ';' || end[-1] == ','))
 		end--;
 	return pnstrdup(begin, end - begin);
@@ -92,19 +95,53 @@ PartitionNames partition_names(const char *text)
 	return {as_written(alter->relation), as_written(partition), cut(rest, rest + strlen(rest))};
 }
 
-// What REINDEX is about, "INDEX i" or "TABLE t"; nullptr for schemas and databases.
-char *reindex_target(const char *text, bool with_kind)
+// What REINDEX is about: a table or an index; nullptr for schemas and databases.
+char *reindex_target(const char *text)
 {
 	auto *reindex = only_statement<ReindexStmt>(text, T_ReindexStmt);
-	if (reindex == nullptr || reindex->relation == nullptr)
+	return reindex && reindex->relation ? as_written(reindex->relation) : nullptr;
+}
+
+// "TABLE CONCURRENTLY t"; nullptr where the server has no such form.
+char *reindex_concurrently(const char *text)
+{
+	auto *reindex = only_statement<ReindexStmt>(text, T_ReindexStmt);
+	if (reindex == nullptr)
 		return nullptr;
-	const char *kind = reindex->kind == REINDEX_OBJECT_INDEX ? "INDEX" : "TABLE";
-	char *name = as_written(reindex->relation);
-	return with_kind ? psprintf("%s CONCURRENTLY %s", kind, name) : name;
+	switch (reindex->kind) {
+		case REINDEX_OBJECT_INDEX:
+			return psprintf("INDEX CONCURRENTLY %s", as_written(reindex->relation));
+		case REINDEX_OBJECT_TABLE:
+			return psprintf("TABLE CONCURRENTLY %s", as_written(reindex->relation));
+		case REINDEX_OBJECT_SCHEMA:
+			return psprintf("SCHEMA CONCURRENTLY %s", quote_identifier(reindex->name));
+		case REINDEX_OBJECT_DATABASE:
+			return psprintf("DATABASE CONCURRENTLY %s",
+							reindex->name ? quote_identifier(reindex->name) : "");
+		default:
+			return nullptr; // SYSTEM
+	}
+}
+
+// Does an expression use one of the columns that are assigned?
+bool uses_assigned(Node *node, void *targets)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, ColumnRef)) {
+		Node *last = static_cast<Node *>(llast(reinterpret_cast<ColumnRef *>(node)->fields));
+		ListCell *cell;
+		foreach (cell, static_cast<List *>(targets))
+			if (!IsA(last, String) || strcmp(strVal(last), lfirst_node(ResTarget, cell)->name) == 0)
+				return true;
+		return false;
+	}
+	return pg::walk_raw_expression(node, uses_assigned, targets);
 }
 
 // The UPDATE that the text is, if it is plain: everything but SET list and table would not fit into
-// what backfill() is given.
+// what backfill() is given; and one that builds on what it writes (n = n + 1) can't be told from
+// one that is still to be done.
 const UpdateStmt *plain_update(const char *text)
 {
 	auto *update = only_statement<UpdateStmt>(text, T_UpdateStmt);
@@ -116,7 +153,7 @@ const UpdateStmt *plain_update(const char *text)
 	foreach (cell, update->targetList) {
 		auto *target = lfirst_node(ResTarget, cell);
 		plain = plain && target->indirection == NIL && !IsA(target->val, MultiAssignRef) &&
-				!IsA(target->val, SetToDefault);
+				!IsA(target->val, SetToDefault) && !uses_assigned(target->val, update->targetList);
 	}
 	return plain ? update : nullptr;
 }
@@ -201,9 +238,9 @@ char *value_of(const Effects *effects, const Finding &finding, const char *name,
 	if (is("bound_name") && finding.name)
 		return copied(quote_identifier(makeObjectName(finding.name, nullptr, "bound")));
 	if (is("reindex_target"))
-		return reindex_target(effects->text, false);
+		return reindex_target(effects->text);
 	if (is("reindex_concurrently"))
-		return reindex_target(effects->text, true);
+		return reindex_concurrently(effects->text);
 	if (is("existing_constraint_name"))
 		return finding.object && OidIsValid(get_relation_constraint_oid(finding.relation,
 																		finding.object, true))
@@ -272,11 +309,39 @@ bool functions_exist(const char *pattern)
 	return true;
 }
 
+// Several sub-commands, or several objects: one safe function does one of them.
+bool is_compound(const char *text)
+{
+	if (auto *alter = only_statement<AlterTableStmt>(text, T_AlterTableStmt))
+		return list_length(alter->cmds) > 1;
+	auto *drop = only_statement<DropStmt>(text, T_DropStmt);
+	return drop && list_length(drop->objects) > 1 && drop->behavior == DROP_RESTRICT;
+}
+
+// Has apply() a way for all that the statement would do?
+bool can_be_applied(const Effects *effects)
+{
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		bool is_work = statement::grows_with_size(finding.effect) &&
+					   statement::is_strong(finding.lock) &&
+					   finding.exempt == statement::Exempt::no;
+		if (is_work && (rule_of(finding.cause).instead == nullptr ||
+						finding.cause == statement::Cause::add_column_constrained_domain))
+			return false;
+	}
+	return true;
+}
+
 } // namespace
 
 char *instead_of(const Effects *effects, const Finding &finding)
 {
 	const Rule &rule = rule_of(finding.cause);
+	constexpr const char *whole = "SELECT safe_migrate.apply({statement_literal});";
+	if (rule.instead && is_compound(effects->text) && can_be_applied(effects) &&
+		functions_exist(whole))
+		return fill(whole, effects, finding);
 	for (const char *pattern : {rule.instead, rule.plain}) {
 		if (pattern == nullptr || !functions_exist(pattern))
 			continue;

@@ -26,6 +26,10 @@ constexpr const char *add_constraint =
 constexpr const char *add_not_valid = "ALTER TABLE {relation} ADD {definition} NOT VALID;\n"
 									  "-- and in a transaction of its own:\n"
 									  "ALTER TABLE {relation} VALIDATE CONSTRAINT {object};";
+constexpr const char *attach_partition =
+	"SELECT safe_migrate.attach_partition_safely({parent_literal}, {partition_literal}, "
+	"{bound_literal});";
+constexpr const char *apply_it = "SELECT safe_migrate.apply({statement_literal});";
 constexpr const char *shadow_column =
 	"-- a new column of that type, kept up to date by a trigger, then:\n"
 	"SELECT safe_migrate.backfill({relation_literal}, 'new_column = old_column');\n"
@@ -59,7 +63,8 @@ constexpr Rule rules[] = {
 	 "-- add {column} as a plain column, kept up to date by a trigger, then\n"
 	 "SELECT safe_migrate.backfill({relation_literal}, {assignment_literal});"},
 	{Cause::add_column_constrained_domain, "add-column-constrained-domain", reject, by_work,
-	 "a column of a domain with constraints has its rows checked by rewriting the table", nullptr,
+	 "a column of a domain with constraints has its rows checked by rewriting the table",
+	 add_column,
 	 "-- add {column} with the domain's base type, then the domain's condition as\n"
 	 "ALTER TABLE {relation} ADD CHECK (…) NOT VALID;"},
 	{Cause::add_column_not_null, "add-column-not-null", reject, always,
@@ -140,7 +145,10 @@ constexpr Rule rules[] = {
 	 "-- once it is there, NOT VALID, in a transaction of its own:\n"
 	 "ALTER TABLE {relation} VALIDATE CONSTRAINT {object};"},
 	{Cause::drop_constraint, "drop-constraint", warn, always,
-	 "rows that the constraint kept out get in, and clients that name it fail", nullptr, nullptr},
+	 "rows that the constraint kept out get in, and clients that name it fail",
+	 "SELECT safe_migrate.drop_constraint_safely({relation_literal}, "
+	 "{existing_constraint_name_literal});",
+	 nullptr},
 
 	// ---- indexes
 	{Cause::create_index, "create-index", reject, by_work,
@@ -157,30 +165,28 @@ constexpr Rule rules[] = {
 
 	// ---- partitions
 	{Cause::attach_partition, "attach-partition", reject, by_work,
-	 "that all rows fit the partition's bound is verified by scanning it",
-	 "SELECT safe_migrate.attach_partition_safely({parent_literal}, {partition_literal}, "
-	 "{bound_literal});",
+	 "that all rows fit the partition's bound is verified by scanning it", attach_partition,
 	 "ALTER TABLE {relation} ADD CONSTRAINT {bound_name} CHECK ({definition}) NOT VALID;\n"
 	 "-- and in transactions of their own:\n"
 	 "ALTER TABLE {relation} VALIDATE CONSTRAINT {bound_name};\n"
 	 "{statement};"},
 	{Cause::attach_partition_default, "attach-partition-default", reject, by_work,
 	 "that no row of the default partition belongs to the new one is verified by scanning it",
-	 nullptr,
+	 attach_partition,
 	 "-- give {relation} a CHECK that excludes the new bound, NOT VALID, and validate it in a "
 	 "transaction of\n"
 	 "-- its own first"},
 	{Cause::attach_partition_index, "attach-partition-index", reject, by_work,
 	 "an index of the parent that the partition has not is built under a lock that stops writes",
-	 nullptr, "-- create the index on {relation} by CREATE INDEX CONCURRENTLY first"},
+	 attach_partition, "-- create the index on {relation} by CREATE INDEX CONCURRENTLY first"},
 	{Cause::attach_partition_foreign_key, "attach-partition-foreign-key", reject, by_work,
-	 "a foreign key of the parent is verified by scanning the partition", nullptr,
+	 "a foreign key of the parent is verified by scanning the partition", attach_partition,
 	 "-- add the same foreign key to {relation}, NOT VALID, and validate it in a transaction of "
 	 "its "
 	 "own first"},
 	{Cause::create_partition_default, "create-partition-default", reject, by_work,
 	 "that no row of the default partition belongs to the new one is verified by scanning it",
-	 nullptr,
+	 apply_it,
 	 "-- give {relation} a CHECK that excludes the new bound, NOT VALID, and validate it in a "
 	 "transaction of\n"
 	 "-- its own first"},

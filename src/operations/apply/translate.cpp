@@ -160,6 +160,25 @@ void add_constraint(ddl::Recipe *recipe, const Unit &unit, Relation relation)
 	constraint::add_constraint_steps(recipe, relation, constraint::read_definition(relation, text));
 }
 
+// The recipe of a domain with constraints ends with another type: not what the statement says.
+void add_column(ddl::Recipe *recipe, const Unit &unit, Relation relation, const char *text)
+{
+	column::Definition definition = column::read_definition(relation, text);
+	if (OidIsValid(definition.domain))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("there is no safe way to carry out statement %d", unit.number),
+			 errdetail("For a column of domain %s, which has constraints, the server rewrites "
+					   "the table under a lock that stops others.",
+					   format_type_be(definition.domain)),
+			 errhint("SELECT safe_migrate.add_column_safely(%s, %s); adds one of type %s, with "
+					 "the domain's conditions as CHECK constraints.",
+					 ddl::literal(ddl::quoted_name(RelationGetRelid(relation))), ddl::literal(text),
+					 format_type_with_typemod(definition.type, definition.typmod))));
+	column::add_column_steps(recipe, relation, definition);
+}
+
 void attach(ddl::Recipe *recipe, const Unit &unit, Relation parent, const PartitionCmd *command)
 {
 	Relation child = ddl::open_owned_table(RangeVarGetRelid(command->name, NoLock, false));
@@ -196,8 +215,7 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 			break;
 		case AT_AddColumn:
 			if (unbounded && unbounded->definition)
-				column::add_column_steps(recipe, relation,
-										 column::read_definition(relation, unbounded->definition));
+				add_column(recipe, unit, relation, unbounded->definition);
 			else
 				added = false;
 			break;
@@ -238,6 +256,37 @@ void add_drop_indexes(ddl::Recipe *recipe, const DropStmt *drop)
 		if (OidIsValid(oid))
 			index::add_drop_steps(recipe, oid);
 	}
+}
+
+// The server has no CONCURRENTLY for the rest of them in a transaction of a step.
+void add_reindex(ddl::Recipe *recipe, const ReindexStmt *reindex)
+{
+	const char *tablespace = nullptr;
+	ListCell *cell;
+	foreach (cell, reindex->params) {
+		auto *option = lfirst_node(DefElem, cell);
+		if (strcmp(option->defname, "tablespace") == 0)
+			tablespace = defGetString(option);
+	}
+	Oid oid = RangeVarGetRelid(reindex->relation, NoLock, false);
+	index::add_reindex_steps(recipe, oid, tablespace);
+}
+
+// ---------------------------------------------------------------- partitions
+
+bool is_partition_of(const Node *statement)
+{
+	return IsA(statement, CreateStmt) &&
+		   reinterpret_cast<const CreateStmt *>(statement)->partbound != nullptr;
+}
+
+void add_partition(ddl::Recipe *recipe, const Unit &unit)
+{
+	const auto *create = castNode(CreateStmt, unit.statement);
+	Oid oid = RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false);
+	Relation parent = ddl::open_owned_table(oid);
+	partition::add_create_steps(recipe, parent, create, unit.sql);
+	table_close(parent, NoLock);
 }
 
 // ---------------------------------------------------------------- drops
@@ -326,6 +375,10 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 		add_create_index(recipe, unit);
 		return;
 	}
+	if (IsA(unit.statement, ReindexStmt) && castNode(ReindexStmt, unit.statement)->relation) {
+		add_reindex(recipe, castNode(ReindexStmt, unit.statement));
+		return;
+	}
 	if (is_drop_of(unit.statement, OBJECT_INDEX)) {
 		add_drop_indexes(recipe, castNode(DropStmt, unit.statement));
 		return;
@@ -344,6 +397,8 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 		add_as_it_stands(recipe, unit, *effects);
 	else if (IsA(unit.statement, IndexStmt))
 		add_create_index(recipe, unit);
+	else if (is_partition_of(unit.statement))
+		add_partition(recipe, unit);
 	else if (!IsA(unit.statement, AlterTableStmt) || !add_alter_table(recipe, unit, unbounded))
 		no_safe_way(unit, *unbounded);
 }
@@ -372,6 +427,8 @@ bool can_be_inline(const Unit &unit)
 {
 	if (IsA(unit.statement, IndexStmt))
 		return !castNode(IndexStmt, unit.statement)->concurrent;
+	if (IsA(unit.statement, ReindexStmt)) // what commits inside can't: partitioned, CONCURRENTLY
+		return !effects_of(unit)->commits_inside;
 	return !IsA(unit.statement, DropStmt) || !castNode(DropStmt, unit.statement)->concurrent;
 }
 

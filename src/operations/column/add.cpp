@@ -4,7 +4,6 @@
 #include "operations/ddl/sql.hpp"
 #include "pg/boundary.hpp"
 #include "pg/json.hpp"
-#include "statement/folding.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -44,13 +43,6 @@ void refuse_rewrites(const Definition &definition)
 		refuse(definition, "The values of a stored generated column are made when it is added.",
 			   "Add an ordinary column, keep it up to date by a trigger, and fill it by "
 			   "safe_migrate.backfill().");
-	if (get_typtype(definition.type) == TYPTYPE_DOMAIN &&
-		statement::domain_has_constraints(definition.type))
-		refuse(definition,
-			   psprintf("Domain %s has constraints, which the server checks for each row.",
-						format_type_be(definition.type)),
-			   psprintf("Use type %s and a CHECK constraint of the column instead.",
-						format_type_be(getBaseType(definition.type))));
 }
 
 void refuse_conflicts(const Definition &definition)
@@ -65,6 +57,11 @@ void refuse_conflicts(const Definition &definition)
 							   definition.name)));
 	ListCell *cell;
 	if (definition.identity) {
+		// as sequence_options() has it
+		if (definition.given != INT2OID && definition.given != INT4OID &&
+			definition.given != INT8OID)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("identity column type must be smallint, integer, or bigint")));
 		foreach (cell, definition.identity->options)
 			if (strcmp(lfirst_node(DefElem, cell)->defname, "sequence_name") == 0)
 				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -147,23 +144,22 @@ char *first_statements(Oid oid, const Definition &definition)
 		appendStringInfo(&sql, "CREATE SEQUENCE %s AS %s%s%s; ", definition.sequence,
 						 format_type_be(definition.type), options[0] ? " " : "", options);
 	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN %s %s", table, column, definition.type_text);
-	if (definition.default_text && !definition.default_is_volatile)
-		appendStringInfo(&sql, " DEFAULT %s%s", definition.default_text,
-						 definition.is_not_null && !definition.default_is_null ? " NOT NULL" : "");
-	if (is_filled(definition))
+	if (definition.default_text && !definition.default_is_volatile) {
+		if (!definition.default_is_types)
+			appendStringInfo(&sql, " DEFAULT %s", definition.default_text);
+		if (definition.is_not_null && !definition.default_is_null)
+			appendStringInfoString(&sql, " NOT NULL");
+	}
+	if (is_filled(definition) && definition.default_is_types) // it is not computed for the rows now
+		appendStringInfo(&sql, " DEFAULT NULL; ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", table,
+						 column);
+	else if (is_filled(definition))
 		appendStringInfo(&sql, "; ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", table, column,
 						 value_of(definition));
-	if (definition.is_serial)
+	if (definition.sequence) // which goes with the column
 		appendStringInfo(&sql, "; ALTER SEQUENCE %s OWNED BY %s.%s", definition.sequence, table,
 						 column);
 	return sql.data;
-}
-
-char *exists_query(Oid oid, const Definition &definition)
-{
-	return psprintf("SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname = %s "
-					"AND atttypid = %u AND atttypmod = %d AND NOT attisdropped)",
-					oid, literal(definition.name), definition.type, definition.typmod);
 }
 
 ddl::RecipeStep *add_first_step(ddl::Recipe *recipe, Oid oid, const Definition &definition,
@@ -172,7 +168,6 @@ ddl::RecipeStep *add_first_step(ddl::Recipe *recipe, Oid oid, const Definition &
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql);
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	step->descend = true;
-	step->done = exists_query(oid, definition);
 	ddl::expect_relation(step, oid);
 	step->undo =
 		psprintf("ALTER TABLE %s DROP COLUMN %s", quoted_name(oid), identifier(definition.name));
@@ -217,10 +212,12 @@ void add_identity_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 	const char *column = identifier(definition.name);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "statement",
-		psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT; ALTER TABLE %s ALTER COLUMN %s ADD "
-				 "%s; SELECT setval(pg_get_serial_sequence(%s, %s), %s, false); DROP SEQUENCE %s",
-				 table, column, table, column, definition.identity_text, literal(table),
-				 literal(definition.name), next_value(definition), definition.sequence));
+		psprintf("ALTER SEQUENCE %s OWNED BY NONE; ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT; "
+				 "ALTER TABLE %s ALTER COLUMN %s ADD %s; SELECT "
+				 "setval(pg_get_serial_sequence(%s, %s), %s, false); DROP SEQUENCE %s",
+				 definition.sequence, table, column, table, column, definition.identity_text,
+				 literal(table), literal(definition.name), next_value(definition),
+				 definition.sequence));
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	step->descend = true;
 	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname "
@@ -280,6 +277,18 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &
 
 namespace {
 
+void note_domain(const Definition &definition)
+{
+	if (OidIsValid(definition.domain))
+		ereport(NOTICE,
+				(errmsg("column \"%s\" gets type %s, not domain %s", definition.name,
+						format_type_with_typemod(definition.type, definition.typmod),
+						format_type_be(definition.domain)),
+				 errdetail("The server rewrites a table for each column of a domain with "
+						   "constraints. The column gets those as constraints of its own, to "
+						   "which later changes of the domain mean nothing.")));
+}
+
 jobs::JobId add_column(Oid oid, const char *text, const Options &options)
 {
 	char *sql = plain_statement(oid, text);
@@ -287,8 +296,10 @@ jobs::JobId add_column(Oid oid, const char *text, const Options &options)
 		Definition definition = read_definition(relation, text);
 		check_column(relation, definition);
 		recipe->plain = list_make1(sql);
-		if (!ddl::is_done_inline(*recipe)) // plain DDL can add any
+		if (!ddl::is_done_inline(*recipe)) { // plain DDL can add any
 			add_column_steps(recipe, relation, definition);
+			note_domain(definition);
+		}
 	};
 	return ddl::carry_out_on_table("add_column", oid, sql, options, plan);
 }

@@ -1,6 +1,7 @@
 // See definition.hpp.
 #include "operations/column/definition.hpp"
 
+#include "operations/column/domain.hpp"
 #include "operations/constraint/definition.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/definition.hpp"
@@ -76,6 +77,17 @@ Oid serial_type(const TypeName *name)
 	return InvalidOid;
 }
 
+// The domain gives way to its base type.
+Oid read_domain(Definition *definition)
+{
+	DomainParts parts = take_apart(definition->type, definition->name);
+	definition->domain = definition->type;
+	definition->type = parts.type;
+	definition->typmod = parts.typmod;
+	definition->is_not_null = parts.is_not_null;
+	return parts.collation != get_typcollation(parts.type) ? parts.collation : InvalidOid;
+}
+
 void read_type(Definition *definition, ParseState *state)
 {
 	const ColumnDef *parsed = definition->parsed;
@@ -87,9 +99,12 @@ void read_type(Definition *definition, ParseState *state)
 						errmsg("array of serial is not implemented")));
 	if (!definition->is_serial)
 		typenameTypeIdAndMod(state, parsed->typeName, &definition->type, &definition->typmod);
+	definition->given = definition->type;
+	definition->is_not_null = definition->is_serial;
+	Oid collation = is_constrained_domain(definition->type) ? read_domain(definition) : InvalidOid;
+	if (parsed->collClause)
+		collation = LookupCollation(state, parsed->collClause->collname, -1);
 	pg::PinnedSettings pinned = {};
-	Oid collation =
-		parsed->collClause ? LookupCollation(state, parsed->collClause->collname, -1) : InvalidOid;
 	pinned.enter();
 	StringInfoData text;
 	initStringInfo(&text);
@@ -104,10 +119,8 @@ void read_type(Definition *definition, ParseState *state)
 	definition->type_text = text.data;
 }
 
-void read_default(Definition *definition, ParseState *state, Node *raw)
+void keep_default(Definition *definition, Node *value)
 {
-	Node *value = cookDefault(state, static_cast<Node *>(copyObjectImpl(raw)), definition->type,
-							  definition->typmod, definition->name, '\0');
 	pg::PinnedSettings pinned = {};
 	pinned.enter();
 	definition->default_text = deparse_expression(value, NIL, false, false);
@@ -116,6 +129,26 @@ void read_default(Definition *definition, ParseState *state, Node *raw)
 	Node *planned = statement::plan_built_in(value);
 	definition->default_is_null =
 		IsA(planned, Const) && reinterpret_cast<const Const *>(planned)->constisnull;
+}
+
+void read_default(Definition *definition, ParseState *state, Node *raw)
+{
+	keep_default(definition,
+				 cookDefault(state, static_cast<Node *>(copyObjectImpl(raw)), definition->type,
+							 definition->typmod, definition->name, '\0'));
+}
+
+// Where the column has none, its type may: as build_column_default().
+void read_type_default(Definition *definition)
+{
+	Node *value = get_typdefault(definition->given);
+	if (!value || definition->default_text || definition->identity || definition->is_stored ||
+		definition->is_virtual)
+		return;
+	keep_default(definition, coerce_to_target_type(nullptr, value, exprType(value),
+												   definition->type, definition->typmod,
+												   COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1));
+	definition->default_is_types = !OidIsValid(definition->domain);
 }
 
 // ---------------------------------------------------------------- constraints
@@ -262,6 +295,20 @@ void add_constraint(Definition *definition, const char *name, const char *body)
 		lappend(definition->constraints, psprintf("CONSTRAINT %s %s", identifier(name), body));
 }
 
+// The domain's own conditions, as CHECKs of the column.
+void read_domain_checks(Definition *definition, Relation relation)
+{
+	ListCell *cell;
+	foreach (cell, take_apart(definition->domain, definition->name).checks) {
+		char *name =
+			ChooseConstraintName(RelationGetRelationName(relation), definition->name, "check",
+								 RelationGetNamespace(relation), definition->names);
+		definition->names = lappend(definition->names, name);
+		add_constraint(definition, name,
+					   psprintf("CHECK (%s)", static_cast<const char *>(lfirst(cell))));
+	}
+}
+
 void read_foreign_key(Definition *definition, Relation relation, const UserText &text,
 					  const Constraint *parsed)
 {
@@ -329,10 +376,12 @@ Definition read_definition(Relation relation, const char *source)
 	definition.parsed = parse(text);
 	definition.name = definition.parsed->colname;
 	read_type(&definition, state);
-	definition.is_not_null = definition.is_serial;
+	if (OidIsValid(definition.domain))
+		read_domain_checks(&definition, relation);
 	ListCell *cell;
 	foreach (cell, definition.parsed->constraints)
 		read_constraint(&definition, relation, text, state, lfirst_node(Constraint, cell));
+	read_type_default(&definition);
 	if (definition.is_serial || definition.identity)
 		definition.sequence = quote_qualified_identifier(
 			get_namespace_name(RelationGetNamespace(relation)),

@@ -14,6 +14,8 @@ struct Definition {
 	const char *source; // the text
 	ColumnDef *parsed;	// as the parser left it
 	const char *name;
+	Oid domain; // a domain with constraints that was asked for; type is its base type then
+	Oid given;	// the type that was asked for
 	Oid type;
 	int32 typmod;
 	char *type_text; // with COLLATE, COMPRESSION, STORAGE
@@ -21,6 +23,7 @@ struct Definition {
 	Constraint *identity;
 	const char *identity_text; // "GENERATED … AS IDENTITY (…)"
 	char *default_text;		   // deparsed, or nullptr
+	bool default_is_types;	   // it is the type's own, and none of the column
 	bool default_is_volatile;  // evaluated for each row
 	bool default_is_null;	   // DEFAULT NULL
 	bool is_not_null;

@@ -94,14 +94,19 @@ void describe_step(ddl::RecipeStep *step, Oid table)
 	step->bytes = statement::heap_bytes(table);
 }
 
-} // namespace
+const char *in_tablespace(const char *tablespace)
+{
+	return tablespace ? psprintf("(TABLESPACE %s) ", quote_identifier(tablespace)) : "";
+}
 
-void add_reindex_step(ddl::Recipe *recipe, Oid index)
+// One index, of a table with storage.
+void add_reindex_step(ddl::Recipe *recipe, Oid index, const char *tablespace)
 {
 	Oid table = IndexGetRelation(index, false);
 	char *name = quoted_name(index);
 	ddl::RecipeStep *step =
-		ddl::add_step(recipe, "reindex", psprintf("REINDEX INDEX CONCURRENTLY %s", name));
+		ddl::add_step(recipe, "reindex",
+					  psprintf("REINDEX %sINDEX CONCURRENTLY %s", in_tablespace(tablespace), name));
 	ddl::add_lock(step, table, Lock::share_update_exclusive);
 	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) "
 						  "AND indexrelid <> %u AND indisvalid)",
@@ -109,8 +114,6 @@ void add_reindex_step(ddl::Recipe *recipe, Oid index)
 	step->sample_query = leftovers_query(table, get_rel_name(index));
 	describe_step(step, table);
 }
-
-namespace {
 
 // The server has no concurrent way for these (ReindexRelationConcurrently()).
 bool is_exclusion(Oid oid)
@@ -168,7 +171,7 @@ bool may_name_toast() { return pg::may_use_schema(PG_TOAST_NAMESPACE, GetUserId(
 
 // Everything that is valid in one statement, the index of the TOAST table with it: done once none
 // of them is there any more.
-void add_whole_step(ddl::Recipe *recipe, Relation table, List *indexes)
+void add_whole_step(ddl::Recipe *recipe, Relation table, List *indexes, const char *tablespace)
 {
 	StringInfoData oids;
 	initStringInfo(&oids);
@@ -177,7 +180,8 @@ void add_whole_step(ddl::Recipe *recipe, Relation table, List *indexes)
 		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", lfirst_oid(cell));
 	Oid oid = RelationGetRelid(table);
 	ddl::RecipeStep *step = ddl::add_step(
-		recipe, "reindex", psprintf("REINDEX TABLE CONCURRENTLY %s", quoted_name(oid)));
+		recipe, "reindex",
+		psprintf("REINDEX %sTABLE CONCURRENTLY %s", in_tablespace(tablespace), quoted_name(oid)));
 	ddl::add_lock(step, oid, Lock::share_update_exclusive);
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_index WHERE indexrelid IN (%s) AND "
 						  "indisvalid)",
@@ -204,7 +208,7 @@ List *toast_indexes(Oid oid)
 
 // With those of its TOAST table; invalid ones of TOAST can't be rebuilt concurrently, and are none
 // that anybody made.
-void add_table_steps(ddl::Recipe *recipe, Oid oid)
+void add_table_steps(ddl::Recipe *recipe, Oid oid, const char *tablespace)
 {
 	Relation table = relation_open(oid, AccessShareLock);
 	List *toast = toast_indexes(table->rd_rel->reltoastrelid);
@@ -218,19 +222,19 @@ void add_table_steps(ddl::Recipe *recipe, Oid oid)
 		if (as_whole && is_valid(index))
 			whole = lappend_oid(whole, index);
 		else
-			add_reindex_step(recipe, index);
+			add_reindex_step(recipe, index, tablespace);
 	}
 	if (as_whole)
-		add_whole_step(recipe, table, whole);
+		add_whole_step(recipe, table, whole, tablespace);
 	else {
 		foreach (cell, toast)
-			add_reindex_step(recipe, lfirst_oid(cell));
+			add_reindex_step(recipe, lfirst_oid(cell), tablespace);
 	}
 	relation_close(table, NoLock);
 	recipe->plain = lappend(recipe->plain, psprintf("REINDEX TABLE %s", quoted_name(oid)));
 }
 
-void add_index_steps(ddl::Recipe *recipe, Oid oid)
+void add_index_steps(ddl::Recipe *recipe, Oid oid, const char *tablespace)
 {
 	ListCell *cell;
 	foreach (cell, find_all_inheritors(oid, NoLock, nullptr)) {
@@ -239,7 +243,7 @@ void add_index_steps(ddl::Recipe *recipe, Oid oid)
 			continue;
 		if (is_exclusion(index))
 			refuse_exclusion(index);
-		add_reindex_step(recipe, index);
+		add_reindex_step(recipe, index, tablespace);
 		recipe->plain = lappend(recipe->plain, psprintf("REINDEX INDEX %s", quoted_name(index)));
 	}
 }
@@ -266,6 +270,27 @@ void check_relation(Oid oid)
 	relation_close(view, NoLock);
 }
 
+} // namespace
+
+void add_reindex_steps(ddl::Recipe *recipe, Oid oid, const char *tablespace)
+{
+	check_relation(oid);
+	int before = list_length(recipe->steps);
+	if (is_index(oid))
+		add_index_steps(recipe, oid, tablespace);
+	else if (get_rel_relkind(oid) != RELKIND_PARTITIONED_TABLE)
+		add_table_steps(recipe, oid, tablespace);
+	else {
+		ListCell *cell;
+		foreach (cell, statement::leaves(oid))
+			add_table_steps(recipe, lfirst_oid(cell), tablespace);
+	}
+	if (list_length(recipe->steps) == before)
+		ereport(NOTICE, (errmsg("\"%s\" has no indexes to rebuild", get_rel_name(oid))));
+}
+
+namespace {
+
 jobs::JobId reindex(Oid oid, const Options &options)
 {
 	check_relation(oid);
@@ -276,19 +301,9 @@ jobs::JobId reindex(Oid oid, const Options &options)
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id != 0)
 		return id;
-	if (is_index(oid))
-		add_index_steps(&recipe, oid);
-	else if (get_rel_relkind(oid) != RELKIND_PARTITIONED_TABLE)
-		add_table_steps(&recipe, oid);
-	else {
-		ListCell *cell;
-		foreach (cell, recipe.relations)
-			add_table_steps(&recipe, lfirst_oid(cell));
-	}
-	if (recipe.steps == NIL) {
-		ereport(NOTICE, (errmsg("\"%s\" has no indexes to rebuild", get_rel_name(oid))));
+	add_reindex_steps(&recipe, oid, nullptr);
+	if (recipe.steps == NIL)
 		recipe.plain = NIL;
-	}
 	return ddl::carry_out(recipe, options);
 }
 

@@ -15,8 +15,11 @@ void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const c
 // What depends on it is the caller's to look for.
 void add_drop_steps(ddl::Recipe *recipe, Oid index);
 
-// One index, of a table with storage, is built anew concurrently.
-void add_reindex_step(ddl::Recipe *recipe, Oid index);
+// An index, or all indexes of a table, on all partitions, is built anew concurrently, in another
+// tablespace where one is named; what of it can't be is left out with a NOTICE.  Errors: 42501
+// unless the current user owns it, 42809 for what has no indexes, 0A000 for the index of an
+// exclusion constraint.  Nothing is added where there is nothing to do.
+void add_reindex_steps(ddl::Recipe *recipe, Oid index_or_table, const char *tablespace);
 void run_reindex_step(jobs::StepContext *context);
 
 // The runners: one CREATE INDEX, concurrently or (ON ONLY a partitioned table) not.

@@ -291,6 +291,28 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
 }
 
+void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *statement,
+					  const char *sql)
+{
+	Bound bound = make_bound(parent, statement->partbound, sql);
+	check_new_partition_bound(statement->relation->relname, parent, bound.spec,
+							  make_parsestate(nullptr));
+	Proof proof = add_default_proof(recipe, parent, bound.spec);
+	StringInfoData all, done;
+	initStringInfo(&all);
+	initStringInfo(&done);
+	appendStringInfoString(&all, sql);
+	append_drop(&all, &done, proof);
+	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", all.data);
+	ddl::add_statement_locks(step, sql);
+	step->caller_path = true;
+	ddl::expect_relation(step, RelationGetRelid(parent));
+	if (proof.name)
+		step->left = psprintf("Constraint %s of %s stays until the partition is there: call "
+							  "safe_migrate.retry(), or drop it.",
+							  identifier(proof.name), quoted_name(proof.table));
+}
+
 namespace {
 
 // Both are locked against changes up to the end of the transaction.

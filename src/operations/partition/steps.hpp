@@ -29,6 +29,11 @@ char *bound_of(Oid partition);
 // what was only for the proof goes.
 void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound);
 
+// CREATE TABLE … PARTITION OF, as the caller wrote it, once it is proven that the default partition
+// holds no row for it.
+void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *statement,
+					  const char *sql);
+
 // The steps of a partition that make what the parent has: NOT NULL, CHECK, indexes and keys,
 // foreign keys.
 void add_preparation_steps(ddl::Recipe *recipe, Relation parent, Relation child);
