@@ -119,7 +119,7 @@ CALL safe_migrate.wait(:job);
 SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'p'::regclass AND contype = 'c' ORDER BY 1;
 
 -- a domain with constraints gives way to its base type, one without is taken, with its default
-CREATE DOMAIN "Odd d" AS text COLLATE "C" DEFAULT 'n/a' NOT NULL CONSTRAINT "It's $1" CHECK (VALUE <> '$1 VALUE') CHECK (length(VALUE) < 10);
+CREATE DOMAIN "Odd d" AS text COLLATE "C" DEFAULT 'n/a' NOT NULL CONSTRAINT "What's $1" CHECK (VALUE <> '$1 VALUE') CHECK (length(VALUE) < 10);
 CREATE DOMAIN inner_d AS "Odd d" CHECK (VALUE ~ '^[a-z/]+$');
 CREATE DOMAIN token AS uuid DEFAULT gen_random_uuid();
 ALTER TABLE "T t" DROP COLUMN "C 1";

@@ -80,7 +80,19 @@ char *condition_on(const char *stored, const char *column)
 	return with_column(text, column);
 }
 
-// The CHECKs of one domain, in the order of their names: the server's order of evaluation.
+struct Check {
+	char *name;
+	char *condition;
+};
+
+int compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(static_cast<const Check *>(lfirst(a))->name,
+				  static_cast<const Check *>(lfirst(b))->name);
+}
+
+// The CHECKs of one domain, in the order of their names: the server's order of evaluation
+// (load_domaintype_info()), and no accident of where their rows lie.
 void append_checks(DomainParts *parts, Oid domain, const char *column)
 {
 	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
@@ -90,17 +102,25 @@ void append_checks(DomainParts *parts, Oid domain, const char *column)
 	SysScanDesc scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, nullptr, 1, &key);
 	List *found = NIL;
 	while (HeapTuple tuple = systable_getnext(scan)) {
-		if (reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->contype != CONSTRAINT_CHECK)
-			continue;
+		auto form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
 		bool is_null;
 		Datum stored =
 			heap_getattr(tuple, Anum_pg_constraint_conbin, RelationGetDescr(catalog), &is_null);
-		if (!is_null)
-			found = lappend(found, condition_on(TextDatumGetCString(stored), column));
+		if (form->contype != CONSTRAINT_CHECK || is_null)
+			continue;
+		auto *check = static_cast<Check *>(palloc(sizeof(Check)));
+		*check = {pstrdup(NameStr(form->conname)),
+				  condition_on(TextDatumGetCString(stored), column)};
+		found = lappend(found, check);
 	}
 	systable_endscan(scan);
 	table_close(catalog, NoLock);
-	parts->checks = list_concat(found, parts->checks);
+	list_sort(found, compare_names);
+	List *conditions = NIL;
+	ListCell *cell;
+	foreach (cell, found)
+		conditions = lappend(conditions, static_cast<Check *>(lfirst(cell))->condition);
+	parts->checks = list_concat(conditions, parts->checks);
 }
 
 } // namespace
