@@ -1,101 +1,193 @@
-# Schema changes that crash at any moment complete after the restart, with the schema that they have
-# without a crash.  Steps that commit their work before their bookkeeping (CREATE INDEX CONCURRENTLY)
-# are run again when they are done.
+# Schema changes that crash at each of their steps complete after the restart, with the schema that they
+# have without a crash.  Every operation has a database of its own, and all of them run at once: each
+# waits at the end of its step, its work done, its note of that not committed; then the server goes
+# down under all of them, by kill -9 of a worker or by an immediate stop, in turn.  Those that commit
+# by themselves (CREATE INDEX CONCURRENTLY …) go down in their midst as well: a prepared transaction
+# holds a lock that they wait for.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 use SafeMigrate;
-
-my $rounds = $ENV{SAFE_MIGRATE_CRASHES} // 2;
-my $seed = $ENV{SAFE_MIGRATE_SEED} // time;
-srand($seed);
-note "seed $seed (SAFE_MIGRATE_SEED)";
 
 my $node = new_server('ops_crash',
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.small_table_size' => 0,
-	'safe_migrate.guard' => 'enforce',
+	'safe_migrate.guard' => 'warn',
+	'safe_migrate.max_workers' => 60,
+	'safe_migrate.ddl_lock_retry' => '1h',
+	'safe_migrate.horizon_patience' => '100ms', # those that wait at a gate have snapshots
+	'max_worker_processes' => 200,
+	'max_connections' => 100,
+	'max_prepared_transactions' => 30,
 	'fsync' => 'off');
 
-my $tables = q{
-BEGIN; SET LOCAL safe_migrate.override = 'tables of a test'; DROP SCHEMA IF EXISTS s CASCADE; COMMIT;
-CREATE SCHEMA s; SET search_path = s;
+$node->safe_psql('postgres', 'CREATE DATABASE walk');
+$node->safe_psql('walk', q{
+SET client_min_messages = error;
+CREATE EXTENSION safe_migrate;
+CREATE SCHEMA walk;
+CREATE TABLE walk.passed (step text);
+-- until it is passed: inside of the transaction that notes a step as done, or plans one
+CREATE FUNCTION walk.gate() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	gate text := concat_ws(' ', 'gate', OLD.step_no, OLD.kind, NEW.state);
+BEGIN
+	IF NOT EXISTS (SELECT FROM walk.passed WHERE step = gate) AND EXISTS (SELECT FROM walk.passed) THEN
+		PERFORM set_config('application_name', gate, true), pg_sleep(3600);
+	END IF;
+	RETURN coalesce(NEW, OLD);
+END $$;
+CREATE TRIGGER gate BEFORE UPDATE ON safe_migrate.step FOR EACH ROW WHEN (NEW.state = 'done' AND OLD.state <> 'done') EXECUTE FUNCTION walk.gate();
+CREATE TRIGGER gate_of_planned BEFORE DELETE ON safe_migrate.step FOR EACH ROW WHEN (OLD.kind = 'apply') EXECUTE FUNCTION walk.gate();
+CREATE SCHEMA s;
+SET search_path = s;
 CREATE TABLE ref (id int PRIMARY KEY);
-INSERT INTO ref SELECT generate_series(1, 500);
-CREATE TABLE t (id bigint PRIMARY KEY, a int, b text, ref_id int);
-INSERT INTO t SELECT g, nullif(g % 5, 0), 'b' || g, 1 + g % 500 FROM generate_series(1, 60000) g;
+INSERT INTO ref SELECT generate_series(1, 100);
+CREATE TABLE t (id bigint PRIMARY KEY, a int, b text, ref_id int, old_ref int REFERENCES ref, CONSTRAINT later CHECK (id > 0) NOT VALID);
+INSERT INTO t SELECT g, nullif(g % 5, 0), 'b' || g, 1 + g % 100 FROM generate_series(1, 3000) g;
+CREATE INDEX t_old ON t (a, id);
 CREATE TABLE p (id int, a int, ref_id int) PARTITION BY RANGE (id);
-CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (20000) PARTITION BY RANGE (id);
-CREATE TABLE p1a PARTITION OF p1 FOR VALUES FROM (0) TO (10000);
-CREATE TABLE p1b PARTITION OF p1 FOR VALUES FROM (10000) TO (20000);
-CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (20000) TO (40000);
-INSERT INTO p SELECT g, g, 1 + g % 500 FROM generate_series(0, 39999) g;
-};
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000) PARTITION BY RANGE (id);
+CREATE TABLE p1a PARTITION OF p1 FOR VALUES FROM (0) TO (1000);
+CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (1000) TO (2000);
+INSERT INTO p SELECT g, g, 1 + g % 100 FROM generate_series(0, 1999) g;
+CREATE INDEX p_ref ON p (ref_id);
+CREATE TABLE q (id int, a int NOT NULL, ref_id int REFERENCES ref, CHECK (a > -1)) PARTITION BY RANGE (id);
+CREATE INDEX ON q (a);
+CREATE TABLE q0 PARTITION OF q DEFAULT;
+INSERT INTO q VALUES (1, 1, 1);
+CREATE TABLE q1 (id int, a int, ref_id int);
+INSERT INTO q1 SELECT g, g, 1 + g % 100 FROM generate_series(1000, 1999) g;
+});
+
+# call, and what is held so that it stops in its midst: in each mode until it has crashed there
 my %operation = (
-	'index' => q{create_index_safely('CREATE INDEX ON s.t (a, lower(b))')},
-	'unique index' => q{create_index_safely('CREATE UNIQUE INDEX ON s.t (b)')},
-	'index of a partitioned table' => q{create_index_safely('CREATE INDEX ON s.p (a)')},
-	'not null, filled' => q{add_not_null_safely('s.t', 'a', '7')},
-	'not null of a partitioned table' => q{add_not_null_safely('s.p', 'a')},
-	'check' => q{add_constraint_safely('s.t', 'CHECK (id > 0)')},
-	'foreign key' => q{add_constraint_safely('s.t', 'FOREIGN KEY (ref_id) REFERENCES s.ref')},
-	'foreign key of a partitioned table' => q{add_constraint_safely('s.p', 'FOREIGN KEY (ref_id) REFERENCES s.ref')},
-	'primary key of a partitioned table' => q{add_constraint_safely('s.p', 'PRIMARY KEY (id)')},
-	'unique' => q{add_constraint_safely('s.t', 'UNIQUE (b)')},
-	'script' => q{apply('ALTER TABLE s.t ADD COLUMN n int, ADD CHECK (id > 0), ADD UNIQUE (b); CREATE INDEX ON s.t (n); DROP TABLE IF EXISTS s.nix')},
+	'index' => [ q{create_index_safely('CREATE INDEX ON s.t (a, lower(b))')}, 's.t', 'ROW EXCLUSIVE' ],
+	'unique index' => [ q{create_index_safely('CREATE UNIQUE INDEX ON s.t (b)')} ],
+	'index of a partitioned table' => [ q{create_index_safely('CREATE INDEX ON s.p (a)')}, 's.p2', 'ROW EXCLUSIVE' ],
+	'drop index' => [ q{drop_index_safely('s.t_old')}, 's.t', 'ACCESS SHARE' ],
+	'drop index of a partitioned table' => [ q{drop_index_safely('s.p_ref')} ],
+	'reindex' => [ q{reindex_safely('s.t')}, 's.t', 'ROW EXCLUSIVE', 'ACCESS SHARE' ],
+	'reindex of a partitioned table' => [ q{reindex_safely('s.p')} ],
+	'not null, filled' => [ q{add_not_null_safely('s.t', 'a', '7')} ],
+	'not null of a partitioned table' => [ q{add_not_null_safely('s.p', 'a')} ],
+	'column' => [ q{add_column_safely('s.t', 'n int DEFAULT 3 NOT NULL CHECK (n > 0) REFERENCES s.ref')} ],
+	'column with values of its own' => [ q{add_column_safely('s.t', 'n int GENERATED ALWAYS AS IDENTITY CHECK (n > 0)')} ],
+	'check' => [ q{add_constraint_safely('s.t', 'CHECK (id > 0)')} ],
+	'foreign key' => [ q{add_constraint_safely('s.t', 'FOREIGN KEY (ref_id) REFERENCES s.ref')} ],
+	'foreign key of a partitioned table' => [ q{add_constraint_safely('s.p', 'FOREIGN KEY (ref_id) REFERENCES s.ref')} ],
+	'primary key of a partitioned table' => [ q{add_constraint_safely('s.p', 'PRIMARY KEY (id)')} ],
+	'unique' => [ q{add_constraint_safely('s.t', 'UNIQUE (b)')}, 's.t', 'ROW EXCLUSIVE' ],
+	'validate' => [ q{validate_constraint_safely('s.t', 'later')} ],
+	'drop constraint' => [ q{drop_constraint_safely('s.t', 'later')} ],
+	'drop column' => [ q{drop_column_safely('s.t', 'old_ref')} ],
+	'drop table' => [ q{drop_table_safely('s.t')} ],
+	'drop partition' => [ q{drop_table_safely('s.p2')} ],
+	'attach' => [ q{attach_partition_safely('s.q', 's.q1', 'FOR VALUES FROM (1000) TO (2000)')} ],
+	'detach' => [ q{detach_partition_safely('s.p', 's.p2')}, 'ONLY s.p', 'ACCESS SHARE' ],
+	'detach beside a default partition' => [ q{detach_partition_safely('s.q', 's.q0')} ],
+	'script' => [
+		q{apply('CREATE TABLE s.n (id int PRIMARY KEY, t_id bigint REFERENCES s.t); ALTER TABLE s.n ADD z int NOT NULL, ADD UNIQUE (z);
+		ALTER TABLE s.t ADD COLUMN n int, ADD CHECK (id > 0), DROP COLUMN old_ref; CREATE INDEX ON s.t (n); DROP INDEX s.t_old')}
+	],
 );
+my @names = sort keys %operation;
+my %database = map { $names[$_] => "walk_$_" } 0 .. $#names;
+my (%job, %expected, %held);
 
-sub schema_now { return join "\n", schema_of($node, 'postgres', '--schema=s'); }
-
-sub queue
+sub in_all
 {
-	my ($call) = @_;
-	return $node->safe_psql('postgres', "SET client_min_messages = error; SELECT safe_migrate.$call;");
+	my ($sql, @of) = @_;
+	return map { $_ => $node->safe_psql($database{$_}, "SET client_min_messages = error; $sql") } @of ? @of : @names;
 }
-
-# The server goes down under the job, once or twice.
-sub crash_while_running
+sub begin_all
 {
-	my ($job) = @_;
-	for (1 .. 2)
+	for (@names)
 	{
-		usleep(int rand 400_000);
-		last if state_of($node, $job) eq 'succeeded';
-		if (rand() < 0.3) { $node->stop('immediate'); $node->start; next }
-		my ($pid) = worker_pids($node) or next;
-		kill_hard($node, $pid);
+		$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $database{$_}");
+		$node->safe_psql('postgres', "CREATE DATABASE $database{$_} TEMPLATE walk");
 	}
 	return;
 }
-
-for my $name (sort keys %operation)
+sub queue_all
 {
-	$node->safe_psql('postgres', $tables);
-	my $job = queue($operation{$name});
-	wait_for_state($node, $job, 'succeeded');
-	my $expected = schema_now();
+	$job{$_} = $node->safe_psql($database{$_}, "SET client_min_messages = error; SELECT safe_migrate.$operation{$_}[0]") for @names;
+	return;
+}
+sub schema_now { return join "\n", schema_of($node, $database{ $_[0] }, '--schema=s'); }
 
-	# done, and not known: as a crash leaves a step that commits by itself
-	for my $step (split /\n/, $node->safe_psql('postgres', "SELECT step_no FROM safe_migrate.step WHERE job_id = $job
-		AND kind IN ('build index', 'top level') ORDER BY step_no"))
+# ---- without a crash
+begin_all();
+queue_all();
+for my $name (@names)
+{
+	wait_for_state($node, $job{$name}, 'succeeded', $database{$name});
+	$expected{$name} = schema_now($name);
+}
+
+# ---- with one at each step
+begin_all();
+in_all(q{INSERT INTO walk.passed VALUES ('begun')});
+for my $name (@names)
+{
+	my (undef, $table, @modes) = @{ $operation{$name} };
+	$node->safe_psql($database{$name}, "BEGIN; LOCK TABLE $table IN $_ MODE; PREPARE TRANSACTION '$_ $database{$name}'") for @modes;
+	$held{$name} = [ map { "$_ $database{$name}" } @modes ];
+}
+queue_all();
+my %left = map { $database{$_} => $_ } @names;
+my %crashes = map { $_ => 0 } @names;
+my $round = 0;
+while (%left)
+{
+	# each of them waits at a gate, or for what is held, or has come to its end
+	my %place;
+	my $stands = sub {
+		%place = map { split /\|/, $_, 2 } split /\n/, $node->safe_psql('postgres', q{SELECT datname, CASE WHEN wait_event = 'PgSleep' THEN application_name ELSE wait_event END
+			FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND (wait_event = 'PgSleep' AND application_name LIKE 'gate %' OR wait_event = 'transactionid')});
+		my @ended = grep { state_of($node, $job{ $left{$_} }, $_) =~ /succeeded|failed|paused/ } grep { !exists $place{$_} } keys %left;
+		delete @left{@ended};
+		return !grep { !exists $place{$_} } keys %left;
+	};
+	my $patience = 10 * $PostgreSQL::Test::Utils::timeout_default;
+	select undef, undef, undef, 0.1 until $stands->() || !$patience--;
+	last unless %left;
+	my @lost = grep { !exists $place{$_} } keys %left;
+	die join "\n", map { "$left{$_} does not go on: " . $node->safe_psql($_, 'SELECT to_jsonb(p) FROM safe_migrate.progress p') } @lost if @lost;
+
+	my @names_left = @left{ sort keys %left };
+	for my $name (@names_left)
 	{
-		$node->safe_psql('postgres', "UPDATE safe_migrate.step SET state = 'pending' WHERE job_id = $job AND step_no = $step;
-			UPDATE safe_migrate.job SET state = 'failed' WHERE id = $job; SELECT safe_migrate.retry($job)");
-		wait_for_state($node, $job, 'succeeded');
-		is(schema_now(), $expected, "$name: step $step done again changes nothing");
+		my $place = $place{ $database{$name} };
+		my $sql = $place =~ /^gate/ ? "INSERT INTO walk.passed VALUES ('$place')" : '';
+		$crashes{$name}++ if $place !~ /^gate/;
+		# crashes one upon another would pause it
+		$node->safe_psql($database{$name}, "UPDATE safe_migrate.job SET starts = 0; $sql");
 	}
-	for my $round (1 .. $rounds)
+	if ($round++ % 2) { $node->stop('immediate'); $node->start; }
+	else { kill_hard($node, (worker_pids($node))[0]); }
+	for my $name (@names_left)
 	{
-		$node->safe_psql('postgres', $tables);
-		$job = queue($operation{$name});
-		crash_while_running($job);
-		wait_for_state($node, $job, 'succeeded');
-		is(schema_now(), $expected, "$name: the same schema after crashes, round $round");
+		next if $place{ $database{$name} } =~ /^gate/ || !@{ $held{$name} };
+		$node->safe_psql($database{$name}, "COMMIT PREPARED '" . shift(@{ $held{$name} }) . q{'});
 	}
 }
-is($node->safe_psql('postgres', 'SELECT count(*) FROM s.t WHERE a IS NULL'), 12000, 'the last tables are whole');
+note "$round crashes";
+
+for my $name (@names)
+{
+	my $db = $database{$name};
+	is(state_of($node, $job{$name}, $db), 'succeeded', "$name: succeeds")
+	  or diag($node->safe_psql($db, "SELECT to_jsonb(j) FROM safe_migrate.jobs j"));
+	is(schema_now($name), $expected{$name}, "$name: the same schema as without crashes");
+	is($node->safe_psql($db, q{SELECT count(*) FROM safe_migrate.job_steps WHERE NOT EXISTS (SELECT FROM walk.passed
+		WHERE step = concat_ws(' ', 'gate', step_no, kind, 'done'))}), 0, "$name: crashed at the end of each step");
+	is($crashes{$name}, @{ $operation{$name} } > 2 ? @{ $operation{$name} } - 2 : 0, "$name: and in the midst of what commits by itself");
+	is($node->safe_psql($db, 'SELECT count(*) FROM pg_index WHERE NOT indisvalid'), 0, "$name: no wreck of an index");
+}
+is($node->safe_psql($database{'not null, filled'}, 'SELECT count(*) FROM s.t WHERE a = 7'), 600, 'rows are filled, once');
+is($node->safe_psql($database{'column with values of its own'}, 'SELECT count(DISTINCT n) FROM s.t'), 3000, 'rows are numbered');
 $node->stop;
 done_testing();
