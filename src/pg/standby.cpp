@@ -4,7 +4,6 @@
 #include "pg/compat.hpp"
 
 extern "C" {
-#include "pgstat.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
@@ -27,26 +26,27 @@ bool is_before(TransactionId xmin, FullTransactionId xid)
 }
 
 // ProcessStandbyHSFeedbackMessage() without a slot: the walsender's own xmin.
-int walsender_before(FullTransactionId xid)
+int walsenders_before(FullTransactionId xid, StandbySnapshot *found)
 {
-	for (int i = 0; i < max_wal_senders; i++) {
+	int n = 0;
+	for (int i = 0; i < max_wal_senders && n < most_standbys; i++) {
 		WalSnd *walsender = &WalSndCtl->walsnds[i];
 		SpinLockAcquire(&walsender->mutex);
 		int pid = walsender->pid;
 		SpinLockRelease(&walsender->mutex);
 		PGPROC *process = pid != 0 ? BackendPidGetProc(pid) : nullptr;
 		if (process && is_before(process->xmin, xid))
-			return pid;
+			found[n++] = {pid, ""};
 	}
-	return 0;
+	return n;
 }
 
 // The same with a slot, while a walsender uses it: the xmin of one that is left keeps no reader.
-int slot_user_before(FullTransactionId xid)
+int slot_users_before(FullTransactionId xid, StandbySnapshot *found, int size)
 {
-	int found = 0;
+	int n = 0;
 	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-	for (int i = 0; i < max_replication_slots && found == 0; i++) {
+	for (int i = 0; i < max_replication_slots && n < size; i++) {
 		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
 		if (!slot->in_use)
 			continue;
@@ -54,30 +54,21 @@ int slot_user_before(FullTransactionId xid)
 		int pid = slot_user(slot);
 		TransactionId xmin =
 			slot->data.database == InvalidOid ? slot->data.xmin : InvalidTransactionId;
+		strlcpy(found[n].slot, NameStr(slot->data.name), NAMEDATALEN);
 		SpinLockRelease(&slot->mutex);
-		if (is_before(xmin, xid))
-			found = pid;
+		if (pid != 0 && is_before(xmin, xid))
+			found[n++].walsender = pid;
 	}
 	LWLockRelease(ReplicationSlotControlLock);
-	return found;
+	return n;
 }
 
 } // namespace
 
-int standby_with_snapshot_before(FullTransactionId xid)
+int standbys_with_snapshot_before(FullTransactionId xid, StandbySnapshot *found)
 {
-	int pid = walsender_before(xid);
-	return pid != 0 ? pid : slot_user_before(xid);
-}
-
-char *standby_name(int walsender_pid)
-{
-	pgstat_clear_snapshot();
-	const PgBackendStatus *session = nullptr;
-	for (int i = 0; (session = backend_status_by_index(i)) != nullptr; i++)
-		if (session->st_procpid == walsender_pid)
-			return pstrdup(session->st_appname);
-	return nullptr;
+	int n = walsenders_before(xid, found);
+	return n + slot_users_before(xid, found + n, most_standbys - n);
 }
 
 } // namespace safe_migrate::pg

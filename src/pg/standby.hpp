@@ -11,13 +11,15 @@ namespace safe_migrate::pg {
 // The next transaction id of this server.
 FullTransactionId next_transaction_id();
 
-// The walsender of a connected standby with hot_standby_feedback that holds a snapshot older than
-// that: its pid, 0 where there is none.  As pg_stat_replication.backend_xmin has it, and
-// pg_replication_slots.xmin of slots in use.
-int standby_with_snapshot_before(FullTransactionId xid);
+struct StandbySnapshot {
+	int walsender;			// pid
+	char slot[NAMEDATALEN]; // "" = it uses none
+};
+constexpr int most_standbys = 64; // that are told of at a time
 
-// Its application_name, by which pg_stat_replication names the standby; palloc'd, nullptr where the
-// process is gone.
-char *standby_name(int walsender_pid);
+// Connected standbys with hot_standby_feedback that hold a snapshot older than that: how many there
+// are in found[most_standbys].  As pg_stat_replication.backend_xmin has it, and
+// pg_replication_slots.xmin of slots in use.
+int standbys_with_snapshot_before(FullTransactionId xid, StandbySnapshot *found);
 
 } // namespace safe_migrate::pg

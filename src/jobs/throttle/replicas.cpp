@@ -43,6 +43,14 @@ bool is_ignored(const List *names, const char *name)
 	return false;
 }
 
+List *ignored_names()
+{
+	char *names = pstrdup(settings::replica_lag_ignore ? settings::replica_lag_ignore : "");
+	List *ignore = NIL;
+	(void)SplitGUCList(names, ',', &ignore); // checked when it was set
+	return ignore;
+}
+
 // A receiver that never tells what it has applied (pg_receivewal, pg_basebackup) counts by what
 // was sent: it answers too seldom for a lag in time.
 XLogRecPtr position_of(const WalSnd *walsender)
@@ -154,6 +162,12 @@ ReplicaReading *place_for(Readings *readings, const ReplicaReading &one)
 
 } // namespace
 
+bool is_ignored_replica(const char *standby, const char *slot)
+{
+	List *names = ignored_names();
+	return is_ignored(names, standby) || is_ignored(names, slot);
+}
+
 void name_of_backend(int pid, char *name)
 {
 	for (int i = 0; const PgBackendStatus *status = pg::backend_status_by_index(i); i++)
@@ -175,9 +189,7 @@ void sample_replicas(Readings *readings, const WalMarks &marks, uint64 current, 
 	add_walsenders(&sources);
 	add_slots(&sources);
 
-	char *names = pstrdup(settings::replica_lag_ignore ? settings::replica_lag_ignore : "");
-	List *ignore = NIL;
-	(void)SplitGUCList(names, ',', &ignore); // checked when it was set
+	List *ignore = ignored_names();
 	for (int i = 0; i < sources.n; i++) {
 		ReplicaReading one;
 		read_source(sources.all[i], marks, current, now_us, ignore, &one);

@@ -8,7 +8,6 @@
 #include "pg/guc.hpp"
 #include "pg/json.hpp"
 #include "pg/own_statement.hpp"
-#include "pg/standby.hpp"
 
 extern "C" {
 #include "catalog/pg_inherits.h"
@@ -164,67 +163,6 @@ Found look_by_queries(StepRun *run)
 	if (step.cleanup && (!step.cleanup_when || holds(step.cleanup_when)))
 		return Found::wreck;
 	return Found::nothing;
-}
-
-namespace {
-
-constexpr int64 standbys_stay_seen_us = 60'000'000;
-TimestampTz standbys_seen = 0; // when this worker's last wait for them ended
-
-// nullptr where it is gone.
-char *name_of_standby(StepContext *context, int walsender_pid)
-{
-	char *name = nullptr;
-	(void)job_transaction([&] {
-		char *found = pg::standby_name(walsender_pid);
-		name = found ? MemoryContextStrdup(context->memory, found) : nullptr;
-	});
-	return name;
-}
-
-} // namespace
-
-// Replay of an AccessExclusiveLock stops the readers of a standby, and waits for those that are
-// there: so the old ones are let go first, with the patience there is for locks.  Not before each
-// step and try for a lock: a standby tells of its snapshots every wal_receiver_status_interval
-// only.
-Go wait_for_standbys(StepRun *run)
-{
-	StepContext *context = run->context;
-	TimestampTz began = GetCurrentTimestamp();
-	if (run->strongest < AccessExclusiveLock || run->standbys_given_up ||
-		(standbys_seen != 0 && began - standbys_seen < standbys_stay_seen_us))
-		return Go::on;
-	FullTransactionId now = pg::next_transaction_id();
-	const char *standby = nullptr;
-	int walsender = 0;
-	bool told = false;
-	while (int pid = pg::standby_with_snapshot_before(now)) {
-		if (walsender != pid && (standby = name_of_standby(context, pid)))
-			walsender = pid;
-		if (GetCurrentTimestamp() - began >=
-			static_cast<int64>(context->settings.ddl_lock_retry) * 1000) {
-			context->note_event("notice",
-								psprintf("standby \"%s\" still holds an old snapshot: its "
-										 "readers may have to wait",
-										 standby ? standby : "?"));
-			run->standbys_given_up = true;
-			break;
-		}
-		if (standby) {
-			char *detail = psprintf("standby \"%s\" holds an old snapshot", standby);
-			(void)context->set_condition(Condition::horizon, detail, pid);
-			if (!told)
-				context->note_event("waiting for old snapshots", detail);
-			told = true;
-			pfree(detail);
-		}
-		context->wait_ms(100);
-		if (context->next_batch(false) == Go::stop)
-			return Go::stop;
-	}
-	standbys_seen = GetCurrentTimestamp();
-	return Go::on;
 }
 
 namespace {

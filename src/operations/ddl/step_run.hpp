@@ -21,7 +21,6 @@ struct StepRun {
 	RecipeStep *step;
 	int strongest; // lock mode
 	Look look;
-	bool standbys_given_up; // the patience with them was over: it doesn't wait again
 };
 
 // By the step's own queries.
@@ -30,7 +29,8 @@ Found look_by_queries(StepRun *run);
 // Inside a batch: the step's locks, in their order.
 void take_locks(const StepRun &run);
 
-// Before a batch that asks for AccessExclusiveLock.
+// Before a batch that asks for AccessExclusiveLock: stop also where the patience is over, as
+// context->failure says then.
 jobs::Go wait_for_standbys(StepRun *run);
 
 // After the step has failed for good: what stands in the way and what is left goes into the error
