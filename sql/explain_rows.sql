@@ -26,6 +26,19 @@ SELECT * FROM pg_temp.e('WITH gone AS (DELETE FROM orders RETURNING id, status) 
 	WITH w AS (SELECT 1 AS id), u AS (UPDATE orders SET total = 0 WHERE id IN (SELECT id FROM w) RETURNING *) SELECT * FROM u;
 	EXPLAIN UPDATE orders SET total = 1; EXPLAIN (ANALYZE) UPDATE orders SET total = 1');
 SELECT * FROM pg_temp.e('UPDATE cheap SET status = 1; DELETE FROM cheap WHERE id = 3');
+-- through a view the table is named; what rules and INSTEAD OF triggers make of it nobody can tell before
+CREATE VIEW ruled AS SELECT id FROM orders;
+CREATE VIEW over_ruled AS SELECT * FROM ruled;
+CREATE RULE all_of_it AS ON DELETE TO ruled DO INSTEAD DELETE FROM other;
+CREATE RULE also AS ON UPDATE TO other WHERE old.id > 5 DO ALSO DELETE FROM orders;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE VIEW fired AS SELECT id FROM orders;
+CREATE TRIGGER fire INSTEAD OF INSERT OR UPDATE ON fired FOR EACH ROW EXECUTE FUNCTION nothing();
+SELECT * FROM pg_temp.e('DELETE FROM every; DELETE FROM ruled; UPDATE ruled SET id = 1; DELETE FROM over_ruled WHERE id = 1; UPDATE other SET id = 1; DELETE FROM other;
+	WITH gone AS (DELETE FROM ruled) UPDATE orders SET total = 1; INSERT INTO fired VALUES (1); UPDATE fired SET id = 1; DELETE FROM fired; INSERT INTO ruled VALUES (1)');
+SELECT * FROM pg_temp.e('CREATE VIEW made AS SELECT * FROM orders; DELETE FROM made; CREATE RULE made_now AS ON INSERT TO other DO ALSO DELETE FROM orders; INSERT INTO other VALUES (1);
+	CREATE OR REPLACE VIEW every AS SELECT id, status FROM other; DELETE FROM every; DROP RULE all_of_it ON ruled; DELETE FROM over_ruled;
+	ALTER VIEW cheap RENAME TO dear; DELETE FROM dear; CREATE TRIGGER fire INSTEAD OF DELETE ON fired FOR EACH ROW EXECUTE FUNCTION nothing(); DELETE FROM fired');
 -- a function of the users' is never run, an IMMUTABLE one neither
 SELECT * FROM pg_temp.e('UPDATE orders SET total = shout(1) WHERE id = shout(2); UPDATE orders SET total = shout(1)');
 -- estimates
@@ -34,7 +47,7 @@ SELECT * FROM pg_temp.e('UPDATE orders SET status = 1 WHERE id < 10; UPDATE orde
 	MERGE INTO orders o USING other x ON o.id = x.id WHEN MATCHED THEN UPDATE SET status = x.status');
 RESET safe_migrate.max_rows_per_statement;
 -- columns and tables of the script
-SELECT * FROM pg_temp.e('ALTER TABLE orders ADD c int; UPDATE orders SET c = 1; UPDATE orders SET status = 2 WHERE c = 1; CREATE TABLE fresh (a int); DELETE FROM fresh');
+SELECT * FROM pg_temp.e('ALTER TABLE orders ADD c int; UPDATE orders SET c = 1; UPDATE orders SET status = 2 WHERE c = 1; UPDATE orders SET c = 1 WHERE true; CREATE TABLE fresh (a int); DELETE FROM fresh');
 SELECT * FROM pg_temp.e('UPDATE nowhere SET a = 1; UPDATE orders SET a = 1 WHERE b = 2');
 -- no lock is left
 BEGIN;

@@ -161,11 +161,11 @@ Judged judge_finding(const Script &script, const Effects &effects, const Finding
 void put_effects(const Script &script, int statement_no, const Effects &effects)
 {
 	if (effects.runs_code)
-		return put_remark(script.result, statement_no, effects.command,
-						  {Level::warn, nullptr, "judged when it runs", nullptr});
-	if (effects.n == 0)
-		return put_remark(script.result, statement_no, effects.command,
-						  {Level::allow, nullptr, nullptr, nullptr});
+		put_remark(script.result, statement_no, effects.command,
+				   {Level::warn, nullptr, "judged when it runs", nullptr});
+	else if (effects.n == 0)
+		put_remark(script.result, statement_no, effects.command,
+				   {Level::allow, nullptr, nullptr, nullptr});
 	for (int i = 0; i < effects.n; i++)
 		put_finding(script.result, statement_no, effects.command, &effects.findings[i],
 					judge_finding(script, effects, effects.findings[i]));

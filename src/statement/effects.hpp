@@ -171,7 +171,7 @@ struct Effects {
 	int capacity;
 	FindingPlaces *places; // of findings, once there are many
 	bool commits_inside;   // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
-	bool runs_code;		   // DO, CALL: judged when it runs
+	bool runs_code;		   // of others: judged when it runs
 	int depends_on;		   // number of the statement of a script whose outcome one would have to
 						   // know, 0 = none
 	const char *depends_on_what;

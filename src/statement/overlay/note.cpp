@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
 #include "utils/builtins.h"
@@ -41,6 +42,19 @@ void note_table_element(Overlay *overlay, ScriptRelation *relation, Node *elemen
 		if (constraint->contype == CONSTR_FOREIGN)
 			note_constraint(overlay, relation, constraint, castNode(ColumnDef, element)->colname);
 	}
+}
+
+void note_rows(Overlay *overlay, const RangeVar *name)
+{
+	ScriptRelation *relation = relation_of(overlay, name);
+	if (relation != nullptr)
+		relation->rows_by = overlay->statement_no;
+}
+
+void note_view(Overlay *overlay, const RangeVar *name)
+{
+	note_new(overlay, name, true);
+	note_rows(overlay, name);
 }
 
 void note_create_table(Overlay *overlay, const CreateStmt *create)
@@ -89,6 +103,12 @@ bool drops_relations(ObjectType type)
 		   type == OBJECT_INDEX || type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE;
 }
 
+// Of the name of a part, which comes last.
+List *relation_part(const List *names)
+{
+	return list_truncate(list_copy(names), list_length(names) - 1);
+}
+
 void note_drop_relation(Overlay *overlay, const List *names)
 {
 	Named named = resolve(overlay, range_var_of(names));
@@ -111,8 +131,9 @@ void note_drop(Overlay *overlay, const DropStmt *drop)
 		auto *object = static_cast<Node *>(lfirst(cell));
 		if (drops_relations(drop->removeType))
 			note_drop_relation(overlay, castNode(List, object));
-		else if (IsA(object, List) && drop->removeType != OBJECT_TRIGGER &&
-				 drop->removeType != OBJECT_RULE && drop->removeType != OBJECT_POLICY)
+		else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE)
+			note_rows(overlay, range_var_of(relation_part(castNode(List, object))));
+		else if (IsA(object, List) && drop->removeType != OBJECT_POLICY)
 			note_object(overlay, IsA(llast(castNode(List, object)), String)
 									 ? last_name(castNode(List, object))
 									 : "");
@@ -288,7 +309,13 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 			return note_new(overlay, as<CreateTableAsStmt>(statement)->into->rel,
 							as<CreateTableAsStmt>(statement)->if_not_exists);
 		case T_ViewStmt:
-			return note_new(overlay, as<ViewStmt>(statement)->view, true);
+			return note_view(overlay, as<ViewStmt>(statement)->view);
+		case T_RuleStmt:
+			return note_rows(overlay, as<RuleStmt>(statement)->relation);
+		case T_CreateTrigStmt:
+			if ((as<CreateTrigStmt>(statement)->timing & TRIGGER_TYPE_INSTEAD) != 0)
+				note_rows(overlay, as<CreateTrigStmt>(statement)->relation);
+			return;
 		case T_CreateSeqStmt:
 			return note_new(overlay, as<CreateSeqStmt>(statement)->sequence,
 							as<CreateSeqStmt>(statement)->if_not_exists);

@@ -11,6 +11,7 @@
 #include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay/answer.hpp"
+#include "statement/overlay/row_target.hpp"
 #include "statement/dml.hpp"
 #include "statement/folding.hpp"
 #include "settings.hpp"
@@ -23,8 +24,6 @@ extern "C" {
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
-#include "parser/parsetree.h"
-#include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -41,6 +40,7 @@ template <class T> T *as(Node *node) { return reinterpret_cast<T *>(node); }
 // ---------------------------------------------------------------- what changes rows
 
 struct Change {
+	CmdType command;
 	Cause cause;
 	const RangeVar *target;
 	Node *where;
@@ -70,7 +70,8 @@ Change change_of_merge(const MergeStmt *merge)
 	Cause cause = !actions.all_matched ? Cause::lock
 				  : actions.deletes	   ? Cause::delete_without_where
 									   : Cause::update_without_where;
-	return {cause,
+	return {CMD_MERGE,
+			cause,
 			merge->relation,
 			merge->joinCondition,
 			NIL,
@@ -85,18 +86,16 @@ bool change_of(Node *node, Change *change)
 	switch (nodeTag(node)) {
 		case T_UpdateStmt: {
 			auto *update = castNode(UpdateStmt, node);
-			*change = {Cause::update_without_where,
-					   update->relation,
-					   update->whereClause,
-					   update->fromClause,
-					   nullptr,
-					   update->withClause,
-					   false};
+			*change = {CMD_UPDATE,		   Cause::update_without_where,
+					   update->relation,   update->whereClause,
+					   update->fromClause, nullptr,
+					   update->withClause, false};
 			return true;
 		}
 		case T_DeleteStmt: {
 			auto *statement = castNode(DeleteStmt, node);
-			*change = {Cause::delete_without_where,
+			*change = {CMD_DELETE,
+					   Cause::delete_without_where,
 					   statement->relation,
 					   statement->whereClause,
 					   statement->usingClause,
@@ -336,35 +335,7 @@ void add_rows(Analysis *analysis, const Change &change, Oid relation, Cause caus
 	finding->definition = analysis->effects->text;
 }
 
-bool has_ways_of_its_own(Relation view)
-{
-	const TriggerDesc *triggers = view->trigdesc;
-	return view->rd_rules->numLocks > 1 ||
-		   (triggers != nullptr &&
-			(triggers->trig_update_instead_row || triggers->trig_delete_instead_row));
-}
-
-// The table that a change of the view is one of (rewriteTargetView()); the view itself where its
-// triggers or rules say what is changed.
-Oid base_of(Oid relation)
-{
-	while (get_rel_relkind(relation) == RELKIND_VIEW) {
-		Relation view = open_judged(relation);
-		if (view == nullptr)
-			break;
-		Query *query = has_ways_of_its_own(view) ? nullptr : get_view_query(view);
-		Oid base = InvalidOid;
-		if (query != nullptr && view_query_is_auto_updatable(query, false) == nullptr) {
-			auto *from = linitial_node(RangeTblRef, query->jointree->fromlist);
-			base = rt_fetch(from->rtindex, query->rtable)->relid;
-		}
-		close_judged(view);
-		if (!OidIsValid(base))
-			break;
-		relation = base;
-	}
-	return relation;
-}
+constexpr const char *what_decides = "its rules, its INSTEAD OF triggers or the view that it is";
 
 // What the rows hinge on was changed by the script: 0 = nothing.
 int changed_by(const Overlay *overlay, const Change &change, const Named &target)
@@ -377,10 +348,9 @@ int changed_by(const Overlay *overlay, const Change &change, const Named &target
 	return change.where != nullptr ? names_changed_object(overlay, change.where, &what) : 0;
 }
 
-bool has_no_condition(const Change &change, Oid relation)
+bool has_no_condition(const Change &change)
 {
-	return change.where == nullptr && change.others == NIL && change.source == nullptr &&
-		   get_rel_relkind(relation) != RELKIND_VIEW;
+	return change.where == nullptr && change.others == NIL && change.source == nullptr;
 }
 
 void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oid relation,
@@ -397,23 +367,33 @@ void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oi
 			"that the role may not read";
 }
 
-void judge(Overlay *overlay, Analysis *analysis, const Change &change)
+// Where the script has changed the target, a condition may name a column that is not there yet.
+Planned plan_changed(Analysis *analysis, const Change &change, Oid named, Oid relation)
 {
-	Named target = resolve(overlay, change.target);
-	insist_on(overlay, change.target, target);
-	if (target.is_new())
-		return add_new(analysis, target.script, Lock::row_exclusive);
-	Oid named = target.exists() ? target.oid : RangeVarGetRelid(change.target, NoLock, false);
-	Oid relation = base_of(named);
-	if (!change.target->inh && get_rel_relkind(named) == RELKIND_PARTITIONED_TABLE)
-		return add_rows(analysis, change, relation, Cause::lock, Effect::metadata, 0);
-	bool bare = has_no_condition(change, named);
+	if (RangeVarGetRelid(change.target, NoLock, true) != named)
+		return {};
+	Planned planned = {};
+	ErrorData *error =
+		pg::run_subtransaction([&] { planned = plan_and_forget(analysis, change, relation); });
+	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return error == nullptr ? planned : Planned{};
+}
+
+void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, const Named &target,
+				 Oid relation)
+{
+	bool bare = has_no_condition(change);
+	bool is_view = relation != target.oid;
 	bool estimates = settings::max_rows_per_statement > 0;
+	bool positioned = change.where != nullptr && IsA(change.where, CurrentOfExpr);
 	int changed = changed_by(overlay, change, target);
 	Planned planned = {};
-	bool positioned = change.where != nullptr && IsA(change.where, CurrentOfExpr);
-	if (changed == 0 && !positioned && (!bare || estimates))
-		planned = plan_and_forget(analysis, change, relation);
+	if (!positioned && (!bare || is_view || estimates))
+		planned = changed == 0 ? plan_and_forget(analysis, change, relation)
+							   : plan_changed(analysis, change, target.oid, relation);
+	if (is_view && planned.planned)
+		bare = false; // it may leave rows out
 	int n = analysis->effects->n;
 	if (bare || change.is_all || (planned.touches_all && change.cause != Cause::lock))
 		add_rows(analysis, change, relation, change.cause,
@@ -425,25 +405,60 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 		add_rows(analysis, change, relation, Cause::lock, Effect::metadata, planned.rows);
 }
 
+void judge(Overlay *overlay, Analysis *analysis, const Change &change)
+{
+	Named target = resolve(overlay, change.target);
+	insist_on(overlay, change.target, target);
+	if (!target.exists())
+		target.oid = RangeVarGetRelid(change.target, NoLock, false);
+	RowTarget rows = row_target(overlay, target, change.command);
+	if (rows.changed_by != 0)
+		return add_dependence(overlay, analysis, target.oid, rows.changed_by, what_decides);
+	if (target.is_new())
+		return add_new(analysis, target.script, Lock::row_exclusive);
+	analysis->effects->runs_code |= rows.is_rewritten;
+	if (rows.is_replaced)
+		return;
+	if (!change.target->inh && get_rel_relkind(target.oid) == RELKIND_PARTITIONED_TABLE)
+		return add_rows(analysis, change, rows.relation, Cause::lock, Effect::metadata, 0);
+	judge_table(overlay, analysis, change, target, rows.relation);
+}
+
+// Rows that are added harm nobody, but for what rules and triggers make of them.
+void look_at_insertion(Overlay *overlay, Analysis *analysis, const InsertStmt *insert)
+{
+	Named target = resolve(overlay, insert->relation);
+	if (!target.exists())
+		return;
+	RowTarget rows = row_target(overlay, target, CMD_INSERT);
+	if (rows.changed_by != 0)
+		return add_dependence(overlay, analysis, target.oid, rows.changed_by, what_decides);
+	analysis->effects->runs_code |= rows.is_rewritten;
+}
+
+void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause *around)
+{
+	Change change;
+	if (IsA(node, InsertStmt))
+		return look_at_insertion(overlay, analysis, castNode(InsertStmt, node));
+	if (!change_of(node, &change))
+		return;
+	if (change.with == nullptr)
+		change.with = around;
+	judge(overlay, analysis, change);
+}
+
 } // namespace
 
 void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {
 	Node *query = query_of(raw->stmt);
-	Change change;
 	WithClause *with = with_of(query);
-	if (with != nullptr) {
-		ListCell *cell;
-		foreach (cell, with->ctes) {
-			if (change_of(lfirst_node(CommonTableExpr, cell)->ctequery, &change)) {
-				if (change.with == nullptr)
-					change.with = with;
-				judge(overlay, analysis, change);
-			}
-		}
-	}
-	if (change_of(query, &change))
-		judge(overlay, analysis, change);
+	ListCell *cell;
+	if (with != nullptr)
+		foreach (cell, with->ctes)
+			analyse_change(overlay, analysis, lfirst_node(CommonTableExpr, cell)->ctequery, with);
+	analyse_change(overlay, analysis, query, nullptr);
 }
 
 } // namespace safe_migrate::statement::overlay
