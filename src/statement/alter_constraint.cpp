@@ -123,6 +123,16 @@ bool is_refused(AlterTable *alter, const AlterTableCmd *command, const Dependent
 		   is_refused(alter->analysis, dependents, command->behavior);
 }
 
+// ATExecDropColumn(), which comes before NO INHERIT wherever that stands.
+bool is_refused_as_inherited(AlterTable *alter, const AlterTableCmd *command, const Column &column)
+{
+	if (column.parents == 0 || !alter->analysis->at_once)
+		return false;
+	alter->analysis->effects->fails =
+		psprintf("cannot drop inherited column \"%s\"", command->name);
+	return true;
+}
+
 Dependents dependents_of_columns(const List *relations, const char *name)
 {
 	auto *columns =
@@ -225,7 +235,8 @@ void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
 void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
 {
 	Column column;
-	if (!find_column(alter->relation, command->name, &column))
+	if (!find_column(alter->relation, command->name, &column) ||
+		is_refused_as_inherited(alter, command, column))
 		return;
 	List *relations = losing(alter, command->name);
 	Dependents dependents = dependents_of_columns(relations, command->name);

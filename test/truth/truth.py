@@ -87,6 +87,10 @@ def is_said_to_fail(said):
 	return any(s.reason.startswith('would fail: ') for s in said)
 
 
+def is_refusal_to_drop(error):
+	return error.sqlstate == '2BP01' or 'cannot drop inherited column' in str(error)
+
+
 class Run:
 	def __init__(self, arguments):
 		self.arguments = arguments
@@ -202,7 +206,7 @@ class Run:
 			self.show(seen, catalog)
 		if seen.error:
 			self.refused += 1
-			if said and seen.error.sqlstate == '2BP01' and is_held_against(said) and not is_said_to_fail(said):
+			if said and is_refusal_to_drop(seen.error) and is_held_against(said) and not is_said_to_fail(said):
 				problems.append('over: something is held against what the server refuses')
 		elif self.explains:
 			self.compared += 1

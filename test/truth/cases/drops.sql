@@ -195,6 +195,14 @@ ALTER TABLE heirs DROP COLUMN c CASCADE;
 ALTER TABLE heirs DROP COLUMN id, DROP COLUMN b;
 ALTER TABLE heir DROP COLUMN d;
 --@ fails
+ALTER TABLE heir DROP COLUMN a;
+--@ fails
+ALTER TABLE ONLY heir DROP COLUMN b CASCADE;
+--@ fails
+ALTER TABLE heir NO INHERIT heirs, DROP COLUMN b;
+--@ fails
+ALTER TABLE pt1 DROP COLUMN r;
+--@ fails
 DROP TABLE heirs;
 --@ fails
 DROP TABLE heirs, heir;
