@@ -29,6 +29,12 @@ INSERT INTO child SELECT g, g, g FROM generate_series(1, 50) g;
 CREATE INDEX t_old ON t (b);
 ALTER TABLE t ADD CONSTRAINT t_later CHECK (a > 0) NOT VALID;
 CREATE VIEW v AS SELECT id, a FROM t;
+CREATE MATERIALIZED VIEW mv AS SELECT id, code FROM ref;
+CREATE UNIQUE INDEX ON mv (id);
+CREATE TABLE types (v varchar(5), n numeric(5,2), s timestamp(3), z timestamptz, i cidr, b varbit(5), x text, o int, a varchar(5)[]);
+INSERT INTO types VALUES ('v', 1.5, now(), now(), '10/8', '101', 'x', 7, '{a}');
+CREATE TABLE "x add y" (a int, r int);
+INSERT INTO "x add y" SELECT g, g FROM generate_series(1, 50) g;
 };
 
 my @accepted = (
@@ -57,6 +63,8 @@ my @accepted = (
 	'ALTER TABLE t ALTER b TYPE text',
 	'ALTER TABLE t ALTER c TYPE numeric(12,2)',
 	'ALTER TABLE t ALTER a SET STATISTICS 100, ALTER b SET STORAGE EXTERNAL',
+	'ALTER TABLE types ALTER v TYPE varchar(9), ALTER n TYPE numeric(9,2), ALTER s TYPE timestamp(6), ALTER i TYPE inet, ALTER b TYPE varbit(9), ALTER x TYPE varchar',
+	'ALTER TABLE types ALTER s TYPE timestamptz, ALTER o TYPE oid, ALTER a TYPE varchar[]',
 	# constraints
 	'ALTER TABLE t ADD CHECK (a > 0)',
 	'ALTER TABLE t ADD CHECK (a > 0), ADD CHECK (a < 1000)',
@@ -75,6 +83,15 @@ my @accepted = (
 	'ALTER TABLE p ADD UNIQUE (id, a)',
 	'ALTER TABLE p ADD PRIMARY KEY (id)',
 	'ALTER TABLE child ADD PRIMARY KEY (x)',
+	# a partition that has one keeps it
+	'ALTER TABLE p1b ADD CONSTRAINT mine PRIMARY KEY (id); ALTER TABLE p2 ADD CONSTRAINT mine_too UNIQUE (id, a); ALTER TABLE p ADD PRIMARY KEY (id), ADD UNIQUE (id, a)',
+	'ALTER TABLE t DROP CONSTRAINT t_pkey, ADD CONSTRAINT anew PRIMARY KEY (a)',
+	'CREATE UNIQUE INDEX ui ON t (a); ALTER TABLE t ADD CONSTRAINT uc UNIQUE USING INDEX ui',
+	'ALTER TABLE ONLY t ADD CONSTRAINT by_dump UNIQUE (c), ADD CHECK (a < 1000)',
+	# as people write them
+	'ALTER TABLE "x add y" ADD CHECK (a > 0)',
+	'ALTER TABLE "x add y"ADD/**/CONSTRAINT "add " CHECK(a > 0)',
+	"ALTER TABLE /* add */ t -- add what\n ADD -- ,\n CONSTRAINT c1 CHECK (a > 0) , -- ADD x\n ADD /* , */ UNIQUE (a) -- done",
 	'ALTER TABLE t DROP CONSTRAINT t_later',
 	'ALTER TABLE t DROP COLUMN "Odd Name"',
 	'ALTER TABLE t DROP COLUMN b, DROP COLUMN IF EXISTS nix, ADD COLUMN b int',
@@ -99,7 +116,20 @@ my @accepted = (
 	'DROP INDEX t_old',
 	'DROP INDEX CONCURRENTLY t_old',
 	'ALTER INDEX t_old RENAME TO t_new',
+	'REINDEX INDEX t_old; ANALYZE t; ANALYZE t (a), p',
 	# tables, and statements that build on each other
+	'DROP VIEW v; ALTER TABLE t DROP COLUMN a; CREATE VIEW v AS SELECT id FROM t',
+	'DROP INDEX t_old; CREATE INDEX t_old ON t (c)',
+	'DROP TABLE p2; CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (150)',
+	'CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (200) TO (300); CREATE INDEX ON p (a)',
+	'ALTER TABLE p DETACH PARTITION p2; CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (150) TO (250)',
+	'CREATE TABLE r2 (ref_id int REFERENCES ref); ALTER TABLE r2 DROP CONSTRAINT r2_ref_id_fkey; ALTER TABLE ref DROP CONSTRAINT ref_pkey',
+	'ALTER TABLE t RENAME a TO aa; ALTER TABLE t RENAME TO tt; ALTER TABLE tt ADD UNIQUE (aa); ALTER TABLE tt RENAME CONSTRAINT t_later TO l',
+	'ALTER TABLE child NO INHERIT parent; ALTER TABLE parent ADD CHECK (a > 1)',
+	'REFRESH MATERIALIZED VIEW CONCURRENTLY mv; TRUNCATE t; ALTER TABLE t SET TABLESPACE pg_default, CLUSTER ON t_pkey',
+	'CREATE DOMAIN d AS int; ALTER DOMAIN d ADD CHECK (VALUE > 0) NOT VALID; ALTER TABLE t ADD COLUMN d_id int DEFAULT 3',
+	'CREATE SEQUENCE sq; ALTER TABLE t ALTER a SET DEFAULT nextval($$sq$$); DROP SEQUENCE sq CASCADE',
+	'CREATE RULE r AS ON DELETE TO t DO NOTHING; ALTER TABLE t DISABLE RULE r, DISABLE TRIGGER USER; ALTER TABLE v OWNER TO pg_monitor',
 	'CREATE TABLE n (id int PRIMARY KEY, r int REFERENCES ref); CREATE INDEX ON n (r); ALTER TABLE n ADD COLUMN z int NOT NULL',
 	'ALTER TABLE t ADD COLUMN n int DEFAULT 3; ALTER TABLE t ALTER n SET NOT NULL; CREATE INDEX ON t (n); ALTER TABLE t ADD CHECK (n > 0)',
 	'ALTER TABLE t DROP CONSTRAINT t_later, ADD CONSTRAINT t_later CHECK (a > -1)',
@@ -130,6 +160,13 @@ my @refused = (
 	'ADD',
 	'UPDATE t SET a = 1',
 	'BEGIN; ALTER TABLE t ADD COLUMN z int; COMMIT',
+	'ALTER TABLE t ADD PRIMARY KEY (a)',
+	'ALTER TABLE t ADD COLUMN z serial PRIMARY KEY',
+	'CREATE TABLE z (a int); CREATE DATABASE z',
+	'VACUUM t',
+	'ALTER TABLE types ALTER n TYPE numeric(5,1)',
+	'ALTER TABLE types ALTER a TYPE text[]',
+	'REFRESH MATERIALIZED VIEW mv',
 );
 
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain applied);
@@ -138,7 +175,7 @@ my $n = 0;
 for my $ddl (@accepted)
 {
 	$n++;
-	my $path = "SET search_path = s$n, public;";
+	my $path = "SET TimeZone = 'UTC'; SET search_path = s$n, public;";
 	$node->safe_psql($_, "CREATE SCHEMA s$n; $path $tables") for qw(plain applied);
 	$node->safe_psql('plain', join(';', $path, $ddl)) if $ddl !~ /CONCURRENTLY/;
 	$node->safe_psql('plain', "$path " . $ddl =~ s/CONCURRENTLY//r) if $ddl =~ /CONCURRENTLY/;

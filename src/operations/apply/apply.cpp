@@ -27,18 +27,33 @@ namespace {
 // What earlier units of the script have to do with.
 struct Earlier {
 	List *relations; // oids
-	bool creates;	 // some of them make names, or make room for them
+	bool creates;	 // some of them make names
+	bool drops;		 // some make room for names, and take dependents away
 };
+
+AlterTableType first_command(const Node *statement)
+{
+	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
+	return linitial_node(AlterTableCmd, alter->cmds)->subtype;
+}
 
 bool makes_names(const Node *statement)
 {
 	if (IsA(statement, AlterTableStmt)) {
-		const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
-		AlterTableType type = linitial_node(AlterTableCmd, alter->cmds)->subtype;
+		AlterTableType type = first_command(statement);
 		return type == AT_AddColumn || type == AT_DropColumn || type == AT_DropConstraint ||
 			   type == AT_AddConstraint || type == AT_DetachPartition;
 	}
 	return !IsA(statement, IndexStmt) && !IsA(statement, DropStmt);
+}
+
+bool makes_room(const Node *statement)
+{
+	if (IsA(statement, AlterTableStmt)) {
+		AlterTableType type = first_command(statement);
+		return type == AT_DropColumn || type == AT_DropConstraint || type == AT_DetachPartition;
+	}
+	return IsA(statement, DropStmt) || IsA(statement, RenameStmt);
 }
 
 bool overlaps(const List *a, const List *b)
@@ -50,12 +65,24 @@ bool overlaps(const List *a, const List *b)
 	return false;
 }
 
-// Of a script, what is not there yet is nobody's mistake.
+// Of a script, what is not there yet, or not gone yet, is nobody's mistake.
 bool may_come_to_be(const ErrorData *error, const Earlier &earlier)
 {
-	return earlier.creates &&
-		   ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			   ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION);
+	switch (error->sqlerrcode) {
+		case ERRCODE_INVALID_SCHEMA_NAME:
+			return earlier.creates;
+		case ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST:
+		case ERRCODE_DUPLICATE_TABLE:
+		case ERRCODE_DUPLICATE_COLUMN:
+		case ERRCODE_DUPLICATE_OBJECT:
+		case ERRCODE_INVALID_OBJECT_DEFINITION: // a partition that would overlap another
+		case ERRCODE_INVALID_TABLE_DEFINITION:	// a second primary key
+			return earlier.drops || earlier.creates;
+		default:
+			return earlier.creates &&
+				   ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+					   ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION);
+	}
 }
 
 void add_later_step(ddl::Recipe *recipe, const Unit &unit)
@@ -93,6 +120,7 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		add_later_step(recipe, unit);
 	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
 	earlier->creates = earlier->creates || makes_names(unit.statement);
+	earlier->drops = earlier->drops || makes_room(unit.statement);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
 }
 

@@ -144,14 +144,15 @@ List *split_alter_table(const char *sql, AlterTableStmt *alter, int number)
 	if (list_length(texts) != list_length(alter->cmds))
 		cannot_split(number);
 	// one text for all: their order in memory is that in the statement
+	char *prefix = trimmed(sql, prefix_length);
+	const char *space = strstr(prefix, "--") ? "\n" : " "; // a comment ends with its line
 	StringInfoData all;
 	initStringInfo(&all);
 	List *offsets = NIL;
 	ListCell *cell, *command;
 	foreach (cell, texts) {
 		offsets = lappend_int(offsets, all.len);
-		appendStringInfo(&all, "%s %s", trimmed(sql, prefix_length),
-						 static_cast<const char *>(lfirst(cell)));
+		appendStringInfo(&all, "%s%s%s", prefix, space, static_cast<const char *>(lfirst(cell)));
 		appendStringInfoChar(&all, '\0');
 	}
 	List *units = NIL;
@@ -171,6 +172,20 @@ List *split_alter_table(const char *sql, AlterTableStmt *alter, int number)
 }
 
 } // namespace
+
+const char *text_after_add(const Unit &unit)
+{
+	int name_location = castNode(AlterTableStmt, unit.statement)->relation->location;
+	Scan scan = {};
+	scan.scanner =
+		scanner_init(unit.sql + name_location, &scan.extra, &ScanKeywords, ScanKeywordTokens);
+	skip_name(&scan);
+	int first = name_location + scan.location;
+	scan.next();
+	const char *rest = scan.token != 0 ? unit.sql + name_location + scan.location : nullptr;
+	scanner_finish(scan.scanner);
+	return pg_strncasecmp(unit.sql + first, "add", 3) == 0 ? rest : nullptr;
+}
 
 List *read_script(const char *ddl)
 {

@@ -17,6 +17,10 @@ struct Unit {
 	int number;		 // of the statement of the script that it is from, from 1
 };
 
+// Of a unit that is one ALTER TABLE … ADD …: what follows that word, which a safe function takes;
+// nullptr where it is another sub-command.
+const char *text_after_add(const Unit &unit);
+
 // All of them, as a list of Unit *.  Errors: the parser's, with the position in the text; 0A000
 // where sub-commands can't be told apart.
 List *read_script(const char *ddl);

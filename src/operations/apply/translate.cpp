@@ -1,6 +1,7 @@
 // See translate.hpp.
 #include "operations/apply/translate.hpp"
 
+#include "operations/apply/script.hpp"
 #include "operations/column/definition.hpp"
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
@@ -133,29 +134,16 @@ void add_as_it_stands(ddl::Recipe *recipe, const Unit &unit, const Effects &effe
 
 // ---------------------------------------------------------------- ALTER TABLE
 
-const char *only_text(const Unit &unit)
+// ONLY says something where there are others.
+bool is_without_children(const AlterTableStmt *alter, Oid table)
 {
-	return castNode(AlterTableStmt, unit.statement)->relation->inh ? "" : "ONLY ";
-}
-
-// "ALTER TABLE x ADD " and then the text that a safe function takes.
-const char *text_after_add(const Unit &unit)
-{
-	constexpr const char word[] = "add";
-	const auto *alter = castNode(AlterTableStmt, unit.statement);
-	const char *at = unit.sql + alter->relation->location;
-	for (; *at; at++)
-		if (pg_strncasecmp(at, word, sizeof word - 1) == 0 &&
-			isspace(static_cast<unsigned char>(at[-1])) &&
-			isspace(static_cast<unsigned char>(at[3])))
-			return at + 3;
-	return nullptr;
+	return !alter->relation->inh && list_length(statement::with_descendants(table)) > 1;
 }
 
 void add_constraint(ddl::Recipe *recipe, const Unit &unit, Relation relation)
 {
 	const char *text = text_after_add(unit);
-	if (!text || only_text(unit)[0] != '\0')
+	if (!text)
 		refuse_kind(unit, nullptr);
 	constraint::add_constraint_steps(recipe, relation, constraint::read_definition(relation, text));
 }
@@ -192,10 +180,10 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 {
 	const auto *alter = castNode(AlterTableStmt, unit.statement);
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
-	if (alter->objtype != OBJECT_TABLE || !alter->relation->inh)
+	if (alter->objtype != OBJECT_TABLE)
 		return false;
 	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
-	if (!OidIsValid(oid))
+	if (!OidIsValid(oid) || is_without_children(alter, oid))
 		return false;
 	Relation relation = ddl::open_owned_table(oid);
 	bool added = true;
@@ -315,6 +303,8 @@ bool is_drop_of(const Node *statement, ObjectType type)
 
 // ---------------------------------------------------------------- which way
 
+constexpr const char *by_itself = "It has transactions of its own: run it by itself.";
+
 void refuse_what_is_no_ddl(const Unit &unit)
 {
 	switch (nodeTag(unit.statement)) {
@@ -348,9 +338,33 @@ void refuse_what_is_no_ddl(const Unit &unit)
 		case T_LoadStmt:
 		case T_AlterSystemStmt:
 			refuse_kind(unit, nullptr);
+		case T_CreatedbStmt: // as they call PreventInTransactionBlock()
+		case T_DropdbStmt:
+		case T_AlterDatabaseStmt:
+		case T_CreateTableSpaceStmt:
+		case T_DropTableSpaceStmt:
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+		case T_DropSubscriptionStmt:
+			refuse_kind(unit, by_itself);
 		default:
 			break;
 	}
+}
+
+// ANALYZE of tables, which can do with the transaction that it finds.
+bool is_analyze(const Node *statement)
+{
+	return IsA(statement, VacuumStmt) &&
+		   !reinterpret_cast<const VacuumStmt *>(statement)->is_vacuumcmd &&
+		   reinterpret_cast<const VacuumStmt *>(statement)->rels != NIL;
+}
+
+// Its lock stops who writes to it, which nobody can.
+bool is_refresh_concurrently(const Node *statement)
+{
+	return IsA(statement, RefreshMatViewStmt) &&
+		   reinterpret_cast<const RefreshMatViewStmt *>(statement)->concurrent;
 }
 
 // Sub-commands whose recipe is better than the statement however small the table is.
@@ -390,9 +404,10 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 	if (has_own_way(unit.statement) && add_alter_table(recipe, unit, nullptr))
 		return;
 	Effects *effects = effects_of(unit);
-	const Finding *unbounded = first_unbounded(*effects);
-	if (!unbounded && effects->commits_inside)
-		refuse_kind(unit, "It has transactions of its own: run it by itself.");
+	const Finding *unbounded =
+		is_refresh_concurrently(unit.statement) ? nullptr : first_unbounded(*effects);
+	if (!unbounded && effects->commits_inside && !is_analyze(unit.statement))
+		refuse_kind(unit, by_itself);
 	if (!unbounded)
 		add_as_it_stands(recipe, unit, *effects);
 	else if (IsA(unit.statement, IndexStmt))

@@ -1,6 +1,7 @@
 // add_column_safely(): a column that is brief to add, the default for new rows, the rows that are
 // there in batches, NOT NULL and constraints without a scan under a strong lock.
 #include "operations/column/steps.hpp"
+#include "operations/constraint/add.hpp"
 #include "operations/ddl/sql.hpp"
 #include "pg/boundary.hpp"
 #include "pg/json.hpp"
@@ -258,6 +259,10 @@ void check_column(Relation relation, const Definition &definition)
 {
 	check_relation(relation, definition);
 	refuse_conflicts(definition);
+	ListCell *cell;
+	foreach (cell, definition.parsed->constraints)
+		if (lfirst_node(Constraint, cell)->contype == CONSTR_PRIMARY)
+			constraint::refuse_second_primary_key(relation);
 }
 
 void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)

@@ -86,6 +86,8 @@ void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definitio
 							   identifier(definition.name), definition.body));
 	ddl::add_lock(step, definition.referenced, statement::Lock::share_row_exclusive);
 	ddl::add_lock(step, oid, statement::Lock::share_row_exclusive);
+	ddl::expect_relation(step, definition.referenced);
+	ddl::expect_relation(step, oid);
 	step->descend = true;
 	step->done = exists_query(oid, definition, true);
 	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),

@@ -5,12 +5,14 @@
 #include "operations/constraint/not_null.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/steps.hpp"
+#include "statement/index_match.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -77,6 +79,7 @@ void add_using_index_step(ddl::Recipe *recipe, Oid oid, const Definition &defini
 							   quoted_name(oid), identifier(name), kind_of(definition),
 							   quote_identifier(index), deferrable_of(definition)));
 	ddl::add_lock(step, oid, Lock::access_exclusive);
+	ddl::expect_relation(step, oid);
 	step->done = is_constraint_query(oid, name);
 	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid), identifier(name));
 }
@@ -89,6 +92,43 @@ void add_proofs(ddl::Recipe *recipe, Relation relation, List *columns)
 		add_not_null_steps(recipe, relation, static_cast<const char *>(lfirst(cell)), nullptr);
 }
 
+// As relationHasPrimaryKey(): a deferrable one counts as well.
+bool has_primary_key(Relation relation)
+{
+	ListCell *cell;
+	foreach (cell, RelationGetIndexList(relation)) {
+		Relation index = relation_open(lfirst_oid(cell), AccessShareLock);
+		bool primary = index->rd_index->indisprimary;
+		relation_close(index, NoLock);
+		if (primary)
+			return true;
+	}
+	return false;
+}
+
+} // namespace
+
+// As index_check_primary_key().
+void refuse_second_primary_key(Relation relation)
+{
+	if (has_primary_key(relation))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("multiple primary keys for table \"%s\" are not allowed",
+							   RelationGetRelationName(relation))));
+}
+
+namespace {
+
+// Has the leaf a constraint already that the parent's takes as its own?
+bool has_own(Relation leaf, const Definition &definition, const index::Definition &key)
+{
+	statement::IndexShape shape = statement::shape_of_statement(leaf, key.parsed, "");
+	shape.is_constraint = true;
+	shape.constraint_kind =
+		definition.type == CONSTR_PRIMARY ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
+	return statement::has_matching_index(RelationGetRelid(leaf), shape, true);
+}
+
 // The server takes over no index for a partitioned table's constraint.  With one on each leaf there
 // is nothing left to build.
 void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
@@ -99,6 +139,12 @@ void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definit
 	foreach (cell, statement::leaves(RelationGetRelid(relation))) {
 		Relation leaf = table_open(lfirst_oid(cell), AccessShareLock);
 		index::Definition key = key_index(leaf, definition);
+		if (has_own(leaf, definition, key)) {
+			table_close(leaf, NoLock);
+			continue;
+		}
+		if (definition.type == CONSTR_PRIMARY)
+			refuse_second_primary_key(leaf);
 		char *name = index::choose_name(leaf, key.column_names, label, taken);
 		taken = lappend(taken, name);
 		index::add_create_steps(recipe, key, name, label);
@@ -111,6 +157,7 @@ void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definit
 					  psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", quoted_name(oid),
 							   identifier(definition.name), definition.body, definition.storage));
 	ddl::add_lock(step, oid, Lock::access_exclusive);
+	ddl::expect_relation(step, oid);
 	step->descend = true;
 	step->done = is_constraint_query(oid, definition.name);
 	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
@@ -139,9 +186,11 @@ List *index_columns(Relation relation, const char *name)
 void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
 	const char *existing = definition.parsed->indexname;
-	if (definition.type == CONSTR_PRIMARY)
+	if (definition.type == CONSTR_PRIMARY) {
+		refuse_second_primary_key(relation);
 		add_proofs(recipe, relation,
 				   existing ? index_columns(relation, existing) : definition.columns);
+	}
 	if (!existing && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
 		add_partitioned_steps(recipe, relation, definition);
 		return;

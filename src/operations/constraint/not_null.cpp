@@ -94,6 +94,7 @@ void add_final_step(ddl::Recipe *recipe, Oid oid, const char *column, const Defi
 					   identifier(proof->name));
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql);
 	ddl::add_lock(step, oid, Lock::access_exclusive);
+	ddl::expect_relation(step, oid);
 	step->descend = true;
 	step->done =
 		psprintf("SELECT attnotnull%s FROM pg_attribute WHERE attrelid = %u AND attname = %s",

@@ -112,8 +112,11 @@ void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition
 	char *sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", quoted_name(oid),
 						 identifier(definition.name), definition.body);
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql);
-	if (foreign)
+	if (foreign) {
 		ddl::add_lock(step, definition.referenced, Lock::share_row_exclusive);
+		ddl::expect_relation(step, definition.referenced);
+	}
+	ddl::expect_relation(step, oid);
 	ddl::add_lock(step, oid, foreign ? Lock::share_row_exclusive : Lock::access_exclusive);
 	step->descend = !definition.no_inherit;
 	step->done = exists_query(oid, definition, false);
@@ -144,6 +147,7 @@ void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 		recipe, "statement",
 		psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", name, identifier(definition.name)));
 	ddl::add_lock(step, oid, Lock::share_update_exclusive);
+	ddl::expect_relation(step, oid);
 	step->caller_path = true; // no name in it has to be found
 	step->done = is_valid_query(oid, definition);
 	step->count_query = violations_count(oid, definition);

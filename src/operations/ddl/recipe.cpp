@@ -103,8 +103,10 @@ void add_lock(RecipeStep *step, Oid relation, statement::Lock mode)
 
 void expect_relation(RecipeStep *step, Oid relation)
 {
-	step->still_what = quoted_name(relation);
-	step->still = psprintf("SELECT to_regclass(%s) = %u::oid", literal(step->still_what), relation);
+	const char *name = quoted_name(relation);
+	const char *still = psprintf("SELECT to_regclass(%s) = %u::oid", literal(name), relation);
+	step->still_what = step->still ? psprintf("%s or %s", step->still_what, name) : name;
+	step->still = step->still ? psprintf("SELECT (%s) AND (%s)", step->still, still) : still;
 }
 
 bool is_done_inline(const Recipe &recipe)

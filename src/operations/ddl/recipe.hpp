@@ -70,7 +70,7 @@ Recipe new_recipe(const char *kind, Oid relation, const char *text);
 
 // Adds a zeroed step to the recipe.
 RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
-// The step's SQL means this relation, by the name that it has now.
+// The step's SQL means this relation, by the name that it has now (each that it is called with).
 void expect_relation(RecipeStep *step, Oid relation);
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
 

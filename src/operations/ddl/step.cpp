@@ -140,19 +140,17 @@ void take_locks(const StepRun &run)
 	}
 }
 
-namespace {
-
 void check_target(const RecipeStep &step)
 {
 	if (!step.still || holds(step.still))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("%s is no longer what it was when the job was queued", step.still_what),
-			 errhint("It has been renamed. Cancel the job and queue it anew, by the new name.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_OBJECT),
+		 errmsg("%s is no longer what it was when the job was queued", step.still_what),
+		 errhint("It has been renamed, or dropped. Cancel the job, and queue it anew by the new "
+				 "name.")));
 }
-
-} // namespace
 
 Found look_by_queries(StepRun *run)
 {

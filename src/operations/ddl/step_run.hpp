@@ -23,6 +23,9 @@ struct StepRun {
 	Look look;
 };
 
+// Error 42704 where the names in the step's SQL have come to mean something else.
+void check_target(const RecipeStep &step);
+
 // By the step's own queries.
 Found look_by_queries(StepRun *run);
 

@@ -29,6 +29,7 @@ Found look(StepRun *run)
 {
 	Oid found;
 	MemoryContext memory = run->context->memory;
+	ddl::check_target(*run->step);
 	switch (compare_existing(run->step->sql, &found)) {
 		case Existing::none:
 			return Found::nothing;
@@ -50,6 +51,7 @@ Found look(StepRun *run)
 Found look_only(StepRun *run)
 {
 	Oid found;
+	ddl::check_target(*run->step);
 	Existing existing = compare_existing(run->step->sql, &found);
 	if (existing == Existing::different)
 		refuse_other(found);

@@ -63,6 +63,7 @@ void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "build index", create_statement(definition, part.name, part.table, true));
 	ddl::add_lock(step, part.table, Lock::share_update_exclusive);
+	ddl::expect_relation(step, part.table);
 	step->effect = statement::Effect::index_build;
 	step->bytes = statement::heap_bytes(part.table);
 	step->undo = psprintf("DROP INDEX CONCURRENTLY %s", index_name(part));
@@ -75,6 +76,7 @@ void add_only_step(ddl::Recipe *recipe, const Definition &definition, const Part
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "index frame", create_statement(definition, part.name, part.table, false));
 	ddl::add_lock(step, part.table, Lock::share);
+	ddl::expect_relation(step, part.table);
 	step->undo = psprintf("DROP INDEX %s", index_name(part));
 }
 
@@ -84,6 +86,7 @@ void add_attach_step(ddl::Recipe *recipe, const Part &parent, const Part &child)
 		recipe, "statement",
 		psprintf("ALTER INDEX %s ATTACH PARTITION %s", index_name(parent), index_name(child)));
 	ddl::add_lock(step, parent.table, Lock::access_share);
+	ddl::expect_relation(step, parent.table);
 	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) "
 						  "AND inhparent = to_regclass(%s))",
 						  literal(index_name(child)), literal(index_name(parent)));
@@ -183,6 +186,7 @@ void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const c
 		char *table = quoted_name(definition.relation);
 		ddl::RecipeStep *step = ddl::add_step(recipe, "statement", psprintf("ANALYZE %s", table));
 		ddl::add_lock(step, definition.relation, Lock::share_update_exclusive);
+		ddl::expect_relation(step, definition.relation);
 		step->caller_path = true;
 		step->effect = statement::Effect::scan;
 	}

@@ -69,8 +69,10 @@ Found look(StepRun *run)
 			step->sql = step->cleanup;
 	} else if (ddl::holds(step->done))
 		found = Found::done;
-	else
+	else {
+		ddl::check_target(*step);
 		step->sql = step->undo;
+	}
 	MemoryContextSwitchTo(old);
 	return found;
 }
@@ -109,8 +111,10 @@ void add_reindex_step(ddl::Recipe *recipe, Oid index, const char *tablespace)
 					  psprintf("REINDEX %sINDEX CONCURRENTLY %s", in_tablespace(tablespace), name));
 	ddl::add_lock(step, table, Lock::share_update_exclusive);
 	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) "
-						  "AND indexrelid <> %u AND indisvalid)",
-						  literal(name), index);
+						  "AND indexrelid <> %u AND indisvalid) AND NOT EXISTS (SELECT FROM "
+						  "pg_class WHERE oid = %u)",
+						  literal(name), index, index);
+	ddl::expect_relation(step, index);
 	step->sample_query = leftovers_query(table, get_rel_name(index));
 	describe_step(step, table);
 }
