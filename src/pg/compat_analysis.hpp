@@ -119,13 +119,18 @@ inline bool owns_relation(Oid relation, Oid role)
 #endif
 }
 
-inline bool may_use_schema(Oid schema, Oid role)
+inline bool has_schema_right(Oid schema, Oid role, AclMode right)
 {
 #if PG_VERSION_NUM >= 160000
-	return object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK;
+	return object_aclcheck(NamespaceRelationId, schema, role, right) == ACLCHECK_OK;
 #else
-	return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
+	return pg_namespace_aclcheck(schema, role, right) == ACLCHECK_OK;
 #endif
+}
+
+inline bool may_use_schema(Oid schema, Oid role)
+{
+	return has_schema_right(schema, role, ACL_USAGE);
 }
 
 // May the role VACUUM and ANALYZE the relation?  Mirrors vacuum_is_permitted_for_relation().

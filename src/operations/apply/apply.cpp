@@ -44,7 +44,7 @@ bool makes_names(const Node *statement)
 		return type == AT_AddColumn || type == AT_DropColumn || type == AT_DropConstraint ||
 			   type == AT_AddConstraint || type == AT_DetachPartition;
 	}
-	return !IsA(statement, IndexStmt) && !IsA(statement, DropStmt);
+	return !IsA(statement, DropStmt);
 }
 
 bool makes_room(const Node *statement)
@@ -71,6 +71,8 @@ bool may_come_to_be(const ErrorData *error, const Earlier &earlier)
 	switch (error->sqlerrcode) {
 		case ERRCODE_INVALID_SCHEMA_NAME:
 			return earlier.creates;
+		case ERRCODE_INVALID_FOREIGN_KEY: // the key that it refers to
+			return earlier.relations != NIL;
 		case ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST:
 		case ERRCODE_DUPLICATE_TABLE:
 		case ERRCODE_DUPLICATE_COLUMN:

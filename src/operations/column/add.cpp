@@ -3,6 +3,7 @@
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
 #include "pg/boundary.hpp"
 #include "pg/json.hpp"
 #include "statement/relations.hpp"
@@ -276,6 +277,8 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &
 	}
 	refuse_rewrites(definition);
 	refuse_nulls(relation, definition);
+	if (definition.sequence)
+		ddl::check_may_create_beside(oid);
 	add_first_step(recipe, oid, definition, first_statements(oid, definition));
 	add_parts(recipe, oid, definition);
 }

@@ -239,6 +239,22 @@ void read_foreign_key(Definition *definition, Relation relation)
 	table_close(referenced, NoLock);
 }
 
+// As transformIndexConstraint().
+void refuse_duplicates(const List *columns, bool primary)
+{
+	List *seen = NIL;
+	ListCell *cell, *other;
+	foreach (cell, columns) {
+		char *name = static_cast<char *>(lfirst(cell));
+		foreach (other, seen)
+			if (strcmp(name, static_cast<const char *>(lfirst(other))) == 0)
+				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+								errmsg("column \"%s\" appears twice in %s constraint", name,
+									   primary ? "primary key" : "unique")));
+		seen = lappend(seen, name);
+	}
+}
+
 void read_key(Definition *definition, Relation relation)
 {
 	const Constraint *parsed = definition->parsed;
@@ -249,6 +265,7 @@ void read_key(Definition *definition, Relation relation)
 	}
 	check_columns(relation, definition->columns);
 	bool primary = definition->type == CONSTR_PRIMARY;
+	refuse_duplicates(definition->columns, primary);
 	if (!definition->named)
 		definition->name =
 			ChooseRelationName(RelationGetRelationName(relation),

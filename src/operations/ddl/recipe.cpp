@@ -13,6 +13,7 @@
 
 extern "C" {
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -143,11 +144,28 @@ jobs::NewStep *stored_steps(const Recipe &recipe, int *n)
 	return steps;
 }
 
+namespace {
+
+void refuse_temporary(const Recipe &recipe)
+{
+	ListCell *cell;
+	foreach (cell, recipe.relations)
+		if (get_rel_persistence(lfirst_oid(cell)) == RELPERSISTENCE_TEMP)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("a job cannot change temporary table \"%s\"",
+								   get_rel_name(lfirst_oid(cell))),
+							errhint("Only the session that created it can change it: use a plain "
+									"statement there.")));
+}
+
+} // namespace
+
 jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 {
 	jobs::NewJob job = new_job(recipe, options);
 	if (is_done_inline(recipe) || recipe.steps == NIL)
 		return work_inline(&job, recipe);
+	refuse_temporary(recipe);
 	job.steps = stored_steps(recipe, &job.n_steps);
 	bool existed;
 	jobs::JobId id = jobs::queue_job(job, &existed);

@@ -7,6 +7,8 @@ extern "C" {
 #include "access/relation.h"
 #include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
 
@@ -20,6 +22,13 @@ void check_owner(Relation relation)
 						errmsg("permission denied: \"%s\" is a system catalog", name)));
 	if (!pg::owns_relation(RelationGetRelid(relation), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relation->rd_rel->relkind), name);
+}
+
+void check_may_create_beside(Oid table)
+{
+	Oid schema = get_rel_namespace(table);
+	if (!pg::has_schema_right(schema, GetUserId(), ACL_CREATE))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, get_namespace_name(schema));
 }
 
 namespace {

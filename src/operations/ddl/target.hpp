@@ -19,4 +19,7 @@ Relation open_owned_index(Oid relation);
 // The same for any relation that has an owner: indexes, views, …
 void check_owner(Relation relation);
 
+// Error 42501 where the current user may not create indexes and sequences beside the table.
+void check_may_create_beside(Oid table);
+
 } // namespace safe_migrate::operations::ddl

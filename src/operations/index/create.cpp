@@ -1,6 +1,7 @@
 // create_index_safely(): concurrently; of a partitioned table first the empty frame on every level,
 // then each leaf, then one attached to the other from the deepest up.
 #include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
 #include "operations/index/steps.hpp"
 #include "pg/boundary.hpp"
 #include "statement/index_match.hpp"
@@ -60,6 +61,7 @@ char *duplicates_query(const Definition &definition, Oid relation)
 
 void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
 {
+	ddl::check_may_create_beside(part.table);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "build index", create_statement(definition, part.name, part.table, true));
 	ddl::add_lock(step, part.table, Lock::share_update_exclusive);
@@ -73,6 +75,7 @@ void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part
 
 void add_only_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
 {
+	ddl::check_may_create_beside(part.table);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "index frame", create_statement(definition, part.name, part.table, false));
 	ddl::add_lock(step, part.table, Lock::share);

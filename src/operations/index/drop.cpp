@@ -68,6 +68,10 @@ void note_replica_identity(Relation index)
 
 void add_drop_steps(ddl::Recipe *recipe, Oid index)
 {
+	relation_close(ddl::open_owned_index(index), NoLock);
+	refuse_constraint(index);
+	refuse_attached(index);
+	ddl::refuse_dependents({RelationRelationId, index, 0});
 	Oid table = IndexGetRelation(index, false);
 	bool partitioned = get_rel_relkind(index) == RELKIND_PARTITIONED_INDEX;
 	ddl::RecipeStep *step =
@@ -98,9 +102,7 @@ jobs::JobId drop_index(Oid oid, const Options &options)
 		ddl::new_recipe("drop_index", table, psprintf("DROP INDEX %s", quoted_name(oid)));
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id == 0) {
-		refuse_constraint(oid);
-		refuse_attached(oid);
-		ddl::refuse_dependents({RelationRelationId, oid, 0});
+		add_drop_steps(&recipe, oid);
 		note_replica_identity(index);
 		if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
 			ereport(NOTICE,
@@ -108,7 +110,6 @@ jobs::JobId drop_index(Oid oid, const Options &options)
 							RelationGetRelationName(index)),
 					 errdetail("%s and all its partitions are locked for a moment, in short tries.",
 							   quoted_name(table))));
-		add_drop_steps(&recipe, oid);
 		recipe.plain = list_make1(psprintf("DROP INDEX %s", quoted_name(oid)));
 	}
 	relation_close(index, NoLock);
