@@ -28,6 +28,12 @@ SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES ref (
 SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES ref (late)');
 SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a, b) REFERENCES ref (id, id)');
 
+-- one without an index for its columns is only told of
+SET client_min_messages = notice;
+CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'CONSTRAINT unsupported FOREIGN KEY (a) REFERENCES ref'));
+CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'CONSTRAINT supported FOREIGN KEY (b) REFERENCES ref'));
+SET client_min_messages = warning;
+
 -- no right to refer, or to create beside the table; somebody else's index
 SET ROLE oea_owner;
 SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES ref');

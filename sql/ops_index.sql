@@ -27,6 +27,12 @@ SELECT safe_migrate.create_index_safely('CREATE INDEX t_a_idx ON t (a) WHERE a >
 -- duplicates: the wreck goes, the keys are told
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX u ON t (a)'));
 SELECT count(*) FROM pg_class WHERE relname = 'u';
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX u ON t ((id % 20)) WHERE id < 900'));
+SELECT count(*) FROM pg_class WHERE relname = 'u';
+-- constants are stored folded
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX folded ON t ((id % 20), (a + (1 + 1))) WHERE id < 10 + 5 AND NOT (a > 3)'));
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX folded ON t ((id % 20), (a + (1 + 1))) WHERE id < 10 + 5 AND NOT (a > 3)'));
+SELECT safe_migrate.create_index_safely('CREATE INDEX folded ON t ((id % 20), (a + (1 + 1))) WHERE id < 10 + 6 AND NOT (a > 3)');
 
 -- partitions: matching indexes are taken
 CREATE TABLE p (id int, a int) PARTITION BY RANGE (id);

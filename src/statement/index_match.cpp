@@ -18,6 +18,8 @@ extern "C" {
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/prep.h"
 #include "parser/parse_utilcmd.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -190,10 +192,34 @@ IndexShape shape_of_index(Relation table, Relation index)
 	return shape;
 }
 
+namespace {
+
+// Constants folded as in what is stored: RelationGetIndexExpressions(),
+// RelationGetIndexPredicate(). DefineIndex() does without when it looks for a match.
+void fold_constants(IndexInfo *info)
+{
+	info->ii_Expressions = reinterpret_cast<List *>(
+		eval_const_expressions(nullptr, reinterpret_cast<Node *>(info->ii_Expressions)));
+	fix_opfuncids(reinterpret_cast<Node *>(info->ii_Expressions));
+	if (info->ii_Predicate == NIL)
+		return;
+	Node *predicate = eval_const_expressions(
+		nullptr, reinterpret_cast<Node *>(make_ands_explicit(info->ii_Predicate)));
+	predicate =
+		reinterpret_cast<Node *>(canonicalize_qual(reinterpret_cast<Expr *>(predicate), false));
+	info->ii_Predicate = make_ands_implicit(reinterpret_cast<Expr *>(predicate));
+	fix_opfuncids(reinterpret_cast<Node *>(info->ii_Predicate));
+}
+
+} // namespace
+
 bool is_same_index(Relation table, Relation index, const IndexStmt *statement, const char *source)
 {
 	IndexShape wanted = shape_of_statement(table, statement, source);
-	return wanted.info != nullptr && matches(table, RelationGetRelid(index), wanted);
+	if (wanted.info == nullptr)
+		return false;
+	fold_constants(wanted.info);
+	return matches(table, RelationGetRelid(index), wanted);
 }
 
 Oid find_matching_index(Oid table_oid, const IndexShape &wanted, bool must_be_valid)

@@ -112,9 +112,12 @@ my @accepted = (
 	'CREATE INDEX ON t USING brin (a int4_minmax_multi_ops (values_per_range = 16)) WITH (pages_per_range = 4)',
 	'CREATE INDEX ON t ((a + 1), (upper("Odd Name")), a)',
 	'CREATE INDEX CONCURRENTLY ON t (c)',
+	'CREATE INDEX ON t ((id % 20)) WHERE id < 10 + 5 AND NOT (a > 3); CREATE INDEX ON p ((a + (1 + 1))) WHERE a > 2 * 3',
 	'CREATE INDEX ON p (a)',
 	'CREATE UNIQUE INDEX pu ON p (id, a)',
 	'CREATE INDEX ON ONLY p (a)',
+	'CREATE INDEX ON t (a) TABLESPACE space; CREATE INDEX ON p (a) TABLESPACE space; ALTER TABLE t ADD UNIQUE (c) USING INDEX TABLESPACE space',
+	'ALTER TABLE t ADD COLUMN n int UNIQUE USING INDEX TABLESPACE space',
 	'DROP INDEX t_old',
 	'DROP INDEX CONCURRENTLY t_old',
 	'ALTER INDEX t_old RENAME TO t_new',
@@ -174,6 +177,7 @@ my @refused = (
 	'REFRESH MATERIALIZED VIEW mv',
 );
 
+$node->safe_psql('postgres', "SET allow_in_place_tablespaces = on; CREATE TABLESPACE space LOCATION ''");
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain applied);
 $node->safe_psql('applied', 'CREATE EXTENSION safe_migrate');
 my $n = 0;

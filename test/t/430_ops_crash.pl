@@ -4,6 +4,8 @@
 # down under all of them, by kill -9 of a worker or by an immediate stop, in turn.  Those that commit
 # by themselves (CREATE INDEX CONCURRENTLY …) go down in their midst as well: a prepared transaction
 # holds a lock that they wait for.
+#
+# At the end of each step it is seen, too, that a lock which stops others was not held over a scan.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -29,11 +31,17 @@ SET client_min_messages = error;
 CREATE EXTENSION safe_migrate;
 CREATE SCHEMA walk;
 CREATE TABLE walk.passed (step text);
+CREATE TABLE walk.held (step text, lock text, rows_read bigint);
 -- until it is passed: inside of the transaction that notes a step as done, or plans one
 CREATE FUNCTION walk.gate() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
 	gate text := concat_ws(' ', 'gate', OLD.step_no, OLD.kind, NEW.state);
+	lock text := (SELECT max(mode) FROM pg_locks l JOIN pg_class c ON c.oid = relation WHERE pid = pg_backend_pid() AND relnamespace = 's'::regnamespace
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
+	rows_read bigint := (SELECT coalesce(max(seq_tup_read), 0) FROM pg_stat_xact_all_tables WHERE schemaname = 's');
 BEGIN
+	INSERT INTO walk.held VALUES (gate, lock, rows_read);
 	IF NOT EXISTS (SELECT FROM walk.passed WHERE step = gate) AND EXISTS (SELECT FROM walk.passed) THEN
 		PERFORM set_config('application_name', gate, true), pg_sleep(3600);
 	END IF;
@@ -95,7 +103,7 @@ my %operation = (
 );
 my @names = sort keys %operation;
 my %database = map { $names[$_] => "walk_$_" } 0 .. $#names;
-my (%job, %expected, %held);
+my (%job, %expected, %prepared);
 
 sub in_all
 {
@@ -127,6 +135,11 @@ for my $name (@names)
 	$expected{$name} = schema_now($name);
 }
 
+my %held = map { $_ => $node->safe_psql($database{$_}, q{SELECT count(*) FILTER (WHERE lock IS NULL AND rows_read >= 1000), count(lock),
+	string_agg(step || ': ' || lock || ', ' || rows_read, '; ') FILTER (WHERE lock IS NOT NULL AND rows_read > 10) FROM walk.held}) } @names;
+like($held{$_}, qr/\|$/, "$_: a lock that stops others is not held over a scan") for @names;
+like($held{'check'}, qr/^1\|1\|/, 'a scan without one, and one without a scan, are seen');
+
 # ---- with one at each step
 begin_all();
 in_all(q{INSERT INTO walk.passed VALUES ('begun')});
@@ -134,7 +147,7 @@ for my $name (@names)
 {
 	my (undef, $table, @modes) = @{ $operation{$name} };
 	$node->safe_psql($database{$name}, "BEGIN; LOCK TABLE $table IN $_ MODE; PREPARE TRANSACTION '$_ $database{$name}'") for @modes;
-	$held{$name} = [ map { "$_ $database{$name}" } @modes ];
+	$prepared{$name} = [ map { "$_ $database{$name}" } @modes ];
 }
 queue_all();
 my %left = map { $database{$_} => $_ } @names;
@@ -170,8 +183,8 @@ while (%left)
 	else { kill_hard($node, (worker_pids($node))[0]); }
 	for my $name (@names_left)
 	{
-		next if $place{ $database{$name} } =~ /^gate/ || !@{ $held{$name} };
-		$node->safe_psql($database{$name}, "COMMIT PREPARED '" . shift(@{ $held{$name} }) . q{'});
+		next if $place{ $database{$name} } =~ /^gate/ || !@{ $prepared{$name} };
+		$node->safe_psql($database{$name}, "COMMIT PREPARED '" . shift(@{ $prepared{$name} }) . q{'});
 	}
 }
 note "$round crashes";

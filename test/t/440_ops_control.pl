@@ -49,6 +49,7 @@ is(sql(q{SELECT indisvalid FROM pg_index WHERE indexrelid = 'waits'::regclass}),
 $old->query_safe('BEGIN; SELECT count(*) FROM t');
 $job = queue(q{add_constraint_safely('t', 'CONSTRAINT c CHECK (a > 0)', settings => '{"ddl_lock_retry": "1s"}')});
 wait_for($node, "SELECT condition = 'waiting for a lock' AND waiting_for_pid = $old_pid FROM safe_migrate.progress WHERE job_id = $job");
+is(sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t}), 1000, 'others get by while it waits');
 wait_for_state($node, $job, 'failed');
 is(sql("SELECT error_sqlstate, error_message, error_detail FROM safe_migrate.jobs WHERE id = $job"),
 	"55P03|could not get a lock within 1s|In the way: process $old_pid holds a lock on the table.", 'given up, with who was in the way');
@@ -73,6 +74,19 @@ like(sql("SELECT string_agg(detail, '|') FROM safe_migrate.events WHERE job_id =
 	'not one that the owner may not signal');
 is($old->query_safe('SELECT count(*) FROM mine'), 1, 'who goes on');
 $old->query_safe('COMMIT');
+
+# ---- or their statement
+$idle = $node->background_psql('postgres', on_error_stop => 0);
+$idle->query_until(qr/reads/, "\\echo reads\nSELECT pg_sleep(1000), count(*) FROM t;\n");
+wait_for($node, q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessShareLock' AND pid <> pg_backend_pid())});
+$job = queue(q{add_constraint_safely('t', 'CONSTRAINT cancelled CHECK (a > 0)', settings => '{"ddl_lock_retry": "1h", "terminate_blockers": "100ms"}')});
+wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
+sql("SELECT safe_migrate.configure($job, 'cancel_blockers', '100ms')");
+wait_for_state($node, $job, 'succeeded');
+like(sql("SELECT string_agg(detail, '|') FROM safe_migrate.events WHERE job_id = $job AND kind = 'notice'"), qr/^process \d+ was in the way for \d+ ms and was signalled$/,
+	'a statement in the way is cancelled only where that is wanted');
+like(join('', $idle->query('SELECT 7')), qr/7/, 'its session goes on');
+$idle->quit;
 
 # ---- deadlocks that the server counts meanwhile are kept with the step
 sql('CREATE TABLE ref (id int PRIMARY KEY); INSERT INTO ref SELECT generate_series(1, 1000)');

@@ -165,20 +165,13 @@ for my $case ((map { [ $_, @{ $case{$_} } ] } sort keys %case), (map { [ undef, 
 	}
 }
 
-# The lines of the dump that define something, each with its schema.
-sub schema_of
-{
-	my ($database) = @_;
-	my ($out) = run_command([ 'pg_dump', '--schema-only', '--no-owner', '--schema=s*', '--exclude-schema=safe_migrate',
-		'-p', $node->port, '-h', $node->host, $database ]);
-	return grep { length && !/^--|^\\(un)?restrict / } split /\n/, $out;
-}
-my @plain = schema_of('plain');
+my @of_cases = ('--schema=s*', '--exclude-schema=safe_migrate');
+my @plain = schema_of($node, 'plain', @of_cases);
 for my $database (qw(pasted applied))
 {
 	my %seen;
 	$seen{$_}++ for @plain;
-	$seen{$_}-- for schema_of($database);
+	$seen{$_}-- for schema_of($node, $database, @of_cases);
 	is(join("\n", map { ($seen{$_} > 0 ? 'plain only: ' : "$database only: ") . $_ } grep { $seen{$_} } sort keys %seen),
 		'', "$database: the schema that the plain statements leave");
 }
