@@ -27,6 +27,12 @@ SELECT safe_migrate.add_constraint_safely('t', 'UNIQUE (a, b, a)');
 SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES ref (code)');
 SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES ref (late)');
 SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a, b) REFERENCES ref (id, id)');
+CREATE VIEW v AS SELECT * FROM ref;
+CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY);
+SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES v (id)');
+SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a) REFERENCES fleeting');
+SELECT safe_migrate.create_index_safely('CREATE INDEX ON safe_migrate.job (id)');
+SELECT safe_migrate.drop_table_safely('safe_migrate.job');
 
 -- one without an index for its columns is only told of
 SET client_min_messages = notice;

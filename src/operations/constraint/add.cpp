@@ -118,7 +118,7 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definiti
 			add_not_valid_step(recipe, relation, definition);
 			break;
 		case CONSTR_FOREIGN:
-			check_referenced(definition);
+			check_referenced(relation, definition);
 			note_missing_index(relation, definition);
 			if (partitioned && !pg::partitioned_keys_can_be_not_valid) {
 				add_partitioned_key(recipe, relation, definition);

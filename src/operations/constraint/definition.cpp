@@ -213,7 +213,7 @@ void read_foreign_key(Definition *definition, Relation relation)
 	if (pg::has_period(parsed))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("foreign keys with PERIOD can't be added by a job")));
-	Relation referenced = table_openrv(parsed->pktable, AccessShareLock);
+	Relation referenced = relation_openrv(parsed->pktable, AccessShareLock);
 	definition->referenced = RelationGetRelid(referenced);
 	definition->columns = names_of(parsed->fk_attrs);
 	definition->referenced_columns =
@@ -236,7 +236,7 @@ void read_foreign_key(Definition *definition, Relation relation)
 					 column_list(definition->referenced_columns));
 	append_actions(&text, parsed);
 	definition->body = text.data;
-	table_close(referenced, NoLock);
+	relation_close(referenced, NoLock);
 }
 
 // As transformIndexConstraint().

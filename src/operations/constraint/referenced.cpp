@@ -4,7 +4,6 @@
 
 extern "C" {
 #include "access/relation.h"
-#include "access/table.h"
 #include "catalog/objectaddress.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -15,6 +14,24 @@ extern "C" {
 namespace safe_migrate::operations::constraint {
 
 namespace {
+
+// As ATAddForeignKeyConstraint().
+void check_kinds(Relation relation, Relation referenced)
+{
+	const char *name = RelationGetRelationName(referenced);
+	char kind = referenced->rd_rel->relkind;
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("referenced relation \"%s\" is not a table", name)));
+	char own = relation->rd_rel->relpersistence;
+	char other = referenced->rd_rel->relpersistence;
+	bool lasts = other == RELPERSISTENCE_PERMANENT ||
+				 (other == RELPERSISTENCE_UNLOGGED && own == RELPERSISTENCE_UNLOGGED);
+	if (own == RELPERSISTENCE_TEMP ? other != RELPERSISTENCE_TEMP : !lasts)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("\"%s\" may not last as long as \"%s\", which would refer to it",
+							   name, RelationGetRelationName(relation))));
+}
 
 // As checkFkeyPermissions(): of the table, or of each column.
 void check_may_refer(Relation referenced, const List *columns)
@@ -81,12 +98,13 @@ void check_referenced_key(Relation referenced, const List *columns)
 
 } // namespace
 
-void check_referenced(const Definition &definition)
+void check_referenced(Relation relation, const Definition &definition)
 {
-	Relation referenced = table_open(definition.referenced, AccessShareLock);
+	Relation referenced = relation_open(definition.referenced, AccessShareLock);
+	check_kinds(relation, referenced);
 	check_referenced_key(referenced, definition.referenced_columns);
 	check_may_refer(referenced, definition.referenced_columns);
-	table_close(referenced, NoLock);
+	relation_close(referenced, NoLock);
 }
 
 } // namespace safe_migrate::operations::constraint

@@ -2,10 +2,12 @@
 #include "operations/ddl/target.hpp"
 
 #include "pg/compat_analysis.hpp"
+#include "pg/sql.hpp"
 
 extern "C" {
 #include "access/relation.h"
 #include "catalog/catalog.h"
+#include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -20,6 +22,9 @@ void check_owner(Relation relation)
 	if (IsSystemRelation(relation))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied: \"%s\" is a system catalog", name)));
+	if (getExtensionOfObject(RelationRelationId, RelationGetRelid(relation)) == pg::extension_oid())
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" belongs to safe_migrate itself", name)));
 	if (!pg::owns_relation(RelationGetRelid(relation), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relation->rd_rel->relkind), name);
 }
