@@ -1,6 +1,7 @@
 """Schema changes beside clients: the longest wait of a client transaction with the plain DDL, with the
 safe operation, and with the safe operation while a reader sits on the table.  scripts/bench --operations."""
 import argparse
+import dataclasses
 import os
 import sys
 import threading
@@ -12,15 +13,19 @@ from traffic import Traffic
 DATABASE = 'operations'
 CLIENT = """\\set id random(1, :rows)
 \\set owner random(1, 1000)
-\\set what random(1, 10)
+\\set what random(1, 12)
 \\if :what <= 5
 SELECT amount FROM acc JOIN owner ON owner.id = owner_id WHERE acc.id = :id;
 \\elif :what <= 8
 UPDATE acc SET amount = amount + 1 WHERE id = :id;
 \\elif :what = 9
 INSERT INTO acc (id, owner_id, amount, note, flag) VALUES (nextval('acc_seq'), :owner, 1, nextval('acc_seq')::text || 'n', 1);
-\\else
+\\elif :what = 10
 UPDATE owner SET touched = now() WHERE id = :owner;
+\\elif :what = 11
+SELECT owner_id FROM event WHERE id = :id;
+\\else
+INSERT INTO event VALUES (nextval('acc_seq') % 1000, :owner);
 \\endif
 """
 LOAD = """
@@ -29,19 +34,53 @@ INSERT INTO owner SELECT generate_series(1, 1000);
 CREATE TABLE acc (id bigint PRIMARY KEY, owner_id int NOT NULL, amount int NOT NULL, note text, flag int);
 INSERT INTO acc SELECT i, 1 + i % 1000, i % 97, i::text, CASE WHEN i % 100 <> 0 THEN 1 END FROM generate_series(1, {rows}) i;
 CREATE SEQUENCE acc_seq START {start};
-VACUUM ANALYZE acc;
+CREATE TABLE event (id bigint NOT NULL, owner_id int NOT NULL REFERENCES owner) PARTITION BY RANGE (id);
+CREATE INDEX ON event (id);
+CREATE TABLE event_now PARTITION OF event FOR VALUES FROM (0) TO (1000);
+CREATE TABLE event_old (id bigint NOT NULL, owner_id int NOT NULL);
+INSERT INTO event_old SELECT i, 1 + i % 1000 FROM generate_series(1000, {rows}) i;
+VACUUM ANALYZE acc, event_old;
 """
-# name, the plain DDL, the safe way, how it is taken back
+
+
+@dataclasses.dataclass
+class Operation:
+	name: str
+	plain: str
+	safe: str			 # the call
+	undo: str = ''
+	prepare: str = ''	 # what it needs to be there
+	reads: str = 'acc'	 # who reads this sits in its way
+
+
+OLD = "FOR VALUES FROM (1000) TO (1000000000)"
 OPERATIONS = [
-	('index', 'CREATE INDEX i ON acc (amount)', "create_index_safely('CREATE INDEX i ON acc (amount)', settings => :s)", 'DROP INDEX i'),
-	('check', 'ALTER TABLE acc ADD CONSTRAINT c CHECK (amount >= 0)',
-	 "add_constraint_safely('acc', 'CONSTRAINT c CHECK (amount >= 0)', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT c'),
-	('foreign key', 'ALTER TABLE acc ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES owner',
-	 "add_constraint_safely('acc', 'CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES owner', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT f'),
-	('unique', 'ALTER TABLE acc ADD CONSTRAINT u UNIQUE (note)',
-	 "add_constraint_safely('acc', 'CONSTRAINT u UNIQUE (note)', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT u'),
-	('NOT NULL, filled', 'UPDATE acc SET flag = 0 WHERE flag IS NULL; ALTER TABLE acc ALTER flag SET NOT NULL',
-	 "add_not_null_safely('acc', 'flag', '0', settings => :s)", 'ALTER TABLE acc ALTER flag DROP NOT NULL; UPDATE acc SET flag = NULL WHERE id % 100 = 0 AND id <= {rows}'),
+	Operation('index', 'CREATE INDEX i ON acc (amount)', "create_index_safely('CREATE INDEX i ON acc (amount)', settings => :s)", 'DROP INDEX i'),
+	Operation('drop index', 'DROP INDEX i', "drop_index_safely('i', settings => :s)", prepare='CREATE INDEX i ON acc (amount)'),
+	Operation('reindex', 'REINDEX TABLE acc', "reindex_safely('acc', settings => :s)"),
+	Operation('check', 'ALTER TABLE acc ADD CONSTRAINT c CHECK (amount >= 0)',
+			  "add_constraint_safely('acc', 'CONSTRAINT c CHECK (amount >= 0)', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT c'),
+	Operation('foreign key', 'ALTER TABLE acc ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES owner',
+			  "add_constraint_safely('acc', 'CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES owner', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT f'),
+	Operation('drop foreign key', 'ALTER TABLE acc DROP CONSTRAINT f', "drop_constraint_safely('acc', 'f', settings => :s)",
+			  prepare='ALTER TABLE acc ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES owner'),
+	Operation('unique', 'ALTER TABLE acc ADD CONSTRAINT u UNIQUE (note)',
+			  "add_constraint_safely('acc', 'CONSTRAINT u UNIQUE (note)', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT u'),
+	Operation('NOT NULL, filled', 'UPDATE acc SET flag = 0 WHERE flag IS NULL; ALTER TABLE acc ALTER flag SET NOT NULL',
+			  "add_not_null_safely('acc', 'flag', '0', settings => :s)",
+			  'ALTER TABLE acc ALTER flag DROP NOT NULL; UPDATE acc SET flag = NULL WHERE id % 100 = 0 AND id <= {rows}'),
+	Operation('column', 'ALTER TABLE acc ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()',
+			  "add_column_safely('acc', 'token uuid NOT NULL DEFAULT gen_random_uuid()', settings => :s)", 'ALTER TABLE acc DROP COLUMN token; VACUUM acc'),
+	Operation('drop column', 'ALTER TABLE acc DROP COLUMN gone', "drop_column_safely('acc', 'gone', settings => :s)",
+			  prepare='ALTER TABLE acc ADD COLUMN gone int DEFAULT 7'),
+	Operation('attach', f'ALTER TABLE event ATTACH PARTITION event_old {OLD}', f"attach_partition_safely('event', 'event_old', '{OLD}', settings => :s)",
+			  'ALTER TABLE event DETACH PARTITION event_old; DROP TABLE event_old; CREATE TABLE event_old AS SELECT i::bigint AS id, 1 + i % 1000 AS owner_id '
+			  'FROM generate_series(1000, {rows}) i', reads='event'),
+	Operation('detach', 'ALTER TABLE event DETACH PARTITION event_old', "detach_partition_safely('event', 'event_old', settings => :s)",
+			  prepare=f'ALTER TABLE event_old ALTER id SET NOT NULL, ALTER owner_id SET NOT NULL; ALTER TABLE event ATTACH PARTITION event_old {OLD}',
+			  undo='ALTER TABLE event_old DROP CONSTRAINT IF EXISTS event_old_id_check', reads='event'),
+	Operation('drop table', 'DROP TABLE leaver', "drop_table_safely('leaver', settings => :s)",
+			  prepare='CREATE TABLE leaver (id int REFERENCES owner, acc bigint REFERENCES acc); INSERT INTO leaver SELECT 1, 1 FROM generate_series(1, {rows})'),
 ]
 SETTINGS = """'{"ddl_lock_retry": "10min"}'"""
 
@@ -53,14 +92,14 @@ def say(text):
 class Reader(threading.Thread):
 	"""A transaction that has read the table and stays open."""
 
-	def __init__(self, server, seconds):
+	def __init__(self, server, table, seconds):
 		super().__init__(daemon=True)
-		self.server, self.seconds = server, seconds
+		self.server, self.table, self.seconds = server, table, seconds
 		self.start()
 		time.sleep(0.5)
 
 	def run(self):
-		self.server.run(DATABASE, f'BEGIN; SELECT count(*) FROM (SELECT FROM acc LIMIT 10) a; SELECT pg_sleep({self.seconds}); COMMIT')
+		self.server.run(DATABASE, f'BEGIN; SELECT count(*) FROM (SELECT FROM {self.table} LIMIT 10) a; SELECT pg_sleep({self.seconds}); COMMIT')
 
 
 class Bench:
@@ -102,24 +141,26 @@ class Bench:
 		self.server.run(DATABASE, 'SET client_min_messages = warning', 'SET safe_migrate.inline = never',
 						f"CALL safe_migrate.wait(safe_migrate.{safe.replace(':s', SETTINGS)})")
 
-	def undo(self, sql):
-		for statement in sql.format(rows=self.options.rows).split('; '):
-			self.server.run(DATABASE, statement)
+	def statements(self, sql):
+		for statement in filter(None, sql.format(rows=self.options.rows).split('; ')):
+			self.server.run(DATABASE, 'SET safe_migrate.guard = off', statement)
 
-	def one(self, name, plain, safe, undo):
-		say(f'{name} …')
-		found = {'name': name}
-		found['plain'] = self.under_traffic(lambda: [self.server.run(DATABASE, part) for part in plain.split('; ')])
-		self.undo(undo)
-		found['safe'] = self.under_traffic(lambda: self.call(safe))
-		self.undo(undo)
+	def around(self, operation, work):
+		self.statements(operation.prepare)
+		felt = self.under_traffic(work)
+		self.statements(operation.undo)
+		return felt
+
+	def one(self, operation):
+		say(f'{operation.name} …')
 		def beside_reader():
-			reader = Reader(self.server, self.options.reader_seconds)
-			self.call(safe)
+			reader = Reader(self.server, operation.reads, self.options.reader_seconds)
+			self.call(operation.safe)
 			reader.join()
-		found['reader'] = self.under_traffic(beside_reader)
-		self.undo(undo)
-		return found
+		return {'name': operation.name,
+				'plain': self.around(operation, lambda: self.statements(operation.plain)),
+				'safe': self.around(operation, lambda: self.call(operation.safe)),
+				'reader': self.around(operation, beside_reader)}
 
 	def table(self, results):
 		rows = [['', 'plain DDL', '', 'safe', '', f'safe, beside a reader of {self.options.reader_seconds} s', ''],
@@ -140,6 +181,7 @@ def parse(arguments):
 	parser.add_argument('--clients', type=int, default=8)
 	parser.add_argument('--rate', type=int, default=500)
 	parser.add_argument('--reader-seconds', type=int, default=20)
+	parser.add_argument('--only', action='append', help='the name of an operation')
 	options = parser.parse_args(arguments)
 	if options.quick:
 		options.rows, options.reader_seconds, options.rate = 50_000, 3, 200
@@ -149,7 +191,8 @@ def parse(arguments):
 def compare(bench):
 	options = bench.options
 	bench.load()
-	results = [bench.one(*operation) for operation in OPERATIONS]
+	results = [bench.one(operation) for operation in OPERATIONS
+			   if not options.only or operation.name in options.only]
 	lock_try = bench.server.value(DATABASE, 'SHOW safe_migrate.ddl_lock_try')
 	text = f'{options.rows:,} rows, {options.clients} clients, {options.rate} transactions per second; one lock try is {lock_try}\n'
 	for row in bench.table(results):
