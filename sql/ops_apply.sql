@@ -49,7 +49,20 @@ SET client_min_messages = warning;
 CALL safe_migrate.wait('d');
 SELECT safe_migrate.apply($$ALTER TABLE t ADD COLUMN e int$$, 'd');
 
+-- what the guard lets pass is taken
+CREATE MATERIALIZED VIEW mv AS SELECT id, a FROM t;
+CREATE UNIQUE INDEX ON mv (id);
+INSERT INTO t (id, a, ref_id) VALUES (5000, 5000, 1);
+\c
+SET safe_migrate.inline = never;
+SET safe_migrate.small_table_size = 0;
+SET search_path = ops;
+CALL safe_migrate.run('REFRESH MATERIALIZED VIEW CONCURRENTLY mv; ANALYZE t');
+SELECT max(id) FROM mv;
+DROP MATERIALIZED VIEW mv;
 \set VERBOSITY default
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
 -- refused before anything starts
 SELECT safe_migrate.apply('ALTER TABLE t ADD COLUMN z int; ALTER TABLE t ALTER a TYPE bigint');
 SELECT safe_migrate.apply('ALTER TABLE t ADD EXCLUDE USING gist (a WITH =)');

@@ -22,6 +22,13 @@ constexpr const char *carried[] = {
 	"lc_numeric",		  // to_char(amount, 'D')
 	"lc_time",			  // to_char(created_at, 'TMMonth')
 	"default_text_search_config",
+	// how a script is read, and what it leaves unsaid
+	"standard_conforming_strings",
+	"transform_null_equals",
+	"check_function_bodies",
+	"default_tablespace",
+	"default_table_access_method",
+	"default_toast_compression",
 };
 
 // A search_path may hold any character, the separator too.

@@ -5,6 +5,17 @@
 
 namespace safe_migrate::pg {
 
+struct PinnedSetting {
+	const char *name;
+	const char *value;
+};
+constexpr PinnedSetting pinned_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"}, {"DateStyle", "ISO, MDY"},
+	{"IntervalStyle", "postgres"},			{"extra_float_digits", "1"},
+	{"standard_conforming_strings", "on"},	{"transform_null_equals", "off"},
+	{"quote_all_identifiers", "off"},
+};
+
 // Only around parsing, analysing and deparsing: plan and run under the user's own settings, since
 // functions find their names there.  An error's abort restores them.
 struct PinnedSettings {
@@ -13,13 +24,8 @@ struct PinnedSettings {
 	void enter()
 	{
 		nest = NewGUCNestLevel();
-		set_in_level("search_path", "pg_catalog, pg_temp");
-		set_in_level("DateStyle", "ISO, MDY");
-		set_in_level("IntervalStyle", "postgres");
-		set_in_level("extra_float_digits", "1");
-		set_in_level("standard_conforming_strings", "on");
-		set_in_level("transform_null_equals", "off");
-		set_in_level("quote_all_identifiers", "off");
+		for (const PinnedSetting &setting : pinned_settings)
+			set_in_level(setting.name, setting.value);
 	}
 	void leave() const { AtEOXact_GUC(true, nest); }
 };

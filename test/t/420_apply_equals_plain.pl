@@ -118,6 +118,11 @@ my @accepted = (
 	'CREATE INDEX ON ONLY p (a)',
 	'CREATE INDEX ON t (a) TABLESPACE space; CREATE INDEX ON p (a) TABLESPACE space; ALTER TABLE t ADD UNIQUE (c) USING INDEX TABLESPACE space',
 	'ALTER TABLE t ADD COLUMN n int UNIQUE USING INDEX TABLESPACE space',
+	q{ALTER TABLE t ADD CHECK (now() > '1.2.2003'::date AND a > 0 AND b <> E'\\'x' AND b <> '\\\\y' AND '1 day 2 hours'::interval > '-1 2:03:04')},
+	q{ALTER TABLE t ADD CHECK (a <> 0.1234567890123456789::float8 AND (a = NULL) IS NOT NULL)},
+	q{CREATE INDEX ON t ((b || E'\\'')) WHERE b > '\\\\x' AND '2003-02-01'::date < '2.3.2004'::date AND '-1 2:03:04'::interval < '1 day'; CREATE INDEX ON p ((a = NULL))},
+	q{ALTER TABLE t ADD COLUMN d1 date DEFAULT '1.2.2003' NOT NULL CHECK (d1 > '3.1.2001'), ADD COLUMN d2 interval DEFAULT random() * '-1 2:03:04'::interval},
+	q{CREATE TABLE dp (d date) PARTITION BY RANGE (d); CREATE TABLE dp1 (d date); ALTER TABLE dp ATTACH PARTITION dp1 FOR VALUES FROM ('1.6.2005') TO ('1.7.2005')},
 	'DROP INDEX t_old',
 	'DROP INDEX CONCURRENTLY t_old',
 	'ALTER INDEX t_old RENAME TO t_new',
@@ -131,7 +136,7 @@ my @accepted = (
 	'CREATE TABLE r2 (ref_id int REFERENCES ref); ALTER TABLE r2 DROP CONSTRAINT r2_ref_id_fkey; ALTER TABLE ref DROP CONSTRAINT ref_pkey',
 	'ALTER TABLE t RENAME a TO aa; ALTER TABLE t RENAME TO tt; ALTER TABLE tt ADD UNIQUE (aa); ALTER TABLE tt RENAME CONSTRAINT t_later TO l',
 	'ALTER TABLE child NO INHERIT parent; ALTER TABLE parent ADD CHECK (a > 1)',
-	'REFRESH MATERIALIZED VIEW CONCURRENTLY mv; TRUNCATE t; ALTER TABLE t SET TABLESPACE pg_default, CLUSTER ON t_pkey',
+	'TRUNCATE t; ALTER TABLE t SET TABLESPACE pg_default, CLUSTER ON t_pkey',
 	'CREATE DOMAIN d AS int; ALTER DOMAIN d ADD CHECK (VALUE > 0) NOT VALID; ALTER TABLE t ADD COLUMN d_id int DEFAULT 3',
 	'CREATE SEQUENCE sq; ALTER TABLE t ALTER a SET DEFAULT nextval($$sq$$); DROP SEQUENCE sq CASCADE',
 	'CREATE RULE r AS ON DELETE TO t DO NOTHING; ALTER TABLE t DISABLE RULE r, DISABLE TRIGGER USER; ALTER TABLE v OWNER TO pg_monitor',
@@ -180,11 +185,20 @@ my @refused = (
 $node->safe_psql('postgres', "SET allow_in_place_tablespaces = on; CREATE TABLESPACE space LOCATION ''");
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain applied);
 $node->safe_psql('applied', 'CREATE EXTENSION safe_migrate');
+# Settings of the databases, so of the workers too, that change how texts are read and shown.
+for my $odd ("DateStyle = 'German, DMY'", q{IntervalStyle = 'sql_standard'}, 'extra_float_digits = -15', 'quote_all_identifiers = on',
+	'standard_conforming_strings = off', 'escape_string_warning = off', 'transform_null_equals = on', "bytea_output = 'escape'",
+	"default_transaction_isolation = 'serializable'")
+{
+	$node->safe_psql('postgres', "ALTER DATABASE $_ SET $odd") for qw(plain applied);
+}
 my $n = 0;
-for my $ddl (@accepted)
+my @in_space = ('CREATE INDEX ON t (a); CREATE INDEX ON p (a)', 'CREATE TABLE z (a int PRIMARY KEY); ALTER TABLE t ADD COLUMN zz int UNIQUE');
+for my $ddl (@accepted, @in_space)
 {
 	$n++;
-	my $path = "SET TimeZone = 'UTC'; SET search_path = s$n, public;";
+	my $space = $n > @accepted ? "SET default_tablespace = space;" : '';
+	my $path = "SET TimeZone = 'UTC'; SET search_path = s$n, public; $space";
 	$node->safe_psql($_, "CREATE SCHEMA s$n; $path $tables") for qw(plain applied);
 	$node->safe_psql('plain', join(';', $path, $ddl)) if $ddl !~ /CONCURRENTLY/;
 	$node->safe_psql('plain', "$path " . $ddl =~ s/CONCURRENTLY//r) if $ddl =~ /CONCURRENTLY/;

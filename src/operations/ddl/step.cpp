@@ -8,6 +8,7 @@
 #include "pg/guc.hpp"
 #include "pg/json.hpp"
 #include "pg/own_statement.hpp"
+#include "pg/pinned_settings.hpp"
 
 extern "C" {
 #include "catalog/pg_inherits.h"
@@ -217,7 +218,9 @@ void explain_failure(const StepRun &run)
 ErrorData *run_own_top_level(const char *sql)
 {
 	ErrorData *error = job_transaction([] {
-		SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
+		for (const pg::PinnedSetting &setting : pg::pinned_settings) // the text is a resolved one
+			SetConfigOption(setting.name, setting.value, PGC_USERSET, PGC_S_SESSION);
+		SetConfigOption("default_tablespace", "", PGC_USERSET, PGC_S_SESSION);
 		SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
 	});
 	if (error)

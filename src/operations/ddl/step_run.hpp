@@ -52,8 +52,8 @@ void run_step(jobs::StepContext *context, const char *phase, Look look, void (*w
 ErrorData *clean_up(StepRun *run, bool top_level);
 void clean_up_after_failure(StepRun *run, bool top_level);
 
-// A statement with transactions of its own, as the job's owner, with names found in pg_catalog
-// alone and without a lock_timeout.
+// A statement with transactions of its own, as the job's owner, under pinned settings and without
+// a lock_timeout.
 ErrorData *run_own_top_level(const char *sql);
 
 } // namespace safe_migrate::operations::ddl

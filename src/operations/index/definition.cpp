@@ -18,6 +18,7 @@ extern "C" {
 #include "catalog/pg_collation.h"
 #include "catalog/pg_opclass.h"
 #include "commands/defrem.h"
+#include "commands/tablespace.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
@@ -165,7 +166,16 @@ void append_element(StringInfo text, Relation relation, const IndexElem *element
 																				   : " NULLS LAST");
 }
 
-void append_clauses(StringInfo text, const IndexStmt *statement, const char *predicate)
+// As DefineIndex() takes it where the statement names none; nullptr: the database's.
+const char *default_space(Relation relation)
+{
+	Oid space = GetDefaultTablespace(relation->rd_rel->relpersistence,
+									 relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
+	return OidIsValid(space) ? get_tablespace_name(space) : nullptr;
+}
+
+void append_clauses(StringInfo text, Relation relation, const IndexStmt *statement,
+					const char *predicate)
 {
 	if (statement->indexIncludingParams != NIL) {
 		appendStringInfoString(text, " INCLUDE (");
@@ -183,8 +193,9 @@ void append_clauses(StringInfo text, const IndexStmt *statement, const char *pre
 		append_options(text, statement->options);
 		appendStringInfoChar(text, ')');
 	}
-	if (statement->tableSpace)
-		appendStringInfo(text, " TABLESPACE %s", quote_identifier(statement->tableSpace));
+	const char *space = statement->tableSpace ? statement->tableSpace : default_space(relation);
+	if (space)
+		appendStringInfo(text, " TABLESPACE %s", quote_identifier(space));
 	if (predicate)
 		appendStringInfo(text, " WHERE %s", predicate);
 }
@@ -248,7 +259,7 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 		definition.predicate = deparse_expression(statement->whereClause, context, false, false);
 		pinned.leave();
 	}
-	append_clauses(&text, statement, definition.predicate);
+	append_clauses(&text, relation, statement, definition.predicate);
 	definition.body = text.data;
 	definition.column_names = choose_column_names(
 		list_concat_copy(statement->indexParams, statement->indexIncludingParams));
