@@ -29,6 +29,18 @@ CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX u O
 SELECT count(*) FROM pg_class WHERE relname = 'u';
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX u ON t ((id % 20)) WHERE id < 900'));
 SELECT count(*) FROM pg_class WHERE relname = 'u';
+CREATE TABLE twice (a int, b text);
+INSERT INTO twice VALUES (1, NULL), (1, NULL), (NULL, 'x'), (NULL, 'x'), (2, 'y');
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON twice (a, b) NULLS NOT DISTINCT'));
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON twice (a, b)'));
+-- what else makes it another one
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX br ON t USING brin (a int4_minmax_multi_ops (values_per_range = 16))'));
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX br ON t USING brin (a int4_minmax_multi_ops (values_per_range = 16))'));
+SELECT safe_migrate.create_index_safely('CREATE INDEX br ON t USING brin (a int4_minmax_multi_ops (values_per_range = 32))');
+SELECT safe_migrate.create_index_safely('CREATE INDEX br ON t USING brin (a int4_minmax_ops)');
+SELECT safe_migrate.create_index_safely('CREATE UNIQUE INDEX twice_a_b_idx ON twice (a, b) NULLS NOT DISTINCT');
+SELECT safe_migrate.create_index_safely('CREATE UNIQUE INDEX twice_a_b_idx ON twice (a) INCLUDE (b)');
+SELECT safe_migrate.create_index_safely('CREATE UNIQUE INDEX twice_a_b_idx ON twice (a, b COLLATE "C")');
 -- constants are stored folded
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX folded ON t ((id % 20), (a + (1 + 1))) WHERE id < 10 + 5 AND NOT (a > 3)'));
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX folded ON t ((id % 20), (a + (1 + 1))) WHERE id < 10 + 5 AND NOT (a > 3)'));

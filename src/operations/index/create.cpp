@@ -41,19 +41,21 @@ char *index_name(const Part &part)
 // Keys that occur more than once, for the error of a unique index.
 char *duplicates_query(const Definition &definition, Oid relation)
 {
-	StringInfoData keys, filled;
+	StringInfoData keys, shown, filled;
 	initStringInfo(&keys);
+	initStringInfo(&shown);
 	initStringInfo(&filled);
 	ListCell *cell;
 	foreach (cell, definition.keys) {
 		const char *key = static_cast<const char *>(lfirst(cell));
 		appendStringInfo(&keys, "%s%s", keys.len > 0 ? ", " : "", key);
+		appendStringInfo(&shown, "%scoalesce((%s)::text, 'null')", shown.len > 0 ? ", " : "", key);
 		appendStringInfo(&filled, "%s%s IS NOT NULL", filled.len > 0 ? " AND " : "", key);
 	}
 	return psprintf(
 		"SELECT k FROM (SELECT %s || concat_ws(', ', %s) || ')' AS k FROM %s WHERE %s%s%s GROUP BY "
 		"%s HAVING count(*) > 1 ORDER BY %s LIMIT 10) d",
-		literal(psprintf("(%s)=(", keys.data)), keys.data, quoted_name(relation),
+		literal(psprintf("(%s)=(", keys.data)), shown.data, quoted_name(relation),
 		definition.parsed->nulls_not_distinct ? "true" : filled.data,
 		definition.predicate ? " AND " : "", definition.predicate ? definition.predicate : "",
 		keys.data, keys.data);

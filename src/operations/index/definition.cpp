@@ -10,6 +10,7 @@
 
 extern "C" {
 #include "access/genam.h"
+#include "access/reloptions.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/index.h"
@@ -26,6 +27,7 @@ extern "C" {
 #include "parser/parse_utilcmd.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -336,7 +338,18 @@ char *create_statement(const Definition &definition, const char *name, Oid relat
 
 namespace {
 
-// What CompareIndexInfo() leaves out: order of the keys, and NULLs in it.
+// Options of the operator class, as they are stored.
+bool has_same_options(Relation index, int key, const IndexElem *element)
+{
+	Datum stored = get_attoptions(RelationGetRelid(index), static_cast<int16>(key + 1));
+	Datum given = transformRelOptions(static_cast<Datum>(0), element->opclassopts, nullptr, nullptr,
+									  false, false);
+	if (stored == 0 || given == 0)
+		return stored == given;
+	return datumIsEqual(PointerGetDatum(PG_DETOAST_DATUM(stored)), given, false, -1);
+}
+
+// What CompareIndexInfo() leaves out: order of the keys, NULLs in it, options of their classes.
 bool has_same_order(Relation index, const IndexStmt *statement)
 {
 	int i = 0;
@@ -349,6 +362,8 @@ bool has_same_order(Relation index, const IndexStmt *statement)
 							   : element->nulls_ordering == SORTBY_NULLS_FIRST;
 		int options = (descending ? INDOPTION_DESC : 0) | (nulls_first ? INDOPTION_NULLS_FIRST : 0);
 		if (index->rd_indam->amcanorder && index->rd_indoption[i] != options)
+			return false;
+		if (!has_same_options(index, i, element))
 			return false;
 		i++;
 	}
