@@ -26,6 +26,17 @@ SELECT convalidated FROM pg_constraint WHERE conname = 'later';
 CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'CONSTRAINT wrong FOREIGN KEY (id) REFERENCES ref'));
 SELECT convalidated FROM pg_constraint WHERE conname = 'wrong';
 ALTER TABLE t DROP CONSTRAINT wrong;
+-- of two columns, NULL in both of them or in none; what inherits from the table is no matter
+CREATE TABLE pair (a int, b int, PRIMARY KEY (a, b));
+INSERT INTO pair VALUES (1, 1);
+CREATE TABLE refers (a int, b int);
+CREATE TABLE inherits () INHERITS (refers);
+INSERT INTO refers VALUES (1, 1), (1, 1), (NULL, NULL), (1, NULL), (NULL, 2), (3, 3);
+INSERT INTO inherits VALUES (4, 4), (5, 5), (5, 5);
+CALL safe_migrate.wait(safe_migrate.add_constraint_safely('refers', 'CONSTRAINT whole FOREIGN KEY (a, b) REFERENCES pair MATCH FULL'));
+CALL safe_migrate.wait(safe_migrate.add_constraint_safely('refers', 'FOREIGN KEY (a, b) REFERENCES pair'));
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON refers (a)'));
+DROP TABLE refers CASCADE;
 
 -- UNIQUE and PRIMARY KEY
 CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'UNIQUE ("Odd b") INCLUDE (a) DEFERRABLE'));

@@ -5,6 +5,7 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "pg/boundary.hpp"
+#include "pg/compat_alter.hpp"
 #include "pg/json.hpp"
 #include "statement/relations.hpp"
 
@@ -70,6 +71,18 @@ void refuse_conflicts(const Definition &definition)
 								errmsg("SEQUENCE NAME of an identity column can't be given here"),
 								errhint("Rename the sequence afterwards.")));
 	}
+}
+
+// As ATExecAddColumn(): only partitions can have the identity of their parent, from 17 on.
+void refuse_identity_of_children(Relation relation)
+{
+	bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	if (partitioned && pg::identity_recurses)
+		return;
+	if (list_length(statement::with_descendants(RelationGetRelid(relation))) > 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("cannot recursively add identity column to table that has child "
+							   "tables")));
 }
 
 // Do rows get a value other than NULL?
@@ -260,6 +273,8 @@ void check_column(Relation relation, const Definition &definition)
 {
 	check_relation(relation, definition);
 	refuse_conflicts(definition);
+	if (definition.identity)
+		refuse_identity_of_children(relation);
 	ListCell *cell;
 	foreach (cell, definition.parsed->constraints)
 		if (lfirst_node(Constraint, cell)->contype == CONSTR_PRIMARY)

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
@@ -29,6 +30,33 @@ namespace {
 constexpr int most_counted = 1'000'000;
 constexpr int samples = 10;
 
+// A foreign key is about no table that inherits from these; partitions are theirs.
+const char *only(Oid table)
+{
+	return get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ";
+}
+
+// Of all columns "f.a IS NOT NULL AND f.b IS NOT NULL", or with other words.
+void append_tests(StringInfo query, const List *columns, const char *test, const char *between)
+{
+	ListCell *cell;
+	foreach (cell, columns)
+		appendStringInfo(query, "%sf.%s %s", cell == list_head(columns) ? "" : between,
+						 quote_identifier(static_cast<const char *>(lfirst(cell))), test);
+}
+
+// MATCH FULL lets a row have NULL in all of the columns or in none.
+void append_mixed_nulls(StringInfo query, const Definition &definition)
+{
+	if (!definition.parsed || definition.parsed->fk_matchtype != FKCONSTR_MATCH_FULL)
+		return;
+	appendStringInfoString(query, "(");
+	append_tests(query, definition.columns, "IS NULL", " OR ");
+	appendStringInfoString(query, ") AND (");
+	append_tests(query, definition.columns, "IS NOT NULL", " OR ");
+	appendStringInfoString(query, ") OR ");
+}
+
 // What the rows that violate it are in: "<table> t" and the condition on them.
 void append_violations(StringInfo query, Oid relation, const Definition &definition)
 {
@@ -42,13 +70,12 @@ void append_violations(StringInfo query, Oid relation, const Definition &definit
 						 quote_identifier(static_cast<const char *>(linitial(definition.columns))));
 		return;
 	}
-	appendStringInfo(query, "FROM %s f WHERE ", quoted_name(relation));
+	appendStringInfo(query, "FROM %s%s f WHERE ", only(relation), quoted_name(relation));
+	append_mixed_nulls(query, definition);
+	append_tests(query, definition.columns, "IS NOT NULL", " AND ");
 	ListCell *left, *right;
-	foreach (left, definition.columns)
-		appendStringInfo(query, "f.%s IS NOT NULL AND ",
-						 quote_identifier(static_cast<const char *>(lfirst(left))));
-	appendStringInfo(query, "NOT EXISTS (SELECT FROM %s p WHERE ",
-					 quoted_name(definition.referenced));
+	appendStringInfo(query, " AND NOT EXISTS (SELECT FROM %s%s p WHERE ",
+					 only(definition.referenced), quoted_name(definition.referenced));
 	forboth(left, definition.columns, right, definition.referenced_columns) appendStringInfo(
 		query, "%sp.%s = f.%s", left == list_head(definition.columns) ? "" : " AND ",
 		quote_identifier(static_cast<const char *>(lfirst(right))),
@@ -73,8 +100,14 @@ char *key_text(Relation relation, const Definition &definition)
 	}
 	if (columns == NIL)
 		return pstrdup("'ctid ' || ctid");
-	char *list = column_list(columns);
-	return psprintf("%s || concat_ws(', ', %s) || ')'", literal(psprintf("(%s)=(", list)), list);
+	StringInfoData shown;
+	initStringInfo(&shown);
+	ListCell *cell;
+	foreach (cell, columns)
+		appendStringInfo(&shown, "%scoalesce(%s::text, 'null')", shown.len > 0 ? ", " : "",
+						 quote_identifier(static_cast<const char *>(lfirst(cell))));
+	return psprintf("%s || concat_ws(', ', %s) || ')'",
+					literal(psprintf("(%s)=(", column_list(columns))), shown.data);
 }
 
 } // namespace
@@ -105,6 +138,17 @@ char *violations_sample(Oid oid, const Definition &definition)
 	return query.data;
 }
 
+namespace {
+
+// A foreign key is one of partitions too, but not of tables that inherit.
+bool goes_down(Relation relation, const Definition &definition)
+{
+	return !definition.no_inherit && (definition.type != CONSTR_FOREIGN ||
+									  relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
+}
+
+} // namespace
+
 void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
 	Oid oid = RelationGetRelid(relation);
@@ -118,7 +162,7 @@ void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition
 	}
 	ddl::expect_relation(step, oid);
 	ddl::add_lock(step, oid, foreign ? Lock::share_row_exclusive : Lock::access_exclusive);
-	step->descend = !definition.no_inherit;
+	step->descend = goes_down(relation, definition);
 	step->done = exists_query(oid, definition, false);
 	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
 						  identifier(definition.name));
@@ -167,7 +211,7 @@ void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition
 	Oid oid = RelationGetRelid(relation);
 	// a foreign key of a partitioned table can be validated only as a whole before 18, and was
 	// added leaf by leaf there
-	if (!definition.no_inherit) {
+	if (goes_down(relation, definition)) {
 		ListCell *cell;
 		foreach (cell, statement::leaves(oid))
 			if (lfirst_oid(cell) != oid)

@@ -52,13 +52,13 @@ char *duplicates_query(const Definition &definition, Oid relation)
 		appendStringInfo(&shown, "%scoalesce((%s)::text, 'null')", shown.len > 0 ? ", " : "", key);
 		appendStringInfo(&filled, "%s%s IS NOT NULL", filled.len > 0 ? " AND " : "", key);
 	}
-	return psprintf(
-		"SELECT k FROM (SELECT %s || concat_ws(', ', %s) || ')' AS k FROM %s WHERE %s%s%s GROUP BY "
-		"%s HAVING count(*) > 1 ORDER BY %s LIMIT 10) d",
-		literal(psprintf("(%s)=(", keys.data)), shown.data, quoted_name(relation),
-		definition.parsed->nulls_not_distinct ? "true" : filled.data,
-		definition.predicate ? " AND " : "", definition.predicate ? definition.predicate : "",
-		keys.data, keys.data);
+	return psprintf("SELECT k FROM (SELECT %s || concat_ws(', ', %s) || ')' AS k FROM ONLY %s "
+					"WHERE %s%s%s GROUP "
+					"BY %s HAVING count(*) > 1 ORDER BY %s LIMIT 10) d",
+					literal(psprintf("(%s)=(", keys.data)), shown.data, quoted_name(relation),
+					definition.parsed->nulls_not_distinct ? "true" : filled.data,
+					definition.predicate ? " AND " : "",
+					definition.predicate ? definition.predicate : "", keys.data, keys.data);
 }
 
 void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
