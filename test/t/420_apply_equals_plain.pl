@@ -148,6 +148,7 @@ my @accepted = (
 	'ALTER TABLE t DROP CONSTRAINT t_later, ADD CONSTRAINT t_later CHECK (a > -1)',
 	'CREATE TABLE p3 (LIKE p); ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (200) TO (300)',
 	'ALTER TABLE p DETACH PARTITION p2',
+	'ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY; CREATE INDEX ON p2 (a)',
 	'ALTER TABLE p DETACH PARTITION p2; ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM (100) TO (200)',
 	'CREATE INDEX ON p (a); ALTER TABLE p DETACH PARTITION p2; ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM (100) TO (250)',
 	q{COMMENT ON TABLE t IS 'a table'; COMMENT ON COLUMN t.a IS 'a column'},
@@ -206,7 +207,7 @@ for my $ddl (@accepted, @in_space)
 	my $path = "SET TimeZone = 'UTC'; SET search_path = s$n, public; $space";
 	$node->safe_psql($_, "CREATE SCHEMA s$n; $path $tables") for qw(plain applied);
 	$node->safe_psql('plain', join(';', $path, $ddl)) if $ddl !~ /CONCURRENTLY/;
-	$node->safe_psql('plain', "$path " . $ddl =~ s/CONCURRENTLY//r) if $ddl =~ /CONCURRENTLY/;
+	$node->safe_psql('plain', $_) for map { "$path $_" } $ddl =~ /CONCURRENTLY/ ? split /; */, $ddl : ();
 	my ($rc, undef, $err) = $node->psql('applied', "$path\nCALL safe_migrate.run(\$apply\$$ddl\$apply\$);");
 	is($rc, 0, $ddl) or diag($err);
 }

@@ -175,6 +175,13 @@ void attach(ddl::Recipe *recipe, const Unit &unit, Relation parent, const Partit
 	table_close(child, NoLock);
 }
 
+void detach(ddl::Recipe *recipe, Relation parent, const PartitionCmd *command)
+{
+	Oid partition = RangeVarGetRelid(command->name, NoLock, false);
+	partition::check_partition(parent, partition);
+	partition::add_detach_steps(recipe, RelationGetRelid(parent), partition);
+}
+
 // Whether the sub-command has a recipe, which then has added its steps.
 bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbounded)
 {
@@ -200,6 +207,10 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 			break;
 		case AT_AttachPartition:
 			attach(recipe, unit, relation, castNode(PartitionCmd, command->def));
+			break;
+		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
+			detach(recipe, relation, castNode(PartitionCmd, command->def));
 			break;
 		case AT_AddColumn:
 			if (unbounded && unbounded->definition)
@@ -367,6 +378,12 @@ bool is_refresh_concurrently(const Node *statement)
 		   reinterpret_cast<const RefreshMatViewStmt *>(statement)->concurrent;
 }
 
+bool is_detach_concurrently(const AlterTableCmd *command)
+{
+	return command->subtype == AT_DetachPartition &&
+		   castNode(PartitionCmd, command->def)->concurrent;
+}
+
 // Sub-commands whose recipe is better than the statement however small the table is.
 bool has_own_way(const Node *statement)
 {
@@ -374,8 +391,9 @@ bool has_own_way(const Node *statement)
 		return false;
 	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
-	// not DETACH: brief as it stands, and concurrently it leaves a CHECK behind
+	// not a plain DETACH: brief as it stands, and concurrently it leaves a CHECK behind
 	return command->subtype == AT_ValidateConstraint ||
+		   command->subtype == AT_DetachPartitionFinalize || is_detach_concurrently(command) ||
 		   (command->behavior == DROP_RESTRICT && !command->missing_ok &&
 			(command->subtype == AT_DropConstraint || command->subtype == AT_DropColumn));
 }
@@ -442,6 +460,9 @@ bool can_be_inline(const Unit &unit)
 {
 	if (IsA(unit.statement, IndexStmt))
 		return !castNode(IndexStmt, unit.statement)->concurrent;
+	if (IsA(unit.statement, AlterTableStmt))
+		return !is_detach_concurrently(
+			linitial_node(AlterTableCmd, castNode(AlterTableStmt, unit.statement)->cmds));
 	if (IsA(unit.statement, ReindexStmt)) // what commits inside can't: partitioned, CONCURRENTLY
 		return !effects_of(unit)->commits_inside;
 	return !IsA(unit.statement, DropStmt) || !castNode(DropStmt, unit.statement)->concurrent;

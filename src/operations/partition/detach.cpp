@@ -57,6 +57,23 @@ bool is_pending(Oid partition)
 
 } // namespace
 
+void check_partition(Relation parent, Oid partition)
+{
+	const char *name = get_rel_name(partition);
+	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is not partitioned", RelationGetRelationName(parent))));
+	if (!name)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", partition)));
+	if (!get_rel_relispartition(partition) ||
+		get_partition_parent(partition, true) != RelationGetRelid(parent))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s\" is not a partition of relation \"%s\"", name,
+							   RelationGetRelationName(parent))));
+}
+
 void run_detach_step(jobs::StepContext *context)
 {
 	ddl::run_step(context, "schema change", look, ddl::run_at_top_level);
@@ -90,23 +107,6 @@ void add_detach_steps(ddl::Recipe *recipe, Oid parent, Oid partition)
 }
 
 namespace {
-
-void check_partition(Relation parent, Oid partition)
-{
-	const char *name = get_rel_name(partition);
-	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" is not partitioned", RelationGetRelationName(parent))));
-	if (!name)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", partition)));
-	if (!get_rel_relispartition(partition) ||
-		get_partition_parent(partition, true) != RelationGetRelid(parent))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation \"%s\" is not a partition of relation \"%s\"", name,
-							   RelationGetRelationName(parent))));
-}
 
 void note_default_partition(Relation parent)
 {

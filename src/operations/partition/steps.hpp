@@ -38,6 +38,9 @@ void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *st
 // foreign keys.
 void add_preparation_steps(ddl::Recipe *recipe, Relation parent, Relation child);
 
+// Errors 42809 and 42P01 where it is none of that table's.
+void check_partition(Relation parent, Oid partition);
+
 // Concurrently where the server can (a parent without a default partition), else with brief locks.
 // An interrupted DETACH CONCURRENTLY is finished.
 void add_detach_steps(ddl::Recipe *recipe, Oid parent, Oid partition);
