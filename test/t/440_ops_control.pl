@@ -45,6 +45,27 @@ sql("SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 is(sql(q{SELECT indisvalid FROM pg_index WHERE indexrelid = 'waits'::regclass}), 't', 'retry() builds it');
 
+# ---- cancelled in the midst of what goes on in several transactions: nothing is left, or it is told
+$old->query_safe('BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE');
+$job = queue(q{reindex_safely('waits')});
+wait_for($node, q{SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'waits_ccnew')});
+sql("SELECT safe_migrate.cancel($job)");
+$old->query_safe('COMMIT');
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_class WHERE relname = 'waits_ccnew')});
+pass('what a cancelled REINDEX has begun to build is dropped');
+$old->query_safe('BEGIN; LOCK TABLE t IN ACCESS SHARE MODE');
+$job = queue(q{drop_index_safely('waits')});
+wait_for($node, q{SELECT NOT indisvalid FROM pg_index WHERE indexrelid = 'waits'::regclass});
+sql("SELECT safe_migrate.cancel($job)");
+$old->query_safe('COMMIT');
+wait_for($node, "SELECT EXISTS (SELECT FROM safe_migrate.events WHERE job_id = $job AND kind = 'left')");
+is(sql("SELECT detail FROM safe_migrate.events WHERE job_id = $job AND kind = 'left'"),
+	q{Where the index is left invalid (no longer used, but kept up to date): safe_migrate.retry() drops it, safe_migrate.reindex_safely('public.waits') makes it valid again.},
+	'a cancelled DROP INDEX says what is left');
+sql("SELECT safe_migrate.retry($job)");
+wait_for_state($node, $job, 'succeeded');
+is(sql(q{SELECT count(*) FROM pg_class WHERE relname ~ '^waits'}), 0, 'retry() completes it');
+
 # ---- a lock that is not to be had
 $old->query_safe('BEGIN; SELECT count(*) FROM t');
 $job = queue(q{add_constraint_safely('t', 'CONSTRAINT c CHECK (a > 0)', settings => '{"ddl_lock_retry": "1s"}')});

@@ -273,16 +273,19 @@ ErrorData *clean_up(StepRun *run, bool top_level)
 	}
 }
 
-void clean_up_after_failure(StepRun *run, bool top_level)
+bool clean_up_after_failure(StepRun *run, bool top_level)
 {
 	StepContext *context = run->context;
+	run->cleaning = true;
 	ErrorData *error = clean_up(run, top_level);
 	if (!error && run->step->redo > 0)
 		error = job_transaction(
 			[&] { reopen_steps(context->job_id, context->step_no - run->step->redo); });
 	if (error)
 		context->note_event("notice", psprintf("could not be taken away: %s: %s",
-											   run->step->cleanup, error->message));
+											   run->step->cleanup ? run->step->cleanup : "it",
+											   error->message));
+	return !error && run->step->cleanup;
 }
 
 } // namespace safe_migrate::operations::ddl

@@ -21,6 +21,7 @@ struct StepRun {
 	RecipeStep *step;
 	int strongest; // lock mode
 	Look look;
+	bool cleaning; // it failed or was cancelled: a wreck is to be taken away, not to be used
 };
 
 // Error 42704 where the names in the step's SQL have come to mean something else.
@@ -50,7 +51,8 @@ void run_step(jobs::StepContext *context, const char *phase, Look look, void (*w
 
 // Takes away what an earlier try left, or the failed step; nullptr when there is nothing any more.
 ErrorData *clean_up(StepRun *run, bool top_level);
-void clean_up_after_failure(StepRun *run, bool top_level);
+// False where something may be left.
+bool clean_up_after_failure(StepRun *run, bool top_level);
 
 // A statement with transactions of its own, as the job's owner, under pinned settings and without
 // a lock_timeout.

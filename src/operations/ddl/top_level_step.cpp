@@ -83,6 +83,7 @@ Round prepare(StepRun *run)
 void run_at_top_level(StepRun *run)
 {
 	StepContext *context = run->context;
+	bool begun = false;
 	for (;;) {
 		Round round = prepare(run);
 		if (round == Round::again)
@@ -97,6 +98,7 @@ void run_at_top_level(StepRun *run)
 				release_session_locks(*run);
 				continue;
 			}
+			begun = true;
 			error = run_own_top_level(run->step->sql);
 			context->end_statement();
 		}
@@ -107,8 +109,12 @@ void run_at_top_level(StepRun *run)
 	}
 	if (context->gave_up)
 		explain_failure(*run);
-	if (context->gave_up || (!context->done && was_cancelled(*context)))
-		clean_up_after_failure(run, true);
+	bool cancelled = !context->gave_up && !context->done && was_cancelled(*context);
+	if (!context->gave_up && !cancelled)
+		return;
+	bool clean = clean_up_after_failure(run, true);
+	if (cancelled && begun && !clean && run->step->left)
+		context->note_event("left", run->step->left);
 }
 
 void run_top_level_step(StepContext *context)

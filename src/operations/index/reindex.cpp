@@ -63,7 +63,7 @@ Found look(StepRun *run)
 	Found found = Found::nothing;
 	if (leftover) {
 		step->cleanup = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", leftover);
-		if (run->context->gave_up)
+		if (run->cleaning)
 			found = Found::wreck;
 		else
 			step->sql = step->cleanup;
