@@ -109,6 +109,8 @@ List *own_indexes(Oid relation)
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	// As RelationGetIndexList() does: the scan goes by place in the heap.
+	list_sort(result, list_oid_cmp);
 	return result;
 }
 
