@@ -32,7 +32,8 @@ start_cluster() {
 		printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$cluster'" \
 			"shared_preload_libraries = 'safe_migrate'" "autovacuum = off" "log_line_prefix = '%m [%p] %b '" "$@"
 	} >>"$cluster/data/postgresql.conf"
-	as_server "$bindir/pg_ctl" -D "$cluster/data" -l "$cluster/server.log" -w -s start || {
+	# (pg_ctl complains of a current folder that it may not read)
+	(cd "$cluster" && as_server "$bindir/pg_ctl" -D "$cluster/data" -l "$cluster/server.log" -w -s start) || {
 		tail -n 20 "$cluster/server.log" >&2
 		die "the server did not start"
 	}

@@ -73,7 +73,8 @@ class Demo:
 							   self.options.clients, self.options.rate, os.path.join(self.options.work_dir, 'traffic'))
 		time.sleep(WARM_UP)
 
-	def end_traffic(self, begin, end):
+	def felt_by_clients(self, begin, end):
+		"""Ends the traffic in order."""
 		traffic, self.traffic = self.traffic, None
 		try:
 			traffic.settle(1.0)
@@ -91,7 +92,7 @@ class Demo:
 		time.sleep(self.options.quiet_seconds)
 		end = time.time()
 		lines.stop()
-		return {'felt': self.end_traffic(begin, end)}
+		return {'felt': self.felt_by_clients(begin, end)}
 
 	def migrate(self, title, method):
 		work = method.work(TABLE, 0)
@@ -108,7 +109,7 @@ class Demo:
 			begin, end, wal = measure.timed(self.server, SHOP, session, work, live=True)
 		finally:
 			lines.stop()
-		felt = self.end_traffic(begin, end)
+		felt = self.felt_by_clients(begin, end)
 		after = measure.sizes(self.server, SHOP, TABLE)
 		updated_after, hot_after = measure.updates(self.server, SHOP, TABLE, updated + before['unfilled'])
 		wrong = int(self.server.value(SHOP, f'SELECT count(*) FROM orders WHERE {TABLE.wrong}'))
