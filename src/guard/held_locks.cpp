@@ -31,7 +31,7 @@ void hold_lock(Oid relation, statement::Lock lock)
 	const HeldLock *already = held_lock_on(relation);
 	if (already != nullptr && already->lock >= lock)
 		return;
-	if (n_held == capacity) {
+	if (held == nullptr || n_held == capacity) {
 		int more = std::max(8, capacity * 2);
 		auto *grown = static_cast<HeldLock *>(
 			MemoryContextAlloc(TopTransactionContext, more * sizeof(HeldLock)));
