@@ -13,6 +13,7 @@ extern "C" {
 #include "parser/scansup.h"
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 }
 
@@ -328,6 +329,24 @@ Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relatio
 	finding->schema = schema;
 	finding->name = name;
 	return finding;
+}
+
+void others_wait(Analysis *analysis, int first, Oid other)
+{
+	if (exemption(other) != Exempt::no)
+		return;
+	for (int i = first; i < analysis->effects->n; i++) {
+		Finding *finding = &analysis->effects->findings[i];
+		if (finding->exempt != Exempt::created_here || !grows_with_size(finding->effect) ||
+			finding->bytes == 0)
+			continue;
+		finding->exempt = Exempt::no;
+		if (finding->facts == nullptr)
+			finding->facts =
+				psprintf("%s is locked meanwhile",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(other)),
+													get_rel_name(other)));
+	}
 }
 
 } // namespace safe_migrate::statement

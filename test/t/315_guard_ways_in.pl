@@ -88,6 +88,15 @@ ALTER TABLE own ATTACH PARTITION adopted FOR VALUES FROM (1) TO (100000);
 DROP TABLE own;
 SQL
 is($node->safe_psql('postgres', "SELECT count(*) FROM adopted"), '20000', 'its rows are there');
+$node->safe_psql('postgres', q{CREATE TABLE keyed (a int PRIMARY KEY); CREATE TABLE parts (a int, x text) PARTITION BY RANGE (a);
+	CREATE TABLE rest PARTITION OF parts DEFAULT});
+like(error_of($node, "CREATE TABLE large AS SELECT a, x FROM t;\nALTER TABLE large ADD FOREIGN KEY (a) REFERENCES keyed"),
+	qr/SM001: ALTER TABLE is not safe.*It would scan public\.large .*SHARE ROW EXCLUSIVE.*public\.keyed is locked meanwhile.*add-foreign-key/s,
+	'nor work on an own table while others wait for another one: a foreign key');
+like(error_of($node, "CREATE TABLE part AS SELECT a, x FROM t;\nALTER TABLE parts ATTACH PARTITION part FOR VALUES FROM (1) TO (100000)"),
+	qr/SM001: ALTER TABLE is not safe.*It would scan public\.part .*public\.rest is locked meanwhile.*attach-partition/s,
+	'a partition while the default one is locked');
+is(error_of($node, "CREATE TABLE few AS SELECT 1 AS a;\nALTER TABLE few ADD FOREIGN KEY (a) REFERENCES keyed NOT VALID"), '', 'what is short passes');
 is(error_of($node, 'CREATE INDEX CONCURRENTLY ok ON t (a)'), '', 'the safe way passes');
 is(error_of($node, 'DROP INDEX CONCURRENTLY ok'), '', 'and back');
 $node->safe_psql('postgres', 'CREATE DATABASE other');
