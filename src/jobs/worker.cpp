@@ -4,6 +4,7 @@
 #include "jobs/worker.hpp"
 
 #include "jobs/claim.hpp"
+#include "jobs/cpu_slice.hpp"
 #include "jobs/database_lifecycle.hpp"
 #include "jobs/processes.hpp"
 #include "jobs/rights.hpp"
@@ -287,6 +288,7 @@ void safe_migrate_worker_main(Datum arg)
 		if (database_is_barred(worker.database))
 			return;
 		connect();
+		prefer_others_on_cpu();
 		run_job();
 	});
 }
