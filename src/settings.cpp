@@ -197,11 +197,15 @@ constexpr SettingInfo table[] = {
 	ratio("safe_migrate.nice_ratio", &settings::nice_ratio, 0, 100, Stricter::greater,
 		  IN_JOB(nice_ratio), "Sleep after each batch, as a multiple of the time it took."),
 
-	// Higher, or 0, where nobody waits for commits (synchronous_commit = off) or flushing is slow.
-	number("safe_migrate.wal_flush_after", &settings::wal_flush_after, 64, 0, 1024 * 1024,
-		   GUC_UNIT_KB, Scope::server, Stricter::not_per_job, not_in_job,
-		   "WAL that a batch leaves unflushed while others write, whose commits wait for it.",
-		   "0 leaves all of it to the server."),
+	// Higher, or 0, where nobody waits for commits (synchronous_commit = off) or a backfill is to
+	// be
+	// fast beside them.
+	number(
+		"safe_migrate.wal_flush_after", &settings::wal_flush_after, 32, 0, 1024 * 1024, GUC_UNIT_KB,
+		Scope::server, Stricter::not_per_job, not_in_job,
+		"WAL that a batch is ahead of the disk while others write, whose commits wait for it.",
+		"A batch that is further ahead waits until others' commits, or after 2 ms its own flush, "
+		"have brought it there. 0 leaves all of it to the server."),
 
 	// Off where autovacuum or a nightly VACUUM is to do it.
 	flag("safe_migrate.vacuum_after", &settings::vacuum_after, true, Scope::superuser,

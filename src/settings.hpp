@@ -25,7 +25,7 @@ extern int inline_mode;		 // Inline
 extern int small_table_size; // kB
 extern int batch_time;		 // ms
 extern double nice_ratio;	 // sleep = ratio × time of the last batch
-extern int wal_flush_after;	 // kB of a batch that are flushed at once while others write
+extern int wal_flush_after;	 // kB that a batch is ahead of the disk while others write
 extern bool vacuum_after;
 extern int job_history;			// minutes, 0 = for ever
 extern int horizon_patience;	// ms

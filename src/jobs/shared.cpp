@@ -42,6 +42,7 @@ void startup()
 		shared->lock = &(GetNamedLWLockTranche(tranche)->lock);
 		ConditionVariableInit(&shared->changed);
 		pg_atomic_init_u64(&shared->worker_transactions, 0);
+		pg_atomic_init_u64(&shared->wal_segment, 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

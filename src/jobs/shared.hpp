@@ -75,6 +75,7 @@ struct Shared {
 	pid_t launcher_pid;
 	Latch *launcher_latch;
 	pg_atomic_uint64 worker_transactions; // batches that had a transaction id; without the lock
+	pg_atomic_uint64 wal_segment;		  // the newest that a worker makes or has made
 	throttle::Readings readings;		  // newest sample
 	Database databases[max_databases];
 	LiveJob jobs[max_live_jobs];

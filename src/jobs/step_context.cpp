@@ -125,15 +125,11 @@ bool StepContext::is_called() const
 		   (live && worker.control_known && live->control != worker.control_seen);
 }
 
-int64 StepContext::wal_piece()
+bool StepContext::others_write()
 {
-	using safe_migrate::settings::wal_flush_after;
-	if (wal_flush_after == 0 ||
-		!writer_watch.others_write(
-			GetCurrentTimestamp(), U64FromFullTransactionId(ReadNextFullTransactionId()),
-			pg_atomic_read_u64(&shared->worker_transactions), safe_migrate::settings::max_workers))
-		return 0;
-	return static_cast<int64>(wal_flush_after) * 1024;
+	return writer_watch.others_write(
+		GetCurrentTimestamp(), U64FromFullTransactionId(ReadNextFullTransactionId()),
+		pg_atomic_read_u64(&shared->worker_transactions), safe_migrate::settings::max_workers);
 }
 
 Go StepContext::next_batch(bool writes)
@@ -168,7 +164,7 @@ Go StepContext::next_batch(bool writes)
 	}
 	if (go == Go::on && gave_up)
 		go = Go::stop;
-	if (go == Go::on && locked_since == 0) // it goes on waiting for a lock until a try succeeds
+	if (go == Go::on)
 		(void)set_condition(Condition::none, nullptr);
 	MemoryContextSwitchTo(old);
 	return go;
@@ -237,10 +233,8 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		worker.attempts = 0;
 		(void)job_transaction([&] { clear_retry(job_id); });
 	}
-	if (!error && locked_since != 0) {
+	if (!error)
 		locked_since = 0;
-		(void)set_condition(Condition::none, nullptr);
-	}
 	forget_start_after_a_while();
 	MemoryContextSwitchTo(old);
 	return outcome;

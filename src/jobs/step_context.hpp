@@ -93,9 +93,8 @@ struct StepContext {
 	bool begin_statement();
 	void end_statement();
 
-	// How much WAL a batch may leave unflushed before its commit, in bytes; 0 = any, as nobody else
-	// waits for WAL.
-	int64 wal_piece();
+	// Whether sessions other than workers write, whose commits wait for this one's WAL as well.
+	static bool others_write();
 
 	// Sleeps at most this long, woken by control; the caller looks again by next_batch().
 	void wait_ms(int64 ms);

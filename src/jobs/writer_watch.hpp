@@ -8,13 +8,13 @@ namespace safe_migrate::jobs {
 class WriterWatch {
 public:
 	// ids: handed out in the cluster so far; own: those that workers took, perhaps counted a moment
-	// later, one for each worker.  Until the first interval is over the answer is yes.
+	// later, one for each worker.  In the first 100 ms the answer is no.
 	bool others_write(int64_t now_us, uint64_t ids, uint64_t own, int workers);
 
 private:
 	int64_t since_us = 0; // 0 = never asked
 	uint64_t ids_then = 0, own_then = 0;
-	bool found = true;
+	bool knows = false, found = false;
 };
 
 } // namespace safe_migrate::jobs

@@ -13,13 +13,15 @@ our @EXPORT = qw(new_server new_standby configure_server major_of wait_for wait_
   kill_hard wait_for_server);
 
 # A started server that preloads the library, with settings given as name => value, the extension
-# created in database postgres.  allows_streaming => 1 makes it a primary.
+# created in database postgres.  allows_streaming => 1 makes it a primary, initdb => [...] are options
+# of initdb.
 sub new_server
 {
 	my ($name, %settings) = @_;
 	my $streaming = delete $settings{allows_streaming};
+	my $initdb = delete $settings{initdb};
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(allows_streaming => $streaming);
+	$node->init(allows_streaming => $streaming, extra => $initdb // []);
 	$node->append_conf('postgresql.conf', <<"CONF");
 shared_preload_libraries = 'safe_migrate'
 max_worker_processes = 16

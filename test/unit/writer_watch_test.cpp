@@ -10,11 +10,18 @@ namespace {
 constexpr int64_t second = 1'000'000;
 constexpr int workers = 2;
 
-TEST(WriterWatch, ExpectsOthersUntilItKnows)
+TEST(WriterWatch, ExpectsNobodyUntilItKnows)
 {
 	WriterWatch watch;
-	EXPECT_TRUE(watch.others_write(10 * second, 1000, 0, workers));
-	EXPECT_TRUE(watch.others_write(10 * second + 100'000, 1000, 0, workers));
+	EXPECT_FALSE(watch.others_write(10 * second, 1000, 0, workers));
+	EXPECT_FALSE(watch.others_write(10 * second + 99'000, 1100, 0, workers));
+}
+
+TEST(WriterWatch, SeesOthersInItsFirstMoment)
+{
+	WriterWatch watch;
+	(void)watch.others_write(10 * second, 1000, 50, workers);
+	EXPECT_TRUE(watch.others_write(10 * second + 100'000, 1014, 60, workers));
 }
 
 TEST(WriterWatch, OwnTransactionsAreNotOthers)

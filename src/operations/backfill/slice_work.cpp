@@ -4,9 +4,11 @@
 #include "jobs/claim.hpp"
 #include "jobs/store.hpp"
 #include "jobs/throttle/signals.hpp"
+#include "jobs/wal_segments.hpp"
 #include "operations/backfill/slice_progress.hpp"
 #include "operations/backfill/slice_runner.hpp"
 #include "pg/horizon.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "storage/lmgr.h"
@@ -92,10 +94,20 @@ void leave_leaf(Work *work)
 	});
 }
 
+// How much WAL the batch may leave unflushed, in bytes, 0 = any: a care for others' commits.
+int64 begin_wal()
+{
+	if (!StepContext::others_write())
+		return 0;
+	make_wal_segments_ahead();
+	return static_cast<int64>(safe_migrate::settings::wal_flush_after) * 1024;
+}
+
 // The body of one batch: rows, then bookkeeping, in one transaction.
 Outcome batch_body(Work *work, BatchResult *result)
 {
 	StepContext *context = work->context;
+	int64 wal_piece = begin_wal(); // before anything is locked
 	if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
 		return Outcome::lost; // an abort lost it, and another worker has it
 	// locked first: a detachment either sees us or is seen
@@ -108,7 +120,7 @@ Outcome batch_body(Work *work, BatchResult *result)
 	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
 		work->stuck_xid = InvalidTransactionId;
 	BatchLimits limits = {work->target_us, !TransactionIdIsValid(work->stuck_xid),
-						  batch_lock_timeout_ms, context->wal_piece()};
+						  batch_lock_timeout_ms, wal_piece};
 	*result = run_batch(work->runner, limits);
 	if (result->end == BatchEnd::relation_changed) {
 		change_slices(work, [&] {

@@ -1,3 +1,0 @@
-from .django import Django
-
-TOOLS = [Django()]
