@@ -110,6 +110,22 @@ bool has_key(const ConstraintRow *constraint, AttrNumber attnum)
 	return false;
 }
 
+namespace {
+
+// By age: rows of one referenced object come in the order of where they lie.
+int compare_dependents(const ListCell *a, const ListCell *b)
+{
+	auto *left = static_cast<const DependsOn *>(lfirst(a));
+	auto *right = static_cast<const DependsOn *>(lfirst(b));
+	if (left->object != right->object)
+		return left->object < right->object ? -1 : 1;
+	if (left->class_id != right->class_id)
+		return left->class_id < right->class_id ? -1 : 1;
+	return left->sub_id < right->sub_id ? -1 : (left->sub_id > right->sub_id ? 1 : 0);
+}
+
+} // namespace
+
 List *dependents_of(Oid class_id, Oid object, int sub_id)
 {
 	List *found = NIL;
@@ -132,6 +148,7 @@ List *dependents_of(Oid class_id, Oid object, int sub_id)
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	list_sort(found, compare_dependents);
 	return found;
 }
 

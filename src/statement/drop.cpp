@@ -99,9 +99,19 @@ void drop_concurrently(Analysis *analysis, const Targets &targets)
 	}
 }
 
-// What a table of pg_shdepend says of roles in this database.
+int compare_owned(const ListCell *a, const ListCell *b)
+{
+	auto *left = static_cast<const FormData_pg_shdepend *>(lfirst(a));
+	auto *right = static_cast<const FormData_pg_shdepend *>(lfirst(b));
+	if (left->objid != right->objid)
+		return left->objid < right->objid ? -1 : 1;
+	return left->classid < right->classid ? -1 : (left->classid > right->classid ? 1 : 0);
+}
+
+// What pg_shdepend says of roles in this database, the oldest object first.
 template <class F> void each_owned(const List *roles, F use)
 {
+	List *rows = NIL;
 	Relation catalog = table_open(SharedDependRelationId, AccessShareLock);
 	ListCell *cell;
 	foreach (cell, roles) {
@@ -115,12 +125,18 @@ template <class F> void each_owned(const List *roles, F use)
 		HeapTuple tuple;
 		while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
 			auto *row = reinterpret_cast<Form_pg_shdepend>(GETSTRUCT(tuple));
-			if (row->dbid == MyDatabaseId)
-				use(row);
+			if (row->dbid != MyDatabaseId)
+				continue;
+			auto *copy = static_cast<Form_pg_shdepend>(palloc(sizeof(FormData_pg_shdepend)));
+			*copy = *row;
+			rows = lappend(rows, copy);
 		}
 		systable_endscan(scan);
 	}
 	table_close(catalog, AccessShareLock);
+	list_sort(rows, compare_owned);
+	foreach (cell, rows)
+		use(static_cast<Form_pg_shdepend>(lfirst(cell)));
 }
 
 } // namespace

@@ -166,6 +166,7 @@ void reindex_many(const Reindex &reindex, Oid schema)
 			row.oid >= FirstNormalObjectId && (!OidIsValid(schema) || row.relnamespace == schema))
 			tables = lappend_oid(tables, row.oid);
 	});
+	list_sort(tables, list_oid_cmp);
 	ListCell *cell;
 	foreach (cell, tables)
 		reindex_table(reindex, lfirst_oid(cell), InvalidOid);

@@ -119,6 +119,7 @@ List *referencing_tables(Oid referenced, bool (*wanted)(const FormData_pg_constr
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	list_sort(tables, list_oid_cmp); // no accident of where the rows lie
 	return tables;
 }
 

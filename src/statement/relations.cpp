@@ -66,6 +66,7 @@ List *typed_tables(Oid type)
 	pg::for_each_row_with<FormData_pg_class>(
 		RelationRelationId, Anum_pg_class_reloftype, type,
 		[&](const FormData_pg_class &row) { tables = lappend_oid(tables, row.oid); });
+	list_sort(tables, list_oid_cmp);
 	return tables;
 }
 

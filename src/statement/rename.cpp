@@ -142,14 +142,19 @@ void rename_schema(Analysis *analysis, const RenameStmt *statement)
 {
 	Oid schema = get_namespace_oid(statement->subname, false);
 	add_renamed_object(analysis, {NamespaceRelationId, schema, 0}, statement->newname);
+	List *members = NIL;
 	pg::for_each_row_with<FormData_pg_class>(
 		RelationRelationId, Anum_pg_class_relnamespace, schema, [&](const FormData_pg_class &row) {
 			if (row.relkind == RELKIND_RELATION || row.relkind == RELKIND_PARTITIONED_TABLE ||
 				row.relkind == RELKIND_VIEW || row.relkind == RELKIND_MATVIEW ||
 				row.relkind == RELKIND_FOREIGN_TABLE)
-				add_finding(analysis, Cause::rename_other, Effect::client_break, row.oid,
-							Lock::none);
+				members = lappend_oid(members, row.oid);
 		});
+	list_sort(members, list_oid_cmp);
+	ListCell *cell;
+	foreach (cell, members)
+		add_finding(analysis, Cause::rename_other, Effect::client_break, lfirst_oid(cell),
+					Lock::none);
 }
 
 void move_relation(Analysis *analysis, Oid relation, bool is_target, const char *schema)

@@ -54,6 +54,7 @@ void add_all(Analysis *analysis, Cause cause)
 			row.oid >= FirstNormalObjectId && pg::may_maintain(row.oid, GetUserId()))
 			tables = lappend_oid(tables, row.oid);
 	});
+	list_sort(tables, list_oid_cmp);
 	ListCell *cell;
 	foreach (cell, tables)
 		add_rewrite(analysis, cause, lfirst_oid(cell), false);
@@ -70,6 +71,7 @@ List *clustered_tables()
 			pg::may_maintain(row.indrelid, GetUserId()))
 			tables = lappend_oid(tables, row.indrelid);
 	});
+	list_sort(tables, list_oid_cmp);
 	return tables;
 }
 

@@ -125,16 +125,17 @@ bool is_owned_by(Oid owner, const List *roles)
 	return false;
 }
 
-void add_moved(Analysis *analysis, const FormData_pg_class *form, const char *tablespace)
+void add_moved(Analysis *analysis, Oid relation, const char *tablespace)
 {
-	bool has_storage = RELKIND_HAS_STORAGE(form->relkind);
+	char kind = get_rel_relkind(relation);
+	bool has_storage = RELKIND_HAS_STORAGE(kind);
 	Finding *finding = add_finding(analysis, has_storage ? Cause::set_tablespace : Cause::lock,
-								   has_storage ? Effect::rewrite : Effect::metadata, form->oid,
+								   has_storage ? Effect::rewrite : Effect::metadata, relation,
 								   Lock::access_exclusive);
 	finding->is_target = true;
 	finding->object = tablespace;
 	if (has_storage)
-		finding->bytes = own_heap_bytes(form->oid);
+		finding->bytes = own_heap_bytes(relation);
 }
 
 } // namespace
@@ -150,13 +151,18 @@ void analyse_move_all(Analysis *analysis, const AlterTableMoveAllStmt *statement
 		to = InvalidOid;
 	if (from == to)
 		return;
+	List *moved = NIL;
 	pg::for_each_row_with<FormData_pg_class>(
 		RelationRelationId, Anum_pg_class_reltablespace, from, [&](const FormData_pg_class &row) {
 			if (is_moved_kind(row.relkind, statement->objtype) && !row.relisshared &&
 				!IsCatalogNamespace(row.relnamespace) && !isAnyTempNamespace(row.relnamespace) &&
 				!IsToastNamespace(row.relnamespace) && is_owned_by(row.relowner, statement->roles))
-				add_moved(analysis, &row, statement->new_tablespacename);
+				moved = lappend_oid(moved, row.oid);
 		});
+	list_sort(moved, list_oid_cmp); // AlterTableMoveAll() takes them as the scan finds them
+	ListCell *cell;
+	foreach (cell, moved)
+		add_moved(analysis, lfirst_oid(cell), statement->new_tablespacename);
 }
 
 } // namespace safe_migrate::statement
