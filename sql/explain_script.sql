@@ -80,7 +80,7 @@ SELECT * FROM pg_temp.e('ALTER TABLE nowhere ADD x int');
 -- the words
 SELECT reason, instead FROM safe_migrate.explain('ALTER TABLE orders ADD c int; ALTER TABLE orders ALTER c SET NOT NULL; ALTER TABLE orders ALTER c TYPE bigint');
 -- nothing was done, nothing is held
-SELECT attname FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0;
+SELECT attname FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0 ORDER BY attnum;
 SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('orders'::regclass, 'customers'::regclass);
 BEGIN;
 SELECT count(*) FROM safe_migrate.explain('ALTER TABLE orders ADD c int; DROP TABLE customers CASCADE; VACUUM FULL orders; UPDATE orders SET status = 1; LOCK orders');

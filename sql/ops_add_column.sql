@@ -144,7 +144,7 @@ INSERT INTO "T t" (id, "C 1") VALUES (1003, '$1 VALUE');
 SET safe_migrate.inline = small;
 BEGIN;
 SELECT safe_migrate.add_column_safely('"T t"', 'd1 int GENERATED ALWAYS AS (id + 1) STORED') > 0 AND safe_migrate.add_column_safely('"T t"', 'd2 positive') > 0 AS job;
-SELECT attname, attgenerated FROM pg_attribute WHERE attrelid = '"T t"'::regclass AND attname ~ '^d';
+SELECT attname, attgenerated FROM pg_attribute WHERE attrelid = '"T t"'::regclass AND attname ~ '^d' ORDER BY attnum;
 COMMIT;
 SET safe_migrate.inline = never;
 

@@ -59,7 +59,7 @@ ALTER TABLE r1 RENAME code TO was;
 ALTER TABLE r1 ADD code int;
 COMMIT;
 CALL safe_migrate.wait(:job);
-SELECT attname FROM pg_attribute WHERE attrelid = 'r1'::regclass AND attnum > 0;
+SELECT attname FROM pg_attribute WHERE attrelid = 'r1'::regclass AND attnum > 0 ORDER BY attnum;
 ALTER TABLE r1 DROP code;
 ALTER TABLE r1 RENAME was TO code;
 \set VERBOSITY default

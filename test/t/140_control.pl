@@ -212,6 +212,28 @@ is($two_err, '', 'without a notice');
 wait_for_state($node, $two_out + 0, 'succeeded');
 $one->quit;
 
+# ---- a commit starts its job at once, whether a scheduler is there or not: where somebody polled,
+# not even the quickest of several would have started within 100 ms
+sub quickest_start
+{
+	my ($rounds, $before) = @_;
+	my @started;
+	for (1 .. $rounds)
+	{
+		$before->() if $before;
+		push @started, sql(q{UPDATE t SET b = NULL WHERE id = 1; SELECT safe_migrate.backfill('t', 'b = a')});
+		wait_for_state($node, $started[-1], 'succeeded');
+	}
+	return sql('SELECT min(started_at - queued_at) FROM safe_migrate.jobs WHERE id IN (' . join(',', @started) . ')');
+}
+my $no_scheduler = q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'safe_migrate scheduler')};
+my $quickest = quickest_start(5);
+cmp_ok(sql("SELECT interval '$quickest' < interval '100 ms'"), 'eq', 't', "a job starts at commit: after $quickest");
+$quickest = quickest_start(3, sub {
+	sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'safe_migrate scheduler'});
+	wait_for($node, $no_scheduler); });
+cmp_ok(sql("SELECT interval '$quickest' < interval '100 ms'"), 'eq', 't', "where no scheduler is there too: after $quickest");
+
 # ---- nothing to do: the scheduler leaves, and nobody wakes up
 wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IN ('safe_migrate scheduler', 'safe_migrate worker'))});
 pass('workers and scheduler leave when there is nothing to do');
