@@ -175,12 +175,20 @@ $job = backfill_orders('{"throttle_query": "SELECT closed FROM gate"}', 'app');
 my $held = "the job''s throttle query returned true";
 wait_throttled($job, $held, 'a throttle query');
 
+# what progress calls the reading that a setting limits
+my %reading = (
+	max_horizon_age => 'horizon age', max_wal_rate => 'WAL rate', max_archive_backlog => 'archive backlog',
+	max_active_backends => 'active backends', max_table_write_rate => 'table writes',
+	pause_for_checkpoints => 'checkpoint', max_replica_lag => 'replica lag');
+
 sub signal_stops
 {
 	my ($setting, $value, $like, $cause, $remove) = @_;
 	$cause->() if $cause;
 	configure($job, $setting, $value);
 	wait_throttled($job, $like, $setting);
+	like(sql("SELECT readings FROM safe_migrate.progress WHERE job_id = $job"),
+		qr/(^|, )$reading{$setting} (\d|stop|go)/, "$setting: its reading is shown");
 	$remove->() if $remove;
 	configure($job, $setting, undef) unless $remove;
 	wait_throttled($job, $held, "$setting lets go");

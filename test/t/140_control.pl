@@ -106,6 +106,16 @@ at_work($node, $job);
 sql(q{SELECT safe_migrate.configure('by_name', 'workers', '2')});
 wait_for($node, "SELECT array_length(worker_pids, 1) = 2 FROM safe_migrate.progress WHERE job_id = $job");
 pass('another worker comes in the middle of the pass');
+sub claims
+{
+	my ($table) = @_;
+	return "SELECT array_agg(pid || ':' || objsubid ORDER BY pid) FROM pg_locks WHERE locktype = 'object' AND granted
+		AND mode = 'ExclusiveLock' AND classid = 'safe_migrate.$table'::regclass AND objid = $job";
+}
+wait_for($node, "SELECT count(DISTINCT split_part(c, ':', 1)) = 2 AND count(DISTINCT split_part(c, ':', 2)) = 2 AND count(*) = 2
+	FROM unnest((" . claims('slice') . ')) c');
+pass('each of the two has claimed a slice of its own');
+is(sql('SELECT cardinality((' . claims('job') . '))'), '1', 'and one of them leads the job');
 sql(q{SELECT safe_migrate.configure('by_name', 'workers', '1')});
 wait_for($node, "SELECT array_length(worker_pids, 1) = 1 FROM safe_migrate.progress WHERE job_id = $job");
 pass('and leaves');
