@@ -34,11 +34,15 @@ struct Hold {
 	char name[2 * NAMEDATALEN + 2];
 };
 
+constexpr int max_cancels = 2; // of the holder of one lock; then its session is ended
+
 // What the limit did, for the words about it.
 struct Ended {
 	enum How : uint8_t { no, cancelled, terminated } how;
-	bool heeded; // the subtransaction is over in which the cancel came
-	bool told;	 // in an error
+	bool heeded;	   // the subtransaction is over in which the cancel came
+	bool told;		   // in an error
+	int cancels;	   // that were caught while the same lock was kept
+	TimestampTz since; // of that lock
 	int waiter;
 	int64 waited_ms;
 	LOCKMODE mode;
@@ -71,6 +75,15 @@ bool is_idle()
 		   (MyBEEntry == nullptr || MyBEEntry->st_state != STATE_RUNNING);
 }
 
+// A cancel that nobody has heeded for the limit's length (COPY FROM STDIN …) was not enough, nor is
+// one that an EXCEPTION block catches again and again.
+bool cancels_are_in_vain(const Hold &hold)
+{
+	if (ended.how != Ended::cancelled)
+		return false;
+	return !ended.heeded || (ended.since == hold.since && ended.cancels >= max_cancels);
+}
+
 void end_statement_or_session(const pg::LockWaiter &waiter, const Hold &hold, int64 waited_ms)
 {
 	ended.waiter = waiter.pid;
@@ -78,11 +91,12 @@ void end_statement_or_session(const pg::LockWaiter &waiter, const Hold &hold, in
 	ended.mode = hold.mode;
 	ended.limit_ms = hold.limit_ms;
 	memcpy(ended.name, hold.name, sizeof(ended.name));
-	// a cancel that nobody has heeded for the limit's length (COPY FROM STDIN …) was not enough
-	const bool unheeded = ended.how == Ended::cancelled && !ended.heeded;
+	const bool terminate = is_idle() || cancels_are_in_vain(hold);
+	ended.cancels = ended.since == hold.since ? ended.cancels + 1 : 1;
+	ended.since = hold.since;
 	ended.heeded = false;
 	ended.told = false;
-	if (is_idle() || unheeded) {
+	if (terminate) {
 		ended.how = Ended::terminated;
 		ProcDiePending = true;
 	} else {

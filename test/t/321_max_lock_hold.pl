@@ -183,6 +183,13 @@ is_there($session, 'which is not the end of the session');
 like(told($session), qr/57014/, 'but of the statement');
 $session->quit;
 
+$session = begin();
+send_statement($session, "DO \$\$ BEGIN $ddl; LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN INSERT INTO turns VALUES (2); END; END LOOP; END \$\$");
+is_running($session, 'DO %');
+wait_for($node, "SELECT count(*) = 1 FROM pg_locks WHERE pid = $session->{pid} AND granted AND mode = 'AccessExclusiveLock' AND relation = 'orders'::regclass");
+is(client(), '100', 'whoever catches every cancel does not keep the lock');
+is_gone($session, 'but loses the session');
+
 # a statement that does not heed a cancel, since it waits for its client
 $session = begin($ddl);
 send_statement($session, 'COPY log FROM STDIN');
