@@ -15,6 +15,7 @@ extern "C" {
 #include "catalog/pg_parameter_acl.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "parser/scansup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -34,6 +35,7 @@ struct Origin {
 	LocalTransactionId set_in;
 	bool in_block;
 	LocalTransactionId used_in; // set outside a block: the transaction of the next statement
+	Oid definer;				// whose SECURITY DEFINER function has set it
 };
 
 Origin *origin = nullptr; // of the value that is in force
@@ -85,7 +87,8 @@ bool check(char **value, void **extra, GucSource source)
 	auto *made = static_cast<Origin *>(pg::guc_malloc_extra(sizeof(Origin)));
 	if (made == nullptr)
 		return false;
-	*made = {pg::my_local_transaction_id(), IsTransactionBlock(), InvalidLocalTransactionId};
+	*made = {pg::my_local_transaction_id(), IsTransactionBlock(), InvalidLocalTransactionId,
+			 InLocalUserIdChange() ? GetUserId() : InvalidOid};
 	*extra = made;
 	return true;
 }
@@ -94,8 +97,8 @@ void assign(const char *, void *extra) { origin = static_cast<Origin *>(extra); 
 
 bool counts_now()
 {
-	if (origin == nullptr)
-		return false;
+	if (origin == nullptr || (OidIsValid(origin->definer) && origin->definer != GetUserId()))
+		return false; // what a function was trusted with is not its callers'
 	LocalTransactionId now = pg::my_local_transaction_id();
 	if (origin->set_in == now)
 		return true;

@@ -112,6 +112,23 @@ override_again();
 is(ids_before('30 days') . ids_before('10 days'), '01', 'what is older than audit_history goes when the next one is written, and only that');
 like(last_audit(), qr/CHG-14/, 'which is kept');
 
+# ---- a function that was trusted with it
+$t = make_table();
+my $other = make_table();
+$node->safe_psql('postgres', <<'SQL');
+SET ROLE release;
+CREATE FUNCTION drop_for_app(doomed text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+BEGIN
+	PERFORM set_config('safe_migrate.override', 'CHG-15', true);
+	EXECUTE format('DROP TABLE %I', doomed);
+END $$;
+SQL
+like(error_of($node, "BEGIN;\nSELECT drop_for_app('$t');\nDROP TABLE $other;\nCOMMIT;", as => 'app'), $rejected,
+	'what a SECURITY DEFINER function sets is not its caller\'s');
+ok(exists_table($other), 'whose table is there');
+is(error_of($node, "SELECT drop_for_app('$t')", as => 'app'), '', 'though its own statements pass');
+ok(!exists_table($t), 'as it wants');
+
 # ---- hints
 $t = make_table();
 like(error_of($node, "DROP TABLE $t", as => 'app'), qr/HINT: .*ask "release" or a superuser for an override/s,
