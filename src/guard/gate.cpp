@@ -293,8 +293,8 @@ void after_own_utility() { note_recent_columns(); }
 
 void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source)
 {
-	if (is_own_worker() || !extension_is_here())
-		return; // a job's batches are bounded by themselves
+	if (!extension_is_here())
+		return;
 	Look look = {};
 	bool found = look_at(passage, &look, [&](Effects *effects) {
 		Analysis analysis = {source, nullptr, effects, IsTransactionBlock()};

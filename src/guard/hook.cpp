@@ -75,8 +75,9 @@ bool is_about_many_rows(const PlannedStmt *plan)
 
 void on_executor_start(QueryDesc *query, int flags)
 {
+	const bool own = pg::take_own_rows_mark();
 	override_sees_statement();
-	if (settings::guard != GUARD_OFF && is_about_many_rows(query->plannedstmt) &&
+	if (settings::guard != GUARD_OFF && !own && is_about_many_rows(query->plannedstmt) &&
 		(flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !nobody_is_judged_here()) {
 		Passage passage = {};
 		pass_plan(&passage, query->plannedstmt, query->sourceText);

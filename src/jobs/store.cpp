@@ -117,6 +117,13 @@ void add_event(JobId id, const char *kind, Oid role, const char *detail)
 				args);
 }
 
+bool was_overridden(JobId id)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	return pg::execute("SELECT FROM safe_migrate.event WHERE job_id = $1 AND kind = 'override'",
+					   args) > 0;
+}
+
 void announce(JobId id, const char *kind, Oid role, const char *detail)
 {
 	add_event(id, kind, role, detail);

@@ -62,6 +62,7 @@ void clear_retry(JobId id);
 void add_vacuum_step(JobId id);
 
 void add_event(JobId id, const char *kind, Oid role, const char *detail);
+bool was_overridden(JobId id); // what it does, when it was queued
 // For everything that changes a state: the event, and the word to whoever listens.
 void announce(JobId id, const char *kind, Oid role, const char *detail);
 

@@ -11,4 +11,8 @@ void mark_own_statement();
 // (triggers, functions) is judged like anybody's.
 bool take_own_statement_mark();
 
+// The same for rows: the next plan that this backend starts is the extension's own.
+void mark_own_rows();
+bool take_own_rows_mark(); // from the ExecutorStart hook
+
 } // namespace safe_migrate::pg

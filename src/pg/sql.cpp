@@ -1,5 +1,6 @@
 // Bookkeeping statements under the extension's owner: see sql.hpp.
 #include "pg/guc.hpp"
+#include "pg/own_statement.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -150,7 +151,9 @@ uint64 query(const char *statement, const Arg *args, int nargs, RowCallback row,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	SPIPlanPtr plan = plan_for(statement, args, nargs);
+	mark_own_rows();
 	int code = SPI_execute_plan(plan, values, nulls, false, 0);
+	(void)take_own_rows_mark();
 	if (code < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(code));
 	uint64 n = SPI_processed;

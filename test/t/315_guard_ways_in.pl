@@ -72,6 +72,47 @@ SELECT * FROM caught;
 SQL
 ok(no_index(), 'and there is no index');
 
+# ---- a job's worker: what the job's own rows set off is judged like anybody's
+sub job
+{
+	my ($call, $meanwhile, $before) = @_;
+	return error_of($node, "SET safe_migrate.inline = never;\nBEGIN;\n" . ($before // '') . "SELECT safe_migrate.$call AS job \\gset\n"
+			. ($meanwhile ? "SELECT safe_migrate.pause(:job);\nCOMMIT;\n$meanwhile;\nSELECT safe_migrate.resume(:job);\n" : "COMMIT;\n")
+			. 'CALL safe_migrate.wait(:job);');
+}
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE few (id int PRIMARY KEY, a int);
+INSERT INTO few VALUES (1, NULL);
+CREATE FUNCTION deletes(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM public.t; RETURN 1; END $$;
+CREATE FUNCTION empties(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN TRUNCATE public.t; RETURN 1; END $$;
+CREATE FUNCTION updates() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE public.t SET a = -1; RETURN new; END $$;
+SQL
+like(job(q{backfill('few', 'a = public.deletes(id)')}), qr/ERROR:  SM001: DELETE is not safe/, 'DELETE in a function of a job');
+like(job(q{backfill('few', 'a = public.empties(id)')}), qr/ERROR:  SM001: TRUNCATE TABLE is not safe/, 'TRUNCATE');
+$node->safe_psql('postgres', 'CREATE TRIGGER updates BEFORE UPDATE ON few FOR EACH ROW EXECUTE FUNCTION updates()');
+like(job(q{backfill('few', 'a = id')}), qr/ERROR:  SM001: UPDATE is not safe/, 'UPDATE in a trigger of its table');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM t WHERE a > 0'), '20000', 'all rows are there');
+$node->safe_psql('postgres', 'DROP TRIGGER updates ON few');
+is(error_of($node, "SET safe_migrate.max_rows_per_statement = 1;\nSET safe_migrate.small_table_size = 0;\nALTER TABLE few ADD COLUMN later int;\n"
+		. "SELECT safe_migrate.backfill('few', 'a = id, later = 1') AS job \\gset\nSELECT safe_migrate.pause(:job);\nSELECT safe_migrate.resume(:job);\nCALL safe_migrate.wait(:job);"),
+	'', 'the extension\'s own rows are not');
+$node->safe_psql('postgres', 'SET safe_migrate.guard = off; DROP TABLE few');
+
+# ---- and what a job would lose is judged when it is queued: of rows that have come since, when it runs
+$node->safe_psql('postgres', q{CREATE TABLE vacant (id int NOT NULL, a int) PARTITION BY RANGE (id);
+	CREATE TABLE full_part AS SELECT i AS id, i AS a FROM generate_series(1, 1000) i;
+	ALTER TABLE full_part ALTER COLUMN id SET NOT NULL});
+for my $call (q{drop_column_safely('vacant', 'a')}, q{drop_table_safely('vacant')})
+{
+	like(job($call, 'ALTER TABLE vacant ATTACH PARTITION full_part DEFAULT'), qr/ERROR:  SM001: \S+ TABLE is not safe/, "rows that came after it was queued: $call");
+	is($node->safe_psql('postgres', 'SELECT sum(a) FROM vacant'), '500500', 'they are there');
+	$node->safe_psql('postgres', 'ALTER TABLE vacant DETACH PARTITION full_part');
+}
+is(job(q{drop_column_safely('vacant', 'a')}, 'SELECT 1'), '', 'without new rows it is carried out');
+like(job(q{drop_table_safely('vacant')}, 'CREATE TABLE part PARTITION OF vacant DEFAULT; INSERT INTO vacant SELECT 1'),
+	qr/ERROR:  SM001: DROP TABLE is not safe/, 'nor is a new partition with rows dropped');
+unlike(job(q{drop_table_safely('vacant')}, 'INSERT INTO vacant SELECT 2', "SET LOCAL safe_migrate.override = 'CHG-1';\n"), qr/ERROR/, 'an override holds for the job');
+
 # ---- what is not judged
 is(error_of($node, <<'SQL'), '', "a session's own tables, temporary ones, and SELECT INTO");
 CREATE TABLE own AS SELECT a, x FROM t;
@@ -117,7 +158,7 @@ is($node->safe_psql('postgres', "BEGIN ISOLATION LEVEL SERIALIZABLE; $index; COM
 	'1', 'in a serializable transaction too');
 $node->safe_psql('postgres', 'DROP INDEX i');
 $node->safe_psql('postgres', "SET safe_migrate.override = 'CHG-1';\n$index");
-is($node->safe_psql('postgres', 'SELECT count(*) FROM safe_migrate.audit'), '0', 'where nothing is rejected nothing is overridden');
+is($node->safe_psql('postgres', 'SELECT rules FROM safe_migrate.audit'), '{drop-table}', 'where nothing is rejected nothing is overridden');
 
 # ---- who wants it to stop is heard while it is judged
 my $holder = IPC::Run::start([ 'psql', '-X', '-q', '-c', 'BEGIN', '-c', 'LOCK TABLE safe_migrate.policy', '-c', 'SELECT pg_sleep(3600)',

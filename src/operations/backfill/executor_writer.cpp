@@ -2,6 +2,7 @@
 // happens.
 #include "operations/backfill/executor_writer.hpp"
 #include "pg/compat_executor.hpp"
+#include "pg/own_statement.hpp"
 
 extern "C" {
 #include "access/heapam.h"
@@ -105,6 +106,7 @@ void run_statement(ExecutorWriter &writer)
 		CreateQueryDesc(writer.query->write_plan, "row change", GetActiveSnapshot(),
 						InvalidSnapshot, &receiver.interface, row_ids(writer), nullptr, 0);
 
+	pg::mark_own_rows(); // a batch is bounded by itself
 	ExecutorStart(statement, 0);
 	if (!writer.erase)
 		withhold_version_hint(statement);

@@ -43,7 +43,10 @@ struct RecipeStep {
 	// step fails rather than change that one; nullptr: not asked.
 	const char *still;
 	const char *still_what; // the object, for the error
-	int redo;				// steps before this one that are to be done again after the cleanup
+	// Where this query holds, rows would be lost that nobody was asked about when the job was
+	// queued: the guard is asked again; nullptr: never.
+	const char *unjudged;
+	int redo;		  // steps before this one that are to be done again after the cleanup
 	const char *left; // what stays when the step fails, and what to do: a sentence for the HINT
 	const char
 		*definition; // of a kind with a definition of its own (backfill): instead of the above

@@ -30,6 +30,7 @@ void run_in_transaction(StepRun *run)
 				if (run->look(run) != Found::done) {
 					take_locks(*run);
 					check_target(*run->step); // as it cannot change any more
+					ask_again(*context, *run->step);
 					run_own_statement(run->step->sql, !run->step->caller_path);
 				}
 				finish_step(context->job_id, context->step_no);

@@ -3,6 +3,7 @@
 
 #include "jobs/store.hpp"
 #include "jobs/worker.hpp"
+#include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step_run.hpp"
 #include "pg/guc.hpp"
@@ -39,6 +40,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "cleanup_when", step.cleanup_when);
 	pg::json_text(&json, "still", step.still);
 	pg::json_text(&json, "still_what", step.still_what);
+	pg::json_text(&json, "unjudged", step.unjudged);
 	pg::json_text(&json, "undo", step.undo);
 	pg::json_number(&json, "redo", step.redo);
 	pg::json_text(&json, "left", step.left);
@@ -68,6 +70,7 @@ RecipeStep *read_step(const char *definition)
 	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
 	step->still = pg::json_get_text(object, "still");
 	step->still_what = pg::json_get_text(object, "still_what");
+	step->unjudged = pg::json_get_text(object, "unjudged");
 	step->redo = static_cast<int>(pg::json_get_number(object, "redo", 0));
 	step->left = pg::json_get_text(object, "left");
 	JsonbContainer *locks = pg::json_get_container(object, "locks");
@@ -151,6 +154,12 @@ void check_target(const RecipeStep &step)
 		 errmsg("%s is no longer what it was when the job was queued", step.still_what),
 		 errhint("It has been renamed, or dropped. Cancel the job, and queue it anew by the new "
 				 "name.")));
+}
+
+void ask_again(const StepContext &context, const RecipeStep &step)
+{
+	if (step.unjudged && !was_overridden(context.job_id) && holds(step.unjudged))
+		(void)ask_permission(step.sql);
 }
 
 Found look_by_queries(StepRun *run)

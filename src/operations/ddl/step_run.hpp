@@ -26,6 +26,9 @@ struct StepRun {
 
 // Error 42704 where the names in the step's SQL have come to mean something else.
 void check_target(const RecipeStep &step);
+// Error SM001 where the statement would lose rows that it would not have lost when it was queued,
+// and the guard does not let it; not where it was overridden then.
+void ask_again(const jobs::StepContext &context, const RecipeStep &step);
 
 // By the step's own queries.
 Found look_by_queries(StepRun *run);

@@ -102,6 +102,7 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 	step->still = psprintf("SELECT to_regclass(%s) = attrelid AND attname = %s FROM pg_attribute "
 						   "WHERE attrelid = %u AND attnum = %d",
 						   literal(quoted_name(oid)), literal(column), oid, number);
+	note_rows(step, oid);
 	step->still_what = psprintf("column %s of %s", identifier(column), quoted_name(oid));
 	step->effect = statement::Effect::data_loss;
 	step->bytes = statement::heap_bytes(oid);

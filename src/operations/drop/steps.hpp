@@ -16,6 +16,10 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const char *na
 // Errors: 42703, 0A000 for a system column, 42P16 where it is inherited or in a partition key.
 void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column);
 
+// The statement of the step loses what is in the table and its descendants: rows that are not there
+// yet, or in tables that are to become descendants, are not judged now.
+void note_rows(ddl::RecipeStep *step, Oid table);
+
 void add_table_steps(ddl::Recipe *recipe, Relation relation);
 
 // The foreign keys of a table and of what inherits from it that refer to other tables, each in a

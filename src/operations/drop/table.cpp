@@ -5,12 +5,14 @@
 #include "operations/partition/steps.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/session_relations.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -47,7 +49,31 @@ void add_locks(ddl::RecipeStep *step, Oid table, bool detached)
 		ddl::add_lock(step, lfirst_oid(cell), Lock::access_exclusive);
 }
 
+// Descendants whose rows the guard is asked about now, or which nobody else uses.
+char *judged_now(Oid table)
+{
+	StringInfoData list;
+	initStringInfo(&list);
+	ListCell *cell;
+	foreach (cell, statement::leaves(table)) {
+		Oid leaf = lfirst_oid(cell);
+		if (statement::own_heap_bytes(leaf) != 0 || pg::is_session_relation(leaf))
+			appendStringInfo(&list, "%s%u", list.len > 0 ? "," : "", leaf);
+	}
+	return list.data;
+}
+
 } // namespace
+
+void note_rows(ddl::RecipeStep *step, Oid table)
+{
+	step->unjudged =
+		psprintf("WITH RECURSIVE tree(leaf) AS (SELECT %u::oid UNION SELECT inhrelid FROM "
+				 "pg_inherits JOIN tree ON inhparent = leaf) SELECT EXISTS (SELECT FROM tree "
+				 "JOIN pg_class ON oid = leaf WHERE relkind = 'r' AND leaf <> ALL ('{%s}'::oid[]) "
+				 "AND pg_relation_size(leaf) > 0)",
+				 table, judged_now(table));
+}
 
 void add_table_steps(ddl::Recipe *recipe, Relation relation)
 {
@@ -63,6 +89,7 @@ void add_table_steps(ddl::Recipe *recipe, Relation relation)
 	add_locks(step, oid, detached);
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", oid);
 	ddl::expect_relation(step, oid);
+	note_rows(step, oid);
 	step->effect = statement::Effect::data_loss;
 	step->bytes = statement::heap_bytes(oid);
 }
