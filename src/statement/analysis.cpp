@@ -333,7 +333,8 @@ Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relatio
 
 void others_wait(Analysis *analysis, int first, Oid other)
 {
-	if (exemption(other) != Exempt::no)
+	const char *name = get_rel_name(other);
+	if (name == nullptr || exemption(other) != Exempt::no) // dropped meanwhile by somebody else
 		return;
 	for (int i = first; i < analysis->effects->n; i++) {
 		Finding *finding = &analysis->effects->findings[i];
@@ -342,10 +343,9 @@ void others_wait(Analysis *analysis, int first, Oid other)
 			continue;
 		finding->exempt = Exempt::no;
 		if (finding->facts == nullptr)
-			finding->facts =
-				psprintf("%s is locked meanwhile",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(other)),
-													get_rel_name(other)));
+			finding->facts = psprintf(
+				"%s is locked meanwhile",
+				quote_qualified_identifier(get_namespace_name(get_rel_namespace(other)), name));
 	}
 }
 
