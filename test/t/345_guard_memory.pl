@@ -1,0 +1,49 @@
+# A session that is judged all day keeps no memory of it: let pass, warned about, rejected, explained, failed.
+use strict;
+use warnings;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SafeMigrate;
+
+my $node = new_server('guard_memory', 'safe_migrate.guard' => 'enforce', 'safe_migrate.small_table_size' => '0',
+	'log_min_messages' => 'fatal', 'autovacuum' => 'off');
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(20));
+INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 100) i;
+CREATE INDEX t_a ON t (a);
+CREATE TABLE ref (id int REFERENCES t);
+INSERT INTO ref VALUES (1);
+CREATE TABLE p (id int, v int) PARTITION BY RANGE (id);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000);
+CREATE TABLE p2 PARTITION OF p DEFAULT;
+INSERT INTO p SELECT i, i FROM generate_series(1, 2000) i;
+SQL
+
+my @statements = ('ALTER TABLE t ALTER a TYPE bigint', 'ALTER TABLE t ADD COLUMN z int', 'CREATE INDEX z ON t (a)',
+	'ALTER TABLE p ALTER v SET NOT NULL', 'DROP TABLE t CASCADE', 'UPDATE t SET a = 1', 'ALTER TABLE t RENAME a TO c', 'TRUNCATE ref',
+	'ALTER TABLE nowhere ADD COLUMN z int', 'ALTER TABLE t ADD CHECK (a > b)', 'ALTER TABLE t ADD CHECK (a > 0) NOT VALID',
+	"SELECT count(*) FROM safe_migrate.explain('ALTER TABLE p ADD z serial; UPDATE p SET v = 1 WHERE id = 2; CREATE TABLE q (a int); ALTER TABLE q ADD b int; DROP TABLE nowhere')");
+
+# Bytes of the session after some rounds and after all of them.
+sub bytes_of
+{
+	my ($settings, $rounds) = @_;
+	my $round = join '', map { "BEGIN;\n$_;\nROLLBACK;\n" } @statements;
+	my $bytes = "SELECT 'bytes ' || sum(total_bytes) FROM pg_backend_memory_contexts;\n";
+	my $file = $node->basedir . '/judged.sql';
+	unlink $file;
+	append_to_file($file, "$settings\nSET client_min_messages = fatal;\n" . $round x ($rounds / 10) . $bytes . $round x ($rounds * 9 / 10) . $bytes);
+	IPC::Run::run([ 'psql', '-XAtq', '-f', $file, $node->connstr('postgres') ], '>', \my $said, '2>', \my $ignored);
+	return $said =~ /bytes (\d+)/g;
+}
+
+for my $guard ('enforce', 'warn')
+{
+	my ($early, $late) = bytes_of("SET safe_migrate.guard = $guard;", 400);
+	ok($late > 0 && $late < $early * 1.1, "$guard: ten times as many statements, no more memory") or diag("$early bytes, then $late");
+}
+
+stays_clean($node);
+done_testing();
