@@ -177,6 +177,13 @@ void require(const char *name)
 	JobRow *job = job_or_error(id);
 	if (job->state == JobState::succeeded)
 		return;
+	if (job->state == JobState::queued && is_queued_by_this_transaction(id))
+		ereport(ERROR,
+				(errcode(pg::errcode_not_succeeded),
+				 errmsg("job \"%s\" has not succeeded: it is %s", name, name_of(job->state)),
+				 errdetail("This transaction has queued it; it starts when that has committed."),
+				 errhint("Let the migration tool commit each migration by itself; with one "
+						 "transaction around all of them the job would never start.")));
 	LiveJob live = {};
 	if (shared) {
 		Guard guard(LW_SHARED);

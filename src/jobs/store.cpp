@@ -187,6 +187,18 @@ Transition move_job(JobId id, Action action, Oid role, const char *reason)
 	return t;
 }
 
+bool is_queued_by_this_transaction(JobId id)
+{
+	bool ours = false;
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::query("SELECT xmin FROM safe_migrate.event WHERE job_id = $1 AND kind = 'queued'"
+			  " ORDER BY id DESC LIMIT 1",
+			  args, 1, [&](HeapTuple t, TupleDesc d) {
+				  ours = TransactionIdIsCurrentTransactionId(pg::column_oid(t, d, 1));
+			  });
+	return ours;
+}
+
 void fail_job(JobId id, const ErrorData *error, const char *statement)
 {
 	Transition t = move_job(id, Action::fail, InvalidOid, error->message);

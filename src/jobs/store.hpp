@@ -53,6 +53,9 @@ void forget_starts(JobId id);
 // is locked. Returns the transition that was made (nothing is written unless it `moves`).
 Transition move_job(JobId id, Action action, Oid role, const char *reason);
 
+// Has the current transaction queued it, first or again?  For a job whose state is queued.
+bool is_queued_by_this_transaction(JobId id);
+
 // Marks it as failed with the whole error; the statement may be null.
 void fail_job(JobId id, const ErrorData *error, const char *statement);
 // A retry that is being waited for.

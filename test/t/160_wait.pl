@@ -128,6 +128,9 @@ for my $mode ('READ ONLY', 'ISOLATION LEVEL REPEATABLE READ', 'ISOLATION LEVEL S
 	like(error_of($node, "BEGIN $mode; SELECT safe_migrate.require('fails'); COMMIT"), qr/ERROR:  SM002:/, "and raises in $mode");
 }
 like(error_of($node, q{SELECT safe_migrate.require('nobody')}), qr/ERROR:  42704: job "nobody" does not exist/, 'of no job');
+like(error_of($node, q{BEGIN; SAVEPOINT s; SELECT safe_migrate.retry('fails'); RELEASE s; SELECT safe_migrate.require('fails'); ROLLBACK}),
+	qr/ERROR:  SM002: job "fails" has not succeeded: it is queued\nDETAIL:  This transaction has queued it.*\nHINT:  Let the migration tool commit each/,
+	'of one that the same transaction has queued: it can only start when that commits');
 
 # ---- notifications, events, pg_stat_activity
 my $listener = $node->background_psql('postgres');
