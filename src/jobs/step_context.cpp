@@ -164,7 +164,7 @@ Go StepContext::next_batch(bool writes)
 	}
 	if (go == Go::on && gave_up)
 		go = Go::stop;
-	if (go == Go::on)
+	if (go == Go::on && locked_since == 0) // it goes on waiting for a lock until a try succeeds
 		(void)set_condition(Condition::none, nullptr);
 	MemoryContextSwitchTo(old);
 	return go;
@@ -233,8 +233,10 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		worker.attempts = 0;
 		(void)job_transaction([&] { clear_retry(job_id); });
 	}
-	if (!error)
+	if (!error && locked_since != 0) {
 		locked_since = 0;
+		(void)set_condition(Condition::none, nullptr);
+	}
 	forget_start_after_a_while();
 	MemoryContextSwitchTo(old);
 	return outcome;
