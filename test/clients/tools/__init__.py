@@ -1,0 +1,3 @@
+from .django import Django
+
+TOOLS = [Django()]
