@@ -12,6 +12,8 @@ from tools.base import Migration
 from wire import Connection
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ALL_THE_SAME = 'To do it all the same, first in the same transaction: SET LOCAL safe_migrate.override' # each HINT's end
+SUCCEEDED = "SELECT bool_and(state = 'succeeded') IS NOT FALSE FROM safe_migrate.jobs"
 PATIENCE = 180  # seconds, for what takes less than one
 
 
@@ -85,12 +87,22 @@ class Outcome:
 class Project:
 	"""A copy of a tool's project that works on a database of its own."""
 
-	def __init__(self, tool, world, database):
+	def __init__(self, tool, world, database, source=None, folder=None):
 		self.tool = tool
 		self.world = world
 		self.database = database
-		self.folder = os.path.join(world.work, database)
-		shutil.copytree(os.path.join(HERE, 'projects', tool.name), self.folder)
+		self.folder = os.path.join(world.work, folder or database)
+		shutil.copytree(source or os.path.join(HERE, 'projects', tool.name), self.folder)
+
+	def files(self):
+		"""What it has beside its migrations: text by name."""
+		found = {}
+		for folder, _, names in os.walk(self.folder):
+			for name in names:
+				path = os.path.join(folder, name)
+				with open(path, encoding='utf-8') as file:
+					found[f'{self.tool.name}/project/{os.path.relpath(path, self.folder)}'] = file.read()
+		return found
 
 	def place(self, *migrations):
 		for migration in migrations:
@@ -122,6 +134,7 @@ class Walk:
 	def all(self):
 		self.begin()
 		self.safe_ones_pass()
+		self.generated_one_fails()
 		self.make_plain()
 		cases = [case for case in CASES if case.name in self.tool.unsafe]
 		written = [self.case(case) for case in cases]
@@ -187,6 +200,7 @@ class Walk:
 		self.db = self.world.connect(self.name)
 		self.db.query('CREATE EXTENSION safe_migrate')
 		self.project = Project(self.tool, self.world, self.name)
+		self.report.files.update(self.project.files())
 		self.keep(self.migration('first', 'first', self.tool.first))
 		self.passes('first', 'the first migration, which makes the tables, passes')
 		self.db.query("""INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 1000) n;
@@ -198,17 +212,43 @@ class Walk:
 		for name, body, atomic in self.tool.safe:
 			self.keep(self.migration('safe', name, body, atomic))
 		outcome = self.passes('safe', 'what is safe passes unchanged')
+		self.wait_for(SUCCEEDED)
 		for text, sql in SAFE_LEAVES:
 			self.is_true(text, sql)
 		shows = self.tool.shows_warnings
-		self.report.check(outcome.has('RENAME COLUMN is not safe') == shows,
+		self.report.check(outcome.has('clients that use the old name fail from the commit on') == shows,
 			f"a renamed column's WARNING is {'' if shows else 'not '}printed", outcome.output)
+
+	# What the tool itself writes for all that the models have and the tables have not.
+	def generated_one_fails(self):
+		if not self.tool.generate:
+			return
+		project = Project(self.tool, self.world, self.name, self.project.folder, f'{self.name}_generated')
+		known = project.files()
+		outcome = self.tool.write_from_models(project)
+		self.report.outputs[f'{self.tool.name}/generate'] = outcome.output
+		written = {name: text for name, text in project.files().items() if name not in known}
+		self.report.files.update({name.replace('/project/', '/generated/'): text for name, text in written.items()})
+		words = ''.join(''.join(written.values()).split())
+		missing = [line for name in self.tool.generated for line in self.tool.unsafe[name].splitlines()
+			if ''.join(line.split()) not in words]
+		self.report.check(outcome.status == 0 and written and not missing,
+			'from the models it writes what is run here', f'not written: {missing}\n{outcome.output}{written}')
+		before = self.state()
+		outcome = project.run(self.tool.migrate)
+		self.report.outputs[f'{self.tool.name}/generated'] = outcome.output
+		self.report.check(outcome.status != 0 and outcome.has('Instead:') and outcome.has(ALL_THE_SAME),
+			'what it writes from the models is rejected, its HINT printed', outcome.output)
+		self.report.check(self.state() == before, 'nothing of that is left')
 
 	# The same rows, where the guard looks away.
 	def make_plain(self):
 		self.db.close()
 		self.world.create_database(f'{self.name}_plain', f'TEMPLATE {self.name}')
 		self.world.query(f'ALTER DATABASE {self.name}_plain SET safe_migrate.guard = off')
+		plain_db = self.world.connect(f'{self.name}_plain')
+		plain_db.query("UPDATE orders SET note = '' WHERE note IS NULL") # what a plain SET NOT NULL wants done before
+		plain_db.close()
 		self.db = self.world.connect(self.name)
 
 	# ------------------------------------------------------------ what is not
@@ -222,8 +262,8 @@ class Walk:
 	def unsafe_one_fails(self, case, migration):
 		before = self.state()
 		self.project.place(migration)
-		self.fails(f'unsafe/{case.name}', f'{case.name} as the tool writes it is rejected, its HINT printed', case.hint,
-			'To do it all the same, first in the same transaction: SET LOCAL safe_migrate.override')
+		self.fails(f'unsafe/{case.name}', f'{case.name} as the tool writes it is rejected, its HINT printed', self.tool.hints.get(case.name, case.hint),
+			ALL_THE_SAME)
 		self.report.check(self.state() == before, f'{case.name}: nothing is half done')
 		self.project.remove(migration)
 
@@ -231,10 +271,9 @@ class Walk:
 		waits = bool(case.sql) and self.tool.waits
 		self.keep(self.migration('instead', case.name, self.tool.instead(case), not waits))
 		self.passes(f'instead/{case.name}', f'{case.name} by the safe way passes')
-		succeeded = "SELECT bool_and(state = 'succeeded') IS NOT FALSE FROM safe_migrate.jobs"
 		if not waits:
-			self.wait_for(succeeded)
-		self.is_true(f'{case.name}: its jobs have succeeded', succeeded)
+			self.wait_for(SUCCEEDED)
+		self.is_true(f'{case.name}: its jobs have succeeded', SUCCEEDED)
 		if case.again:
 			self.again(case)
 
@@ -265,7 +304,7 @@ class Walk:
 
 	# The first of two migrations queues a job, the second wants it done.
 	def gate(self):
-		queue = self.migration('gate', 'queue', self.tool.sql(QUEUE))
+		queue = self.migration('gate', 'queue_job', self.tool.sql(QUEUE))
 		gate = self.migration('gate', 'require', self.tool.sql(REQUIRE), after=[queue])
 		blocker = self.world.connect(self.name, 'migrations')
 		pid = blocker.value('SELECT pg_backend_pid()')

@@ -28,6 +28,8 @@ class Tool:
 	environment = {}
 	migrate = []
 	migrate_as_one = None  # the same, where one transaction around all of them is the tool's default
+	generate = None  # writes a migration from the models, if the tool can
+	generated = ()  # the unsafe ones that are in it
 	records = ''  # query: which migrations have been run
 	forget = ''  # statement: the last one, {id}, has not; {previous} is the one before it
 	shows_warnings = False
@@ -36,6 +38,7 @@ class Tool:
 	safe = []  # (name, body, atomic)
 	unsafe = {}  # case: body
 	other = {}  # case: SQL that names or types things as the tool does
+	hints = {}  # case: what the HINT says where the tool writes something else than others
 	traps = {}  # name: (SQL, atomic, what is printed)
 
 	def sql(self, text):
@@ -63,6 +66,9 @@ class Tool:
 
 	def remove(self, folder, migration):
 		os.remove(os.path.join(folder, self.path(migration)))
+
+	def write_from_models(self, project):
+		return project.run(self.generate)
 
 	def see_schema(self, walk):
 		"""Does the tool find in the database what it expects?"""

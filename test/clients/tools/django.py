@@ -148,6 +148,8 @@ $$, job_name => 'order_code')""",
 class Django(Tool):
 	name = 'django'
 	migrate = ['/usr/bin/python3', '-B', 'manage.py', 'migrate']
+	generate = ['/usr/bin/python3', '-B', 'manage.py', 'makemigrations', '--no-input', '--name', 'generated']
+	generated = [name for name in UNSAFE if name != 'update']
 	records = "SELECT name FROM django_migrations WHERE app = 'shop' ORDER BY id"
 	forget = "DELETE FROM django_migrations WHERE app = 'shop' AND name = '{id}'"
 	first, unsafe, other = FIRST, UNSAFE, OTHER
