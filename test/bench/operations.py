@@ -66,6 +66,8 @@ OPERATIONS = [
 			  prepare='ALTER TABLE acc ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES owner'),
 	Operation('unique', 'ALTER TABLE acc ADD CONSTRAINT u UNIQUE (note)',
 			  "add_constraint_safely('acc', 'CONSTRAINT u UNIQUE (note)', settings => :s)", 'ALTER TABLE acc DROP CONSTRAINT u'),
+	Operation('validate', 'ALTER TABLE acc VALIDATE CONSTRAINT c', "validate_constraint_safely('acc', 'c', settings => :s)",
+			  'ALTER TABLE acc DROP CONSTRAINT c', 'ALTER TABLE acc ADD CONSTRAINT c CHECK (amount >= 0) NOT VALID'),
 	Operation('NOT NULL, filled', 'UPDATE acc SET flag = 0 WHERE flag IS NULL; ALTER TABLE acc ALTER flag SET NOT NULL',
 			  "add_not_null_safely('acc', 'flag', '0', settings => :s)",
 			  'ALTER TABLE acc ALTER flag DROP NOT NULL; UPDATE acc SET flag = NULL WHERE id % 100 = 0 AND id <= {rows}'),
