@@ -8,6 +8,7 @@
 #include "guard/rule_settings.hpp"
 #include "guard/transaction.hpp"
 #include "pg/own_statement.hpp"
+#include "pg/session_relations.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -27,6 +28,12 @@ bool is_prepare_transaction(const Node *statement)
 {
 	return IsA(statement, TransactionStmt) &&
 		   reinterpret_cast<const TransactionStmt *>(statement)->kind == TRANS_STMT_PREPARE;
+}
+
+bool is_discard_all(const Node *statement)
+{
+	return IsA(statement, DiscardStmt) &&
+		   reinterpret_cast<const DiscardStmt *>(statement)->target == DISCARD_ALL;
 }
 
 // Cheap questions first: SET, COMMIT and their like must not feel the guard.
@@ -49,6 +56,7 @@ void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
 	bool own = context != PROCESS_UTILITY_SUBCOMMAND && pg::take_own_statement_mark();
 	if (context == PROCESS_UTILITY_TOPLEVEL)
 		override_sees_statement();
+	bool hands_session_on = is_discard_all(statement); // which may free what it was planned from
 	Passage passage = {};
 	if (has_to_be_judged(statement, context, own)) {
 		if (is_prepare_transaction(statement))
@@ -58,6 +66,8 @@ void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
 	}
 	auto next = previous_utility ? previous_utility : standard_ProcessUtility;
 	next(planned, source, read_only_tree, context, params, environment, dest, completion);
+	if (hands_session_on)
+		pg::forget_session_relations();
 	if (passage.was_judged)
 		after_utility(&passage);
 	else if (own)

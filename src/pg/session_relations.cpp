@@ -28,17 +28,10 @@ struct Remembered {
 object_access_hook_type previous_hook = nullptr;
 HTAB *remembered = nullptr;
 
-void forget_all()
-{
-	if (remembered != nullptr)
-		hash_destroy(remembered);
-	remembered = nullptr;
-}
-
 void remember(Oid relation)
 {
 	if (remembered != nullptr && hash_get_num_entries(remembered) >= max_remembered)
-		forget_all();
+		forget_session_relations();
 	if (remembered == nullptr) {
 		HASHCTL control = {};
 		control.keysize = sizeof(Oid);
@@ -92,6 +85,13 @@ void remember_session_relations()
 {
 	previous_hook = object_access_hook;
 	object_access_hook = on_object_access;
+}
+
+void forget_session_relations()
+{
+	if (remembered != nullptr)
+		hash_destroy(remembered);
+	remembered = nullptr;
 }
 
 bool is_remembered_relation(Oid relation)

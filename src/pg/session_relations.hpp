@@ -8,6 +8,9 @@ namespace safe_migrate::pg {
 // From _PG_init: chains object_access_hook.
 void remember_session_relations();
 
+// After DISCARD ALL, by which a pooler hands the session to somebody else.
+void forget_session_relations();
+
 // Was the relation created by this session within the last hour (later it may be in use by
 // the application), or by the transaction that is running?  Takes no lock; the caller holds one.
 bool is_session_relation(Oid relation);

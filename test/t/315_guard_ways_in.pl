@@ -114,6 +114,9 @@ like(job(q{drop_table_safely('vacant')}, 'CREATE TABLE part PARTITION OF vacant 
 unlike(job(q{drop_table_safely('vacant')}, 'INSERT INTO vacant SELECT 2', "SET LOCAL safe_migrate.override = 'CHG-1';\n"), qr/ERROR/, 'an override holds for the job');
 
 # ---- what is not judged
+like(error_of($node, 'CREATE TABLE pooled AS SELECT a FROM t; DISCARD ALL; SET safe_migrate.small_table_size = 0; CREATE INDEX ON pooled (a)'),
+	qr/ERROR:  SM001: CREATE INDEX is not safe/, "after DISCARD ALL a pooler's next client is not the one that made a table");
+$node->safe_psql('postgres', q{SET safe_migrate.guard = off; DROP TABLE IF EXISTS pooled});
 is(error_of($node, <<'SQL'), '', "a session's own tables, temporary ones, and SELECT INTO");
 CREATE TABLE own AS SELECT a, x FROM t;
 CREATE INDEX ON own (a);
