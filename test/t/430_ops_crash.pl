@@ -158,8 +158,10 @@ while (%left)
 	# each of them waits at a gate, or for what is held, or has come to its end
 	my %place;
 	my $stands = sub {
-		%place = map { split /\|/, $_, 2 } split /\n/, $node->safe_psql('postgres', q{SELECT datname, CASE WHEN wait_event = 'PgSleep' THEN application_name ELSE wait_event END
-			FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND (wait_event = 'PgSleep' AND application_name LIKE 'gate %' OR wait_event = 'transactionid')});
+		%place = map { split /\|/, $_, 2 } split /\n/, $node->safe_psql('postgres', q{SELECT datname, CASE WHEN wait_event = 'PgSleep' THEN application_name ELSE 'held' END
+			FROM pg_stat_activity a WHERE backend_type = 'safe_migrate worker' AND (wait_event = 'PgSleep' AND application_name LIKE 'gate %'
+			-- by the lock: wait_event may still name a transaction that has ended meanwhile
+			OR EXISTS (SELECT FROM pg_locks l JOIN pg_prepared_xacts x ON x.transaction = l.transactionid WHERE l.pid = a.pid AND NOT l.granted))});
 		my @ended = grep { state_of($node, $job{ $left{$_} }, $_) =~ /succeeded|failed|paused/ } grep { !exists $place{$_} } keys %left;
 		delete @left{@ended};
 		return !grep { !exists $place{$_} } keys %left;
