@@ -29,6 +29,18 @@ CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new;
 CREATE TRIGGER touch BEFORE INSERT ON lines FOR EACH ROW EXECUTE FUNCTION touched();
 CREATE RULE ignored AS ON UPDATE TO lines DO ALSO NOTHING;
 CREATE POLICY own ON lines USING (id > 0);
+-- what is to go with an extension
+CREATE EXTENSION amcheck;
+CREATE TABLE wishes (a int, b int);
+INSERT INTO wishes VALUES (1, 1);
+CREATE INDEX wishes_b ON wishes (b);
+CREATE TRIGGER wish BEFORE INSERT ON wishes FOR EACH ROW EXECUTE FUNCTION touched();
+CREATE MATERIALIZED VIEW wished AS SELECT count(*) FROM wishes;
+CREATE FUNCTION wish(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+ALTER INDEX wishes_b DEPENDS ON EXTENSION amcheck;
+ALTER TRIGGER wish ON wishes DEPENDS ON EXTENSION amcheck;
+ALTER MATERIALIZED VIEW wished DEPENDS ON EXTENSION amcheck;
+ALTER FUNCTION wish(int) DEPENDS ON EXTENSION amcheck;
 \c
 SET search_path = statement_drops, safe_migrate;
 SET safe_migrate.small_table_size = 0;
@@ -55,6 +67,11 @@ SELECT pg_temp.told('DROP TABLE days');
 SELECT pg_temp.told('TRUNCATE orders CASCADE');
 SELECT pg_temp.told('TRUNCATE days');
 SELECT pg_temp.told('TRUNCATE empty_one');
+-- ALTER … DEPENDS ON EXTENSION: gone without CASCADE, and judged as if it were named
+SELECT relation, lock, effect, verdict, rule, reason FROM explain('DROP EXTENSION amcheck');
+ALTER TABLE wishes ADD CHECK (wish(a) > 0);
+SELECT relation, lock, effect, verdict, rule, reason FROM explain('DROP EXTENSION amcheck');
+SELECT relation, lock, effect, verdict, rule, reason FROM explain('DROP EXTENSION amcheck CASCADE');
 
 SET client_min_messages = error;
 DROP SCHEMA statement_drops CASCADE;

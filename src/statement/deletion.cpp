@@ -132,10 +132,10 @@ void add_part(const Deletion &deletion, const PartKind &kind, const Dependent &d
 		add_lock(deletion.analysis, part.relation, kind.lock);
 		return;
 	}
-	if (dependent.original) {
+	if (dependent.stands_alone()) {
 		Finding *finding = add_lock(deletion.analysis, part.relation, kind.lock);
 		if (finding != nullptr) {
-			finding->is_target = true;
+			finding->is_target = dependent.original;
 			finding->object = part.name;
 		}
 		return;
@@ -157,12 +157,13 @@ void add_index(const Deletion &deletion, const Dependent &dependent)
 		add_lock(deletion.analysis, table, Lock::access_exclusive);
 		return;
 	}
+	bool stands_alone = dependent.stands_alone();
 	Finding *finding =
-		add_finding(deletion.analysis, dependent.original ? Cause::drop_index : Cause::drop_cascade,
+		add_finding(deletion.analysis, stands_alone ? Cause::drop_index : Cause::drop_cascade,
 					Effect::metadata, table, Lock::access_exclusive);
 	finding->is_target = dependent.original;
 	finding->object = get_rel_name(index);
-	if (!dependent.original || get_rel_relkind(index) != RELKIND_PARTITIONED_INDEX)
+	if (!stands_alone || get_rel_relkind(index) != RELKIND_PARTITIONED_INDEX)
 		return;
 	add_locks(deletion.analysis, with_descendants(table), Lock::access_exclusive);
 }
@@ -235,9 +236,9 @@ void add_relation(const Deletion &deletion, const Dependent &dependent)
 		add_lock(deletion.analysis, relation, Lock::access_exclusive);
 		return;
 	}
-	Cause cause = is_table			   ? Cause::drop_table
-				  : dependent.original ? deletion.cause_of_targets
-									   : Cause::drop_cascade;
+	Cause cause = is_table					 ? Cause::drop_table
+				  : dependent.stands_alone() ? deletion.cause_of_targets
+											 : Cause::drop_cascade;
 	Finding *finding =
 		add_finding(deletion.analysis, cause, is_table ? Effect::data_loss : Effect::client_break,
 					relation, Lock::access_exclusive);
@@ -267,9 +268,10 @@ void add_other(const Deletion &deletion, const Dependent &dependent)
 {
 	if (!has_clients(dependent.object.classId) || (dependent.automatic && !dependent.original))
 		return;
-	Finding *finding = add_object(
-		deletion.analysis, dependent.original ? deletion.cause_of_targets : Cause::drop_cascade,
-		Effect::client_break, &dependent.object);
+	Finding *finding =
+		add_object(deletion.analysis,
+				   dependent.stands_alone() ? deletion.cause_of_targets : Cause::drop_cascade,
+				   Effect::client_break, &dependent.object);
 	finding->is_target = dependent.original;
 }
 
@@ -339,7 +341,7 @@ namespace {
 bool is_in_the_way(const Dependents &dependents, const Dependent &dependent)
 {
 	const ObjectAddress &object = dependent.object;
-	if (dependent.original || dependent.automatic)
+	if (dependent.original || dependent.automatic || dependent.by_wish)
 		return false;
 	return object.objectSubId == 0 || !is_among(dependents, object.classId, object.objectId);
 }
@@ -391,7 +393,7 @@ bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior b
 	for (int i = dependents.n - 1; i >= 0; i--)
 		add_lock_of_refused(deletion, dependents.items[i]);
 	if (dependents.owned != nullptr)
-		add_lock_of_refused(deletion, {*dependents.owned, true, false});
+		add_lock_of_refused(deletion, {*dependents.owned, true, false, false});
 	analysis->effects->fails = words_of_refusal(dependents);
 	return true;
 }

@@ -33,7 +33,6 @@ struct Entry {
 // One level of the recursion (ObjectAddressStack).
 struct Level {
 	const ObjectAddress *object;
-	bool automatic; // what inner levels found out about it
 	const Level *next;
 };
 
@@ -44,7 +43,7 @@ struct Walk {
 	int n_targets;
 };
 
-enum class Reason { original, normal, automatic, reverse };
+enum class Reason { original, normal, automatic, by_wish, reverse };
 
 Key key_of(const ObjectAddress &object)
 {
@@ -77,7 +76,14 @@ Dependent *find_whole(const Dependents *found, const ObjectAddress &object)
 	return exact;
 }
 
-void add(Dependents *found, const ObjectAddress &object, bool original, bool automatic)
+void add_reason(Dependent *dependent, Reason reason)
+{
+	dependent->original |= reason == Reason::original;
+	dependent->automatic |= reason == Reason::automatic;
+	dependent->by_wish |= reason == Reason::by_wish;
+}
+
+void add(Dependents *found, const ObjectAddress &object, Reason reason)
 {
 	if (found->n == found->capacity) {
 		found->capacity *= 2;
@@ -89,7 +95,8 @@ void add(Dependents *found, const ObjectAddress &object, bool original, bool aut
 	auto *entry = static_cast<Entry *>(
 		hash_search(static_cast<HTAB *>(found->index), &key, HASH_ENTER, &exists));
 	entry->position = found->n;
-	new (&found->items[found->n++]) Dependent{object, original, automatic};
+	Dependent *added = new (&found->items[found->n++]) Dependent{object, false, false, false};
+	add_reason(added, reason);
 }
 
 bool is_on_stack(const ObjectAddress &object, const Level *stack)
@@ -151,8 +158,20 @@ bool find_owner(const Walk &walk, const ObjectAddress &object, const Level *stac
 // The direct dependents, sorted as the server sorts them: by age, the newest first.
 struct Direct {
 	ObjectAddress object;
-	bool automatic;
+	Reason reason;
 };
+
+Reason reason_of(char deptype)
+{
+	switch (deptype) {
+		case DEPENDENCY_NORMAL:
+			return Reason::normal;
+		case DEPENDENCY_AUTO_EXTENSION:
+			return Reason::by_wish;
+		default:
+			return Reason::automatic;
+	}
+}
 
 int compare_direct(const void *a, const void *b)
 {
@@ -184,7 +203,7 @@ Direct *find_direct(const Walk &walk, const ObjectAddress &object, int *n)
 			capacity *= 2;
 			direct = static_cast<Direct *>(repalloc(direct, sizeof(Direct) * capacity));
 		}
-		direct[(*n)++] = {other, row->deptype != DEPENDENCY_NORMAL};
+		direct[(*n)++] = {other, reason_of(row->deptype)};
 	}
 	systable_endscan(scan);
 	if (*n > 1)
@@ -200,13 +219,9 @@ void walk_dependents(const Walk &walk, const ObjectAddress &object, Reason reaso
 	CHECK_FOR_INTERRUPTS();
 	if (is_on_stack(object, stack))
 		return;
-	bool automatic = reason == Reason::automatic;
 	Dependent *known = find_whole(walk.found, object);
-	if (known != nullptr) {
-		known->automatic |= automatic;
-		known->original |= reason == Reason::original;
-		return;
-	}
+	if (known != nullptr)
+		return add_reason(known, reason);
 	ObjectAddress owner;
 	if (find_owner(walk, object, stack, &owner)) {
 		if (stack == nullptr)
@@ -214,18 +229,17 @@ void walk_dependents(const Walk &walk, const ObjectAddress &object, Reason reaso
 		walk_dependents(walk, owner, Reason::reverse, stack);
 		known = find_whole(walk.found, object);
 		if (known != nullptr)
-			known->automatic |= automatic;
+			add_reason(known, reason);
 		return;
 	}
 	int n = 0;
 	Direct *direct = find_direct(walk, object, &n);
-	Level level = {&object, automatic, stack};
+	Level level = {&object, stack};
 	for (int i = 0; i < n; i++)
-		walk_dependents(walk, direct[i].object,
-						direct[i].automatic ? Reason::automatic : Reason::normal, &level);
+		walk_dependents(walk, direct[i].object, direct[i].reason, &level);
 	pfree(direct);
 	if (find(walk.found, key_of(object)) == nullptr)
-		add(walk.found, object, reason == Reason::original, automatic);
+		add(walk.found, object, reason);
 }
 
 } // namespace

@@ -16,6 +16,10 @@ struct Dependent {
 	ObjectAddress object;
 	bool original;	// one of those that were asked for
 	bool automatic; // goes along under RESTRICT too: auto, internal, partition, extension
+	bool by_wish;	// goes along because somebody said ALTER … DEPENDS ON EXTENSION
+
+	// No part of what is dropped, nor what stands in its way: judged as if it were named.
+	bool stands_alone() const { return original || (by_wish && !automatic); }
 };
 
 // In the order of deletion: dependents first.  palloc'd.

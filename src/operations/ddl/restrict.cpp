@@ -90,7 +90,7 @@ void refuse_dependents(const ObjectAddress &object)
 	initStringInfo(&calls);
 	for (int i = dependents.n - 1; i >= 0; i--) {
 		const Dependent &dependent = dependents.items[i];
-		if (dependent.original || dependent.automatic)
+		if (dependent.original || dependent.automatic || dependent.by_wish)
 			continue;
 		char *description = getObjectDescription(&dependent.object, true);
 		if (description)
