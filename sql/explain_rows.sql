@@ -49,6 +49,29 @@ RESET safe_migrate.max_rows_per_statement;
 -- columns and tables of the script
 SELECT * FROM pg_temp.e('ALTER TABLE orders ADD c int; UPDATE orders SET c = 1; UPDATE orders SET status = 2 WHERE c = 1; UPDATE orders SET c = 1 WHERE true; CREATE TABLE fresh (a int); DELETE FROM fresh');
 SELECT * FROM pg_temp.e('UPDATE nowhere SET a = 1; UPDATE orders SET a = 1 WHERE b = 2');
+-- the locks that it names are those that the statement takes: on views, partitions that are not pruned, children
+CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE heir (more int) INHERITS (orders);
+CREATE VIEW "Odd ""view" AS SELECT id AS "Id" FROM cheap;
+CREATE FUNCTION pg_temp.locks(sql text, OUT said text, OUT seen text) LANGUAGE plpgsql AS $$
+BEGIN
+	SELECT string_agg(DISTINCT relation, ' ' ORDER BY relation) INTO said FROM safe_migrate.explain(sql) WHERE lock = 'RowExclusiveLock';
+	BEGIN
+		EXECUTE sql;
+		SELECT string_agg(format('%I.%I', c.relnamespace::regnamespace, c.relname), ' ' ORDER BY format('%I.%I', c.relnamespace::regnamespace, c.relname)) INTO seen
+		FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+		WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relkind <> 'i' AND relnamespace = 'er'::regnamespace;
+		RAISE EXCEPTION USING ERRCODE = 'XX999';
+	EXCEPTION WHEN SQLSTATE 'XX999' THEN NULL;
+	END;
+END $$;
+SET safe_migrate.guard = off;
+SELECT said = seen AS agreed, seen FROM unnest(ARRAY['UPDATE cheap SET status = 1', 'DELETE FROM "Odd ""view" WHERE "Id" = 3', 'DELETE FROM ONLY orders', 'UPDATE ONLY every SET status = 1',
+	'UPDATE log SET n = 2', 'DELETE FROM log WHERE day = ''2025-03-03''', 'UPDATE log SET n = 1 WHERE day < ''2024-03-03''', 'DELETE FROM log WHERE false',
+	'WITH gone AS (DELETE FROM cheap RETURNING id) UPDATE log SET n = 1 WHERE n IN (TABLE gone)',
+	'MERGE INTO log l USING other o ON l.n = o.id WHEN MATCHED THEN DELETE']) statement, pg_temp.locks(statement);
+RESET safe_migrate.guard;
+DROP TABLE heir, log_2;
 -- no lock is left
 BEGIN;
 SELECT count(*) FROM safe_migrate.explain('UPDATE orders SET status = 1 WHERE total = 1; DELETE FROM log WHERE n = 1');

@@ -53,7 +53,7 @@ Oid base_of(Relation view)
 
 RowTarget row_target(const Overlay *overlay, const Named &named, CmdType command)
 {
-	RowTarget target = {named.oid, false, false, named.is_new() ? named.script->rows_by : 0};
+	RowTarget target = {named.oid, NIL, false, false, named.is_new() ? named.script->rows_by : 0};
 	Oid next = named.oid;
 	while (OidIsValid(next) && !target.is_replaced) {
 		target.relation = next;
@@ -64,6 +64,8 @@ RowTarget row_target(const Overlay *overlay, const Named &named, CmdType command
 		if (relation == nullptr)
 			break;
 		const bool is_view = relation->rd_rel->relkind == RELKIND_VIEW;
+		if (is_view)
+			target.views = lappend_oid(target.views, next);
 		look_at_rules(relation->rd_rules, command, &target);
 		if (is_view && has_instead_trigger(relation->trigdesc, command))
 			target.is_rewritten = target.is_replaced = true;

@@ -10,6 +10,7 @@ namespace safe_migrate::statement::overlay {
 
 struct RowTarget {
 	Oid relation;	   // the table that a view is one of; the view itself where there is none
+	List *views;	   // on the way there, as oids: each is locked as the table is
 	bool is_rewritten; // rules or INSTEAD OF triggers say what is changed, too
 	bool is_replaced;  // they alone
 	int changed_by;	   // the statement of the script that has changed these, or a view; 0 = none

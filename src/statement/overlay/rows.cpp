@@ -12,6 +12,7 @@
 #include "pg/transaction.hpp"
 #include "statement/overlay/answer.hpp"
 #include "statement/overlay/row_target.hpp"
+#include "statement/dependents.hpp"
 #include "statement/dml.hpp"
 #include "statement/folding.hpp"
 #include "settings.hpp"
@@ -24,6 +25,7 @@ extern "C" {
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
+#include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -260,7 +262,18 @@ struct Planned {
 	bool planned;
 	bool touches_all;
 	int64 rows;
+	List *locked; // of the target and its descendants, as oids: what the planner has not pruned
 };
+
+// The relations of these range table indexes.
+List *oids_of(const PlannedStmt *plan, const List *indexes)
+{
+	List *oids = NIL;
+	ListCell *cell;
+	foreach (cell, indexes)
+		oids = list_append_unique_oid(oids, rt_fetch(lfirst_int(cell), plan->rtable)->relid);
+	return oids;
+}
 
 List *leaves_in(const PlannedStmt *plan, List *family)
 {
@@ -296,8 +309,9 @@ void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *
 		return;
 	result->planned = true;
 	result->rows = static_cast<int64>(plan->planTree->plan_rows);
-	result->touches_all =
-		!leaves_rows_out(plan->planTree, leaves_in(plan, with_descendants(relation)));
+	List *leaves = leaves_in(plan, with_descendants(relation));
+	result->touches_all = !leaves_rows_out(plan->planTree, leaves);
+	result->locked = oids_of(plan, leaves);
 	if (!change.any_unmatched)
 		return;
 	// transform_MERGE_to_join(): then the target is on the outer side
@@ -333,6 +347,17 @@ void add_rows(Analysis *analysis, const Change &change, Oid relation, Cause caus
 		finding->exempt = Exempt::empty; // whatever its children have
 	finding->rows = rows;
 	finding->definition = analysis->effects->text;
+}
+
+// What else the statement locks as it locks the table whose rows it touches.
+void add_others(Analysis *analysis, const Change &change, const RowTarget &target,
+				const Planned &planned)
+{
+	add_locks(analysis, target.views, Lock::row_exclusive);
+	if (planned.locked != NIL)
+		add_locks(analysis, planned.locked, Lock::row_exclusive);
+	else if (change.target->inh || target.views != NIL)
+		add_locks(analysis, with_descendants(target.relation), Lock::row_exclusive);
 }
 
 constexpr const char *what_decides = "its rules, its INSTEAD OF triggers or the view that it is";
@@ -381,8 +406,9 @@ Planned plan_changed(Analysis *analysis, const Change &change, Oid named, Oid re
 }
 
 void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, const Named &target,
-				 Oid relation)
+				 const RowTarget &row_target)
 {
+	Oid relation = row_target.relation;
 	bool bare = has_no_condition(change);
 	bool is_view = relation != target.oid;
 	bool estimates = settings::max_rows_per_statement > 0;
@@ -403,6 +429,7 @@ void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, con
 		add_estimate(overlay, analysis, change, relation, planned, changed);
 	if (analysis->effects->n == n)
 		add_rows(analysis, change, relation, Cause::lock, Effect::metadata, planned.rows);
+	add_others(analysis, change, row_target, planned);
 }
 
 void judge(Overlay *overlay, Analysis *analysis, const Change &change)
@@ -418,10 +445,10 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 		return add_new(analysis, target.script, Lock::row_exclusive);
 	analysis->effects->runs_code |= rows.is_rewritten;
 	if (rows.is_replaced)
-		return;
+		return add_locks(analysis, rows.views, Lock::row_exclusive);
 	if (!change.target->inh && get_rel_relkind(target.oid) == RELKIND_PARTITIONED_TABLE)
 		return add_rows(analysis, change, rows.relation, Cause::lock, Effect::metadata, 0);
-	judge_table(overlay, analysis, change, target, rows.relation);
+	judge_table(overlay, analysis, change, target, rows);
 }
 
 // Rows that are added harm nobody, but for what rules and triggers make of them.
