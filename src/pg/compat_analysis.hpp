@@ -13,6 +13,8 @@ extern "C" {
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_publication.h"
+#include "catalog/pg_tablespace.h"
+#include "catalog/pg_type.h"
 #include "common/relpath.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
@@ -128,6 +130,24 @@ inline bool has_schema_right(Oid schema, Oid role, AclMode right)
 #endif
 }
 
+inline bool may_use_type(Oid type, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(TypeRelationId, type, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+	return pg_type_aclcheck(type, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+inline bool may_create_in_tablespace(Oid tablespace, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(TableSpaceRelationId, tablespace, role, ACL_CREATE) == ACLCHECK_OK;
+#else
+	return pg_tablespace_aclcheck(tablespace, role, ACL_CREATE) == ACLCHECK_OK;
+#endif
+}
+
 inline bool may_use_schema(Oid schema, Oid role)
 {
 	return has_schema_right(schema, role, ACL_USAGE);
@@ -161,6 +181,16 @@ inline bool has_period(const Constraint *constraint)
 {
 #if PG_VERSION_NUM >= 180000
 	return constraint->fk_with_period;
+#else
+	return false;
+#endif
+}
+
+// UNIQUE and PRIMARY KEY (…, … WITHOUT OVERLAPS)
+inline bool is_without_overlaps(const Constraint *constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->without_overlaps;
 #else
 	return false;
 #endif

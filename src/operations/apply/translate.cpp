@@ -7,17 +7,20 @@
 #include "operations/constraint/add.hpp"
 #include "operations/constraint/not_null.hpp"
 #include "operations/constraint/steps.hpp"
+#include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "operations/drop/steps.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/index/steps.hpp"
 #include "operations/partition/steps.hpp"
+#include "pg/compat_analysis.hpp"
 #include "settings.hpp"
 #include "statement/analysis.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -233,17 +236,14 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 
 // ---------------------------------------------------------------- indexes
 
-void add_create_index(ddl::Recipe *recipe, const Unit &unit)
+index::Definition read_index(const Unit &unit)
 {
 	auto *statement = castNode(IndexStmt, unit.statement);
-	Oid oid = RangeVarGetRelid(statement->relation, NoLock, false);
-	Relation relation = ddl::open_owned_table(oid);
+	Relation relation =
+		ddl::open_owned_indexable(RangeVarGetRelid(statement->relation, NoLock, false));
 	index::Definition definition = index::make_definition(relation, statement, unit.sql);
-	const char *name = statement->idxname
-						   ? statement->idxname
-						   : index::choose_name(relation, definition.column_names, "idx", NIL);
-	index::add_create_steps(recipe, definition, name, "idx");
-	table_close(relation, NoLock);
+	relation_close(relation, NoLock);
+	return definition;
 }
 
 void add_drop_indexes(ddl::Recipe *recipe, const DropStmt *drop)
@@ -398,13 +398,80 @@ bool has_own_way(const Node *statement)
 			(command->subtype == AT_DropConstraint || command->subtype == AT_DropColumn));
 }
 
+// Sub-commands on a column that is there, by its name.
+bool is_about_column(AlterTableType type)
+{
+	switch (type) {
+		case AT_ColumnDefault:
+		case AT_DropNotNull:
+		case AT_SetNotNull:
+		case AT_DropExpression:
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_AlterColumnType:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+			return true;
+		default:
+			return false;
+	}
+}
+
+// Not one that only the plain statement can add.
+bool is_known(const Constraint *constraint)
+{
+	return !pg::has_period(constraint) && !pg::is_without_overlaps(constraint);
+}
+
+void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd *command)
+{
+	const char *added = text_after_add(unit);
+	if (command->subtype == AT_AddConstraint && added &&
+		is_known(castNode(Constraint, command->def)))
+		constraint::check_definition(relation, constraint::read_definition(relation, added));
+	if (command->subtype == AT_AddColumn && !command->missing_ok) {
+		ddl::check_by_parse_analysis(relation, command, unit.sql);
+		column::check_name(relation, castNode(ColumnDef, command->def)->colname);
+	}
+	if (is_about_column(command->subtype) && command->name && !command->missing_ok &&
+		get_attnum(RelationGetRelid(relation), command->name) == InvalidAttrNumber)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of relation \"%s\" does not exist", command->name,
+							   RelationGetRelationName(relation))));
+}
+
+// What a statement that needs no recipe would be refused for by the server, as far as the recipes
+// know it: now, and not by a worker.
+void check_as_it_stands(const Unit &unit)
+{
+	if (IsA(unit.statement, IndexStmt)) {
+		(void)index::is_to_be_made(read_index(unit));
+		return;
+	}
+	if (!IsA(unit.statement, AlterTableStmt))
+		return;
+	const auto *alter = castNode(AlterTableStmt, unit.statement);
+	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
+	char kind = OidIsValid(oid) ? get_rel_relkind(oid) : '\0';
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		return;
+	Relation relation = ddl::open_owned_table(oid);
+	check_alter_table(unit, relation, command);
+	table_close(relation, NoLock);
+}
+
 } // namespace
 
 void add_steps(ddl::Recipe *recipe, const Unit &unit)
 {
 	refuse_what_is_no_ddl(unit);
 	if (IsA(unit.statement, IndexStmt) && castNode(IndexStmt, unit.statement)->concurrent) {
-		add_create_index(recipe, unit);
+		index::add_statement_steps(recipe, read_index(unit));
 		return;
 	}
 	if (IsA(unit.statement, ReindexStmt) && castNode(ReindexStmt, unit.statement)->relation) {
@@ -426,10 +493,11 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 		is_refresh_concurrently(unit.statement) ? nullptr : first_unbounded(*effects);
 	if (!unbounded && effects->commits_inside && !is_analyze(unit.statement))
 		refuse_kind(unit, by_itself);
-	if (!unbounded)
+	if (!unbounded) {
+		check_as_it_stands(unit);
 		add_as_it_stands(recipe, unit, *effects);
-	else if (IsA(unit.statement, IndexStmt))
-		add_create_index(recipe, unit);
+	} else if (IsA(unit.statement, IndexStmt))
+		index::add_statement_steps(recipe, read_index(unit));
 	else if (is_partition_of(unit.statement))
 		add_partition(recipe, unit);
 	else if (!IsA(unit.statement, AlterTableStmt) || !add_alter_table(recipe, unit, unbounded))

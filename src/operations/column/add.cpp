@@ -6,14 +6,19 @@
 #include "operations/ddl/target.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_alter.hpp"
+#include "pg/compat_analysis.hpp"
 #include "pg/json.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/heap.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -48,16 +53,8 @@ void refuse_rewrites(const Definition &definition)
 			   "safe_migrate.backfill().");
 }
 
-void refuse_conflicts(const Definition &definition)
+void refuse_identity(const Definition &definition)
 {
-	bool generated = definition.is_stored || definition.is_virtual;
-	int values = (definition.default_text ? 1 : 0) + (definition.identity ? 1 : 0) +
-				 (definition.is_serial ? 1 : 0) + (generated ? 1 : 0);
-	if (values > 1)
-		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-						errmsg("column \"%s\" has more than one of DEFAULT, serial, identity and "
-							   "generation expression",
-							   definition.name)));
 	ListCell *cell;
 	if (definition.identity) {
 		// as sequence_options() has it
@@ -104,7 +101,9 @@ void refuse_nulls(Relation relation, const Definition &definition)
 								"safe_migrate.add_not_null_safely() with fill.")));
 }
 
-void check_relation(Relation relation, const Definition &definition)
+} // namespace
+
+void check_name(Relation relation, const char *column)
 {
 	const char *name = RelationGetRelationName(relation);
 	if (relation->rd_rel->relispartition)
@@ -114,10 +113,27 @@ void check_relation(Relation relation, const Definition &definition)
 	if (OidIsValid(relation->rd_rel->reloftype))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot add column to typed table")));
-	if (get_attnum(RelationGetRelid(relation), definition.name) != InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" already exists", definition.name, name)));
+	AttrNumber number = get_attnum(RelationGetRelid(relation), column);
+	if (number < 0)
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+						errmsg("column name \"%s\" conflicts with a system column name", column)));
+	if (number > 0)
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+						errmsg("column \"%s\" of relation \"%s\" already exists", column, name)));
+}
+
+namespace {
+
+// As ATExecAddColumn().
+void check_type(Relation relation, const Definition &definition)
+{
+	if (!pg::may_use_type(definition.given, GetUserId()))
+		aclcheck_error_type(ACLCHECK_NO_PRIV, definition.given);
+	CheckAttributeType(definition.name, definition.given, get_typcollation(definition.given),
+					   list_make1_oid(relation->rd_rel->reltype), 0);
+	if (RelationGetNumberOfAttributes(relation) >= MaxHeapAttributeNumber)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
+						errmsg("tables can have at most %d columns", MaxHeapAttributeNumber)));
 }
 
 // ---------------------------------------------------------------- steps
@@ -271,8 +287,9 @@ char *plain_statement(Oid oid, const char *text)
 
 void check_column(Relation relation, const Definition &definition)
 {
-	check_relation(relation, definition);
-	refuse_conflicts(definition);
+	check_name(relation, definition.name);
+	check_type(relation, definition);
+	refuse_identity(definition);
 	if (definition.identity)
 		refuse_identity_of_children(relation);
 	ListCell *cell;

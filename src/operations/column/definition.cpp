@@ -3,7 +3,9 @@
 
 #include "operations/column/domain.hpp"
 #include "operations/constraint/definition.hpp"
+#include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/index/check.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/user_text.hpp"
 #include "pg/compat_alter.hpp"
@@ -12,6 +14,7 @@
 
 extern "C" {
 #include "access/table.h"
+#include "access/toast_compression.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
@@ -49,12 +52,12 @@ void not_a_column(const UserText &text, int location)
 					position_of(text, location)));
 }
 
-ColumnDef *parse(const UserText &text)
+AlterTableCmd *parse(const UserText &text)
 {
-	const AlterTableCmd *command = parse_command(text, not_a_column);
+	AlterTableCmd *command = parse_command(text, not_a_column);
 	if (command->subtype != AT_AddColumn || command->missing_ok)
 		not_a_column(text, text.prefix_length);
-	return castNode(ColumnDef, command->def);
+	return command;
 }
 
 // ---------------------------------------------------------------- type and default
@@ -88,6 +91,21 @@ Oid read_domain(Definition *definition)
 	return parts.collation != get_typcollation(parts.type) ? parts.collation : InvalidOid;
 }
 
+// As GetAttributeCompression().
+void check_compression(const Definition &definition)
+{
+	const char *wanted = definition.parsed->compression;
+	if (!wanted || strcmp(wanted, "default") == 0)
+		return;
+	if (!TypeIsToastable(definition.type))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("column data type %s does not support compression",
+							   format_type_be(definition.type))));
+	if (!CompressionMethodIsValid(CompressionNameToMethod(wanted)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid compression method \"%s\"", wanted)));
+}
+
 void read_type(Definition *definition, ParseState *state)
 {
 	const ColumnDef *parsed = definition->parsed;
@@ -111,6 +129,7 @@ void read_type(Definition *definition, ParseState *state)
 	appendStringInfoString(&text, format_type_with_typemod(definition->type, definition->typmod));
 	if (const char *storage = pg::storage_name(parsed))
 		appendStringInfo(&text, " STORAGE %s", storage);
+	check_compression(*definition);
 	if (parsed->compression)
 		appendStringInfo(&text, " COMPRESSION %s", quote_identifier(parsed->compression));
 	if (OidIsValid(collation))
@@ -312,9 +331,9 @@ void read_domain_checks(Definition *definition, Relation relation)
 void read_foreign_key(Definition *definition, Relation relation, const UserText &text,
 					  const Constraint *parsed)
 {
-	table_close(table_openrv(parsed->pktable, AccessShareLock), NoLock); // is it there?
-	add_constraint(definition,
-				   constraint_name(definition, relation, parsed, definition->name, "fkey"),
+	const char *name = constraint_name(definition, relation, parsed, definition->name, "fkey");
+	constraint::check_reference_of(relation, definition->name, definition->type, name, parsed);
+	add_constraint(definition, name,
 				   psprintf("FOREIGN KEY (%s) %s", identifier(definition->name),
 							body_of(*definition, text, parsed)));
 }
@@ -350,6 +369,8 @@ void read_constraint(Definition *definition, Relation relation, const UserText &
 			break;
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
+			index::check_index_of_new_column(relation, definition->given, parsed->options,
+											 parsed->indexspace);
 			definition->is_not_null = definition->is_not_null || parsed->contype == CONSTR_PRIMARY;
 			add_constraint(definition, key_name(relation, parsed, definition->name),
 						   key_text(*definition, text, parsed));
@@ -373,7 +394,9 @@ Definition read_definition(Relation relation, const char *source)
 	state->p_sourcetext = text.source;
 	Definition definition = {};
 	definition.source = source;
-	definition.parsed = parse(text);
+	AlterTableCmd *command = parse(text);
+	ddl::check_by_parse_analysis(relation, command, text.source);
+	definition.parsed = castNode(ColumnDef, command->def);
 	definition.name = definition.parsed->colname;
 	read_type(&definition, state);
 	if (OidIsValid(definition.domain))

@@ -6,7 +6,9 @@
 
 namespace safe_migrate::operations::column {
 
-// Errors for what no ADD COLUMN could do: 42701 where the column is there, …
+// Errors for what no ADD COLUMN could do: 42701 where the column is there, …; by the name alone,
+// and of all that the definition says.
+void check_name(Relation relation, const char *column);
 void check_column(Relation relation, const Definition &definition);
 
 // The same, and error 0A000 for what can't be taken apart, with the reason; 23502 for a NOT NULL

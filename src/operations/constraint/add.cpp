@@ -107,11 +107,26 @@ void refuse_exclude(Relation relation)
 				 "swap the names.")));
 }
 
+// Another constraint has the name; a key's is that of its index, which is looked at there.
+void check_name(Relation relation, const Definition &definition, bool may_be_there)
+{
+	Oid oid = RelationGetRelid(relation);
+	if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY || !definition.name ||
+		!ConstraintNameIsUsed(CONSTRAINT_RELATION, oid, definition.name))
+		return;
+	if (may_be_there && definition.body && ddl::holds(exists_query(oid, definition, false)))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+					errmsg("constraint \"%s\" for relation \"%s\" already exists", definition.name,
+						   RelationGetRelationName(relation))));
+}
+
 } // namespace
 
 void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
 	bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	check_name(relation, definition, true);
 	switch (definition.type) {
 		case CONSTR_CHECK:
 		case CONSTR_NOTNULL:
@@ -139,6 +154,15 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definiti
 	}
 	if (!definition.parsed->skip_validation)
 		add_validate_steps(recipe, relation, definition);
+}
+
+void check_definition(Relation relation, const Definition &definition)
+{
+	check_name(relation, definition, false);
+	if (definition.type == CONSTR_FOREIGN)
+		check_referenced(relation, definition);
+	else if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY)
+		check_key(relation, definition);
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // See definition.hpp.
 #include "operations/constraint/definition.hpp"
 
+#include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/user_text.hpp"
@@ -42,12 +43,12 @@ void not_a_definition(const UserText &text, int location)
 }
 
 // ALTER TABLE x ADD <text> has one sub-command, which adds a constraint.
-Constraint *parse(const UserText &text)
+AlterTableCmd *parse(const UserText &text)
 {
-	const AlterTableCmd *command = parse_command(text, not_a_definition);
+	AlterTableCmd *command = parse_command(text, not_a_definition);
 	if (command->subtype != AT_AddConstraint)
 		not_a_definition(text, text.prefix_length);
-	return castNode(Constraint, command->def);
+	return command;
 }
 
 // ---------------------------------------------------------------- CHECK
@@ -96,6 +97,10 @@ void read_check(Definition *definition, Relation relation, const UserText &text)
 	definition->expression = deparse_expression(expression, context, false, false);
 	pinned.leave();
 	definition->no_inherit = definition->parsed->is_no_inherit;
+	if (definition->no_inherit && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("cannot add NO INHERIT constraint to partitioned table \"%s\"",
+							   RelationGetRelationName(relation))));
 	definition->body = psprintf("CHECK (%s)%s", definition->expression,
 								definition->no_inherit ? " NO INHERIT" : "");
 	if (!definition->named)
@@ -183,27 +188,76 @@ void append_actions(StringInfo text, const Constraint *parsed)
 
 // An operator of the referenced key's index has to take the referencing column, as in
 // ATAddForeignKeyConstraint(): found out here, and not by a worker later.
+void check_type(const char *constraint, const char *column, Oid type, const char *referenced,
+				Oid referenced_type)
+{
+	Oid types[2] = {getBaseType(type), getBaseType(referenced_type)};
+	if (types[0] == types[1] || can_coerce_type(1, &types[0], &types[1], COERCION_IMPLICIT) ||
+		OidIsValid(OpernameGetOprid(list_make1(makeString(pstrdup("="))), types[1], types[0])))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("foreign key constraint \"%s\" cannot be implemented", constraint),
+			 errdetail("Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.",
+					   column, referenced, format_type_be(types[0]), format_type_be(types[1]))));
+}
+
+Oid type_of(Relation relation, const char *column)
+{
+	Oid oid = RelationGetRelid(relation);
+	return get_atttype(oid, get_attnum(oid, column));
+}
+
 void check_types(Relation relation, Relation referenced, const Definition &definition)
 {
 	ListCell *left, *right;
 	forboth(left, definition.columns, right, definition.referenced_columns)
 	{
-		Oid types[2] = {};
-		const char *names[2] = {static_cast<const char *>(lfirst(left)),
-								static_cast<const char *>(lfirst(right))};
-		Relation tables[2] = {relation, referenced};
-		for (int i = 0; i < 2; i++)
-			types[i] = getBaseType(get_atttype(RelationGetRelid(tables[i]),
-											   get_attnum(RelationGetRelid(tables[i]), names[i])));
-		if (types[0] == types[1] || can_coerce_type(1, &types[0], &types[1], COERCION_IMPLICIT) ||
-			OidIsValid(OpernameGetOprid(list_make1(makeString(pstrdup("="))), types[1], types[0])))
-			continue;
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("foreign key constraint \"%s\" cannot be implemented", definition.name),
-			 errdetail("Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.",
-					   names[0], names[1], format_type_be(types[0]), format_type_be(types[1]))));
+		const char *column = static_cast<const char *>(lfirst(left));
+		const char *other = static_cast<const char *>(lfirst(right));
+		check_type(definition.name, column, type_of(relation, column), other,
+				   type_of(referenced, other));
+	}
+}
+
+// As transformColumnNameList().
+void check_key_columns(Relation relation, const List *columns)
+{
+	check_columns(relation, columns);
+	ListCell *cell;
+	foreach (cell, columns)
+		if (get_attnum(RelationGetRelid(relation), static_cast<const char *>(lfirst(cell))) < 0)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("system columns cannot be used in foreign keys")));
+}
+
+void read_referenced(Definition *definition, Relation referenced)
+{
+	const Constraint *parsed = definition->parsed;
+	definition->referenced = RelationGetRelid(referenced);
+	definition->referenced_columns =
+		parsed->pk_attrs == NIL ? primary_key_columns(referenced) : names_of(parsed->pk_attrs);
+	check_key_columns(referenced, definition->referenced_columns);
+	if (list_length(definition->columns) != list_length(definition->referenced_columns))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FOREIGN_KEY),
+						errmsg("number of referencing and referenced columns for foreign key "
+							   "disagree")));
+}
+
+// As validateFkOnDeleteSetColumns().
+void check_set_columns(const Definition &definition)
+{
+	ListCell *cell, *other;
+	foreach (cell, definition.parsed->fk_del_set_cols) {
+		bool among = false;
+		foreach (other, definition.columns)
+			among = among ||
+					strcmp(strVal(lfirst(cell)), static_cast<const char *>(lfirst(other))) == 0;
+		if (!among)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+							errmsg("column \"%s\" referenced in ON DELETE SET action must be part "
+								   "of foreign key",
+								   strVal(lfirst(cell)))));
 	}
 }
 
@@ -214,16 +268,10 @@ void read_foreign_key(Definition *definition, Relation relation)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("foreign keys with PERIOD can't be added by a job")));
 	Relation referenced = relation_openrv(parsed->pktable, AccessShareLock);
-	definition->referenced = RelationGetRelid(referenced);
 	definition->columns = names_of(parsed->fk_attrs);
-	definition->referenced_columns =
-		parsed->pk_attrs == NIL ? primary_key_columns(referenced) : names_of(parsed->pk_attrs);
-	check_columns(relation, definition->columns);
-	check_columns(referenced, definition->referenced_columns);
-	if (list_length(definition->columns) != list_length(definition->referenced_columns))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_FOREIGN_KEY),
-						errmsg("number of referencing and referenced columns for foreign key "
-							   "disagree")));
+	check_key_columns(relation, definition->columns);
+	read_referenced(definition, referenced);
+	check_set_columns(*definition);
 	if (!definition->named)
 		definition->name = ChooseConstraintName(RelationGetRelationName(relation),
 												index::joined_names(definition->columns), "fkey",
@@ -239,33 +287,30 @@ void read_foreign_key(Definition *definition, Relation relation)
 	relation_close(referenced, NoLock);
 }
 
-// As transformIndexConstraint().
-void refuse_duplicates(const List *columns, bool primary)
+// As ATExecAddIndexConstraint().
+void refuse_index_of_partitions(Relation relation)
 {
-	List *seen = NIL;
-	ListCell *cell, *other;
-	foreach (cell, columns) {
-		char *name = static_cast<char *>(lfirst(cell));
-		foreach (other, seen)
-			if (strcmp(name, static_cast<const char *>(lfirst(other))) == 0)
-				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-								errmsg("column \"%s\" appears twice in %s constraint", name,
-									   primary ? "primary key" : "unique")));
-		seen = lappend(seen, name);
-	}
+	if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("ALTER TABLE / ADD CONSTRAINT USING INDEX is not supported on "
+							   "partitioned tables")));
 }
 
 void read_key(Definition *definition, Relation relation)
 {
 	const Constraint *parsed = definition->parsed;
+	if (pg::is_without_overlaps(parsed))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("keys WITHOUT OVERLAPS can't be added by a job"),
+						errdetail("The server can neither build their index concurrently nor take "
+								  "over one that is there.")));
 	definition->columns = names_of(parsed->keys);
 	if (parsed->indexname) { // nothing to build
+		refuse_index_of_partitions(relation);
 		definition->name = definition->named ? definition->name : pstrdup(parsed->indexname);
 		return;
 	}
-	check_columns(relation, definition->columns);
 	bool primary = definition->type == CONSTR_PRIMARY;
-	refuse_duplicates(definition->columns, primary);
 	if (!definition->named)
 		definition->name =
 			ChooseRelationName(RelationGetRelationName(relation),
@@ -304,6 +349,20 @@ void read_not_null(Definition *definition, Relation relation)
 
 } // namespace
 
+void check_reference_of(Relation relation, const char *column, Oid type, const char *name,
+						const Constraint *parsed)
+{
+	Relation referenced = relation_openrv(parsed->pktable, AccessShareLock);
+	Definition definition = {};
+	definition.parsed = parsed;
+	definition.columns = list_make1(pstrdup(column));
+	read_referenced(&definition, referenced);
+	const char *other = static_cast<const char *>(linitial(definition.referenced_columns));
+	check_type(name, column, type, other, type_of(referenced, other));
+	relation_close(referenced, NoLock);
+	check_referenced(relation, definition);
+}
+
 char *column_list(List *columns)
 {
 	StringInfoData text;
@@ -320,8 +379,11 @@ Definition read_definition(Relation relation, const char *source)
 	UserText text = user_text("definition", "ALTER TABLE x ADD ", source);
 	text.enter();
 	Definition definition = {};
-	definition.parsed = parse(text);
+	AlterTableCmd *command = parse(text);
+	definition.parsed = castNode(Constraint, command->def);
 	definition.type = definition.parsed->contype;
+	if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY)
+		ddl::check_by_parse_analysis(relation, command, text.source);
 	definition.named = definition.parsed->conname != nullptr;
 	if (definition.named)
 		definition.name = pstrdup(definition.parsed->conname);

@@ -11,7 +11,7 @@ extern "C" {
 namespace safe_migrate::operations::constraint {
 
 struct Definition {
-	Constraint *parsed; // as the parser left it
+	const Constraint *parsed; // as the parser left it
 	ConstrType type;
 	char *name;		  // as given, or as the server would choose it now
 	bool named;		  // it was given
@@ -32,6 +32,11 @@ Definition read_definition(Relation relation, const char *text);
 // Of a new foreign key: errors 42809 and 42P16 where no such table can be referred to, 42830 and
 // 55000 where no unique index is to be referred to, 42501 where the current user may not.
 void check_referenced(Relation relation, const Definition &definition);
+
+// The same of one that a new column of that type brings along, with what read_definition() finds of
+// the referenced columns and their types.
+void check_reference_of(Relation relation, const char *column, Oid type, const char *name,
+						const Constraint *parsed);
 
 // Columns and sort order of a key as pg_get_indexdef() would want them: for UNIQUE and PRIMARY KEY.
 char *column_list(List *columns);

@@ -129,10 +129,24 @@ bool has_own(Relation leaf, const Definition &definition, const index::Definitio
 	return statement::has_matching_index(RelationGetRelid(leaf), shape, true);
 }
 
+// Something else has the name.  An index like the one that is to be built is taken over; of a
+// partitioned table only the constraint itself can be there.
+void check_name(Relation relation, const Definition &definition, const index::Definition &key)
+{
+	Oid oid = RelationGetRelid(relation);
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		index::check_name(key, definition.name);
+	else if (OidIsValid(get_relname_relid(definition.name, RelationGetNamespace(relation))) &&
+			 !ddl::holds(is_constraint_query(oid, definition.name)))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+						errmsg("relation \"%s\" already exists", definition.name)));
+}
+
 // The server takes over no index for a partitioned table's constraint.  With one on each leaf there
 // is nothing left to build.
 void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
+	check_name(relation, definition, key_index(relation, definition));
 	const char *label = definition.type == CONSTR_PRIMARY ? "pkey" : "key";
 	List *taken = NIL;
 	ListCell *cell;
@@ -183,6 +197,14 @@ List *index_columns(Relation relation, const char *name)
 
 } // namespace
 
+void check_key(Relation relation, const Definition &definition)
+{
+	if (definition.type == CONSTR_PRIMARY)
+		refuse_second_primary_key(relation);
+	if (!definition.parsed->indexname)
+		check_name(relation, definition, key_index(relation, definition));
+}
+
 void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
 	const char *existing = definition.parsed->indexname;
@@ -195,8 +217,11 @@ void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &def
 		add_partitioned_steps(recipe, relation, definition);
 		return;
 	}
-	if (!existing)
-		index::add_create_steps(recipe, key_index(relation, definition), definition.name, "key");
+	if (!existing) {
+		index::Definition key = key_index(relation, definition);
+		check_name(relation, definition, key);
+		index::add_create_steps(recipe, key, definition.name, "key");
+	}
 	add_using_index_step(recipe, RelationGetRelid(relation), definition, definition.name,
 						 existing ? existing : definition.name);
 }

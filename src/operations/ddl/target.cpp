@@ -60,6 +60,15 @@ Relation open_owned_table(Oid oid)
 	return relation;
 }
 
+Relation open_owned_indexable(Oid oid)
+{
+	if (get_rel_relkind(oid) != RELKIND_MATVIEW)
+		return open_owned_table(oid);
+	Relation relation = open(oid);
+	check_owner(relation);
+	return relation;
+}
+
 Relation open_owned_index(Oid oid)
 {
 	Relation relation = open(oid);

@@ -13,6 +13,9 @@ namespace safe_migrate::operations::ddl {
 // catalog, 42809 for what is no table.
 Relation open_owned_table(Oid relation);
 
+// The same for what can have indexes: a materialized view as well.
+Relation open_owned_indexable(Oid relation);
+
 // The same for an index, of a partitioned table too.
 Relation open_owned_index(Oid relation);
 

@@ -8,6 +8,7 @@
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "lib/stringinfo.h"
@@ -182,10 +183,13 @@ void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, co
 void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
 					  const char *label)
 {
-	if (get_rel_relkind(definition.relation) != RELKIND_PARTITIONED_TABLE) {
-		Part part = {definition.relation, InvalidOid, name, false, false};
-		add_leaf_step(recipe, definition, part);
-	} else
+	const RangeVar *target = definition.parsed->relation;
+	Part whole = {definition.relation, InvalidOid, name, false, false};
+	if (get_rel_relkind(definition.relation) != RELKIND_PARTITIONED_TABLE)
+		add_leaf_step(recipe, definition, whole);
+	else if (target && !target->inh) // ONLY
+		add_only_step(recipe, definition, whole);
+	else
 		add_partitioned_steps(recipe, definition, name, label);
 	if (definition.has_expression) { // the planner knows nothing of it before
 		char *table = quoted_name(definition.relation);
@@ -195,6 +199,53 @@ void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const c
 		step->caller_path = true;
 		step->effect = statement::Effect::scan;
 	}
+}
+
+namespace {
+
+const char *name_of(const Definition &definition)
+{
+	if (definition.parsed->idxname)
+		return definition.parsed->idxname;
+	Relation relation = relation_open(definition.relation, AccessShareLock);
+	const char *name = choose_name(relation, definition.column_names, "idx", NIL);
+	relation_close(relation, NoLock);
+	return name;
+}
+
+// What has the name now: another relation is an error, or, with IF NOT EXISTS, a notice.
+Existing look_for_name(const Definition &definition, const char *name)
+{
+	Oid found;
+	Existing existing =
+		compare_existing(create_statement(definition, name, definition.relation, false), &found);
+	if (existing != Existing::different)
+		return existing;
+	if (!definition.parsed->if_not_exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
+	ereport(NOTICE, (errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("relation \"%s\" already exists, skipping", name)));
+	return existing;
+}
+
+} // namespace
+
+void check_name(const Definition &definition, const char *name)
+{
+	(void)look_for_name(definition, name);
+}
+
+bool is_to_be_made(const Definition &definition)
+{
+	return look_for_name(definition, name_of(definition)) == Existing::none;
+}
+
+void add_statement_steps(ddl::Recipe *recipe, const Definition &definition)
+{
+	const char *name = name_of(definition);
+	if (look_for_name(definition, name) != Existing::different)
+		add_create_steps(recipe, definition, name, "idx");
 }
 
 namespace {
@@ -224,26 +275,12 @@ jobs::JobId create_index(const char *text, const Options &options)
 	jobs::JobId id = ddl::find_earlier(recipe, options);
 	if (id != 0)
 		return id;
-	Relation relation = table_open(definition.relation, AccessShareLock);
-	const char *name = definition.parsed->idxname
-						   ? definition.parsed->idxname
-						   : choose_name(relation, definition.column_names, "idx", NIL);
-	Oid found;
-	char *sql = create_statement(definition, name, definition.relation, false);
-	Existing existing = compare_existing(sql, &found);
-	if (existing == Existing::different) {
-		if (definition.parsed->if_not_exists)
-			ereport(NOTICE, (errcode(ERRCODE_DUPLICATE_TABLE),
-							 errmsg("relation \"%s\" already exists, skipping", name)));
-		else
-			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
-							errmsg("relation \"%s\" already exists", name)));
-	}
+	const char *name = name_of(definition);
+	Existing existing = look_for_name(definition, name);
 	if (existing == Existing::none)
 		recipe.plain = list_make1(plain_statement(definition, name));
 	if (existing != Existing::different)
 		add_create_steps(&recipe, definition, name, "idx");
-	table_close(relation, NoLock);
 	return ddl::carry_out(recipe, options);
 }
 

@@ -3,6 +3,7 @@
 
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
+#include "operations/index/check.hpp"
 #include "operations/user_text.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/pinned_settings.hpp"
@@ -23,7 +24,6 @@ extern "C" {
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/parse_utilcmd.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
@@ -126,11 +126,7 @@ Oid type_of(Relation relation, const IndexElem *element)
 	if (element->expr)
 		return exprType(element->expr);
 	AttrNumber number = get_attnum(RelationGetRelid(relation), element->name);
-	if (number == InvalidAttrNumber)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("column \"%s\" does not exist", element->name)));
-	return number > 0 ? TupleDescAttr(RelationGetDescr(relation), number - 1)->atttypid
-					  : InvalidOid;
+	return get_atttype(RelationGetRelid(relation), number);
 }
 
 // A column or an expression; where it may need parentheses it has them.
@@ -212,20 +208,6 @@ IndexStmt *parse(const UserText &text)
 
 } // namespace
 
-namespace {
-
-// Mirrors CheckMutability().
-void check_immutable(Node *expression, const char *what)
-{
-	Node *copy = static_cast<Node *>(copyObjectImpl(expression));
-	if (contain_mutable_functions(
-			reinterpret_cast<Node *>(expression_planner(reinterpret_cast<Expr *>(copy)))))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("functions in index %s must be marked IMMUTABLE", what)));
-}
-
-} // namespace
-
 Definition make_definition(Relation relation, IndexStmt *parsed, const char *source)
 {
 	Definition definition = {};
@@ -233,6 +215,7 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 	definition.parsed = parsed;
 	auto *statement = transformIndexStmt(definition.relation,
 										 static_cast<IndexStmt *>(copyObjectImpl(parsed)), source);
+	check_index(relation, statement);
 	List *context =
 		deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation));
 	const char *method = statement->accessMethod ? statement->accessMethod : DEFAULT_INDEX_TYPE;
@@ -245,8 +228,6 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 	foreach (cell, statement->indexParams) {
 		const IndexElem *element = lfirst_node(IndexElem, cell);
 		char *key = key_text(element, context);
-		if (element->expr)
-			check_immutable(element->expr, "expression");
 		if (definition.keys != NIL)
 			appendStringInfoString(&text, ", ");
 		append_element(&text, relation, element, key, method);
@@ -255,7 +236,6 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 	}
 	appendStringInfoChar(&text, ')');
 	if (statement->whereClause) {
-		check_immutable(statement->whereClause, "predicate");
 		pg::PinnedSettings pinned = {};
 		pinned.enter();
 		definition.predicate = deparse_expression(statement->whereClause, context, false, false);
@@ -274,7 +254,7 @@ Definition read_definition(const char *source)
 	text.enter();
 	IndexStmt *parsed = parse(text);
 	Oid oid = RangeVarGetRelid(parsed->relation, NoLock, false);
-	Relation relation = ddl::open_owned_table(oid);
+	Relation relation = ddl::open_owned_indexable(oid);
 	Definition definition = make_definition(relation, parsed, source);
 	table_close(relation, NoLock);
 	text.leave();

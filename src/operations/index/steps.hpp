@@ -11,6 +11,12 @@ namespace safe_migrate::operations::index {
 void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
 					  const char *label);
 
+// The same under the name that the statement gives, or that the server would choose now.  42P07
+// where another relation has it (IF NOT EXISTS: a notice, and nothing is added).
+void add_statement_steps(ddl::Recipe *recipe, const Definition &definition);
+bool is_to_be_made(const Definition &definition);
+void check_name(const Definition &definition, const char *name);
+
 // The steps that drop it: concurrently, or, of a partitioned table, with brief locks on all of it.
 // What depends on it is the caller's to look for.
 void add_drop_steps(ddl::Recipe *recipe, Oid index);
