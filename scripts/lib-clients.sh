@@ -8,14 +8,16 @@ clients_packages() {
 }
 
 # The tools from npm at the versions of the lock file, into FOLDER/node_modules: as the one who called, whose
-# configuration says which registry.  No package's scripts are run.
+# configuration says which registry.  No package's scripts are run.  Where npm fails for good the test fails:
+# SAFE_MIGRATE_WITHOUT_NPM=1 leaves its tools out, and says so.
 clients_npm() { # FOLDER
 	local try
 	cp "$source/test/clients/npm/package.json" "$source/test/clients/npm/package-lock.json" "$1/" || return 1
-	for try in 1 2 3; do
+	for try in 1 2 3 4; do
 		! timeout 300 npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund \
 			>"$1/npm.log" 2>&1 || break
-		[ "$try" != 3 ] || return 1
+		[ "$try" != 4 ] || return 1
+		sleep $((try * 5))
 	done
 	chmod -R a+rX "$1/node_modules"
 }
@@ -23,14 +25,15 @@ clients_npm() { # FOLDER
 run_clients() {
 	local folder=$workspace/clients start=$SECONDS status=0
 	as_server mkdir -p "$folder/work"
-	if clients_npm "$folder/work"; then
-		:
-	elif timeout 60 npm ping >/dev/null 2>&1; then
-		status=1
-		cat "$folder/work/npm.log" >"$logs/clients.log"
-	else
-		echo '# npm reaches no registry: node-pg-migrate, TypeORM, Drizzle and Knex are left out' >&2
+	if [ -n "${SAFE_MIGRATE_WITHOUT_NPM:-}" ]; then
+		say '# SAFE_MIGRATE_WITHOUT_NPM is set: node-pg-migrate, TypeORM, Drizzle and Knex are left out'
 		[ "${#names[@]}" -gt 0 ] || names=(django rails alembic)
+	elif ! clients_npm "$folder/work"; then
+		status=1
+		{
+			cat "$folder/work/npm.log"
+			echo '# npm could not install its tools; SAFE_MIGRATE_WITHOUT_NPM=1 leaves them out'
+		} >"$logs/clients.log"
 	fi
 	if [ "$status" != 0 ]; then
 		:

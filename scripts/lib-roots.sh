@@ -107,6 +107,7 @@ run_in_root() { # MAJOR ARGUMENT…
 	make_workspace_in_root "$root"
 	in_root "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 		SAFE_MIGRATE_TAIL="${SAFE_MIGRATE_TAIL:-40}" SAFE_MIGRATE_IN_ROOT="$root" \
+		SAFE_MIGRATE_WITHOUT_NPM="${SAFE_MIGRATE_WITHOUT_NPM:-}" \
 		"${workspace#"$root"}/source/scripts/test" "$@" --inside "${workspace#"$root"}" || status=$?
 	exit $status
 }
