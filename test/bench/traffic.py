@@ -60,20 +60,22 @@ class Traffic:
 
 	def felt(self, begin, end):
 		"""Latencies of the transactions under way or due between the two times (epoch seconds)."""
-		latencies, windows = [], {}
-		for finished, latency in self._transactions():
+		latencies, windows, longest = [], {}, 0.0
+		for finished, latency, lag in self._transactions():
 			if finished >= begin and finished - latency <= end:
+				longest = max(longest, (latency - lag) * 1000)
 				latencies.append(latency * 1000)
 				windows.setdefault(int(max(0, finished - latency - begin) / WINDOW), []).append(latency * 1000)
 		whole = max(1, int((end - begin) / WINDOW))	# a cut-off window at the end has too few to tell
 		p99s = sorted(rank(sorted(window), 0.99) for number, window in windows.items() if number < whole)
 		return summary(latencies, end - begin) | {
+			'longest_ms': longest,	# of one transaction, from when it began
 			'window_p99_ms': rank(p99s, 0.5), 'window_p99_low_ms': rank(p99s, 0.25), 'window_p99_high_ms': rank(p99s, 0.75)}
 
 	def lately(self, seconds):
 		"""What the clients felt in the last seconds, as far as it is logged (pgbench writes a block at a time)."""
 		end = time.time() - 0.3
-		return summary([latency * 1000 for finished, latency in self._transactions()
+		return summary([latency * 1000 for finished, latency, _ in self._transactions()
 						if end - seconds < finished <= end], seconds)
 
 	def _transactions(self):
@@ -83,7 +85,7 @@ class Traffic:
 					fields = line.split()
 					if len(fields) < 7 or not fields[2].isdigit():
 						continue
-					yield int(fields[4]) + int(fields[5]) / 1e6, int(fields[2]) / 1e6
+					yield int(fields[4]) + int(fields[5]) / 1e6, int(fields[2]) / 1e6, int(fields[6]) / 1e6
 
 	def _last_lag(self):
 		"""Schedule lag of the last logged transaction, in seconds."""
