@@ -58,6 +58,17 @@ SELECT s.kind, description FROM safe_migrate.job_steps s JOIN safe_migrate.jobs 
 SELECT relid, parentrelid, level FROM pg_partition_tree('p_a_idx') ORDER BY 1;
 SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid;
 
+-- beside a foreign table, which can have none
+CREATE FOREIGN DATA WRAPPER ops_nowhere;
+CREATE SERVER ops_nowhere FOREIGN DATA WRAPPER ops_nowhere;
+CREATE FOREIGN TABLE p3 PARTITION OF p FOR VALUES FROM (200) TO (300) SERVER ops_nowhere;
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX beside ON p (a, id)', job_name => 'beside'));
+SELECT s.kind, description FROM safe_migrate.job_steps s JOIN safe_migrate.jobs j ON j.id = s.job_id WHERE j.name = 'beside' ORDER BY step_no;
+SELECT relid, parentrelid, level, indisvalid FROM pg_partition_tree('beside') JOIN pg_index ON indexrelid = relid ORDER BY 1;
+SELECT safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON p (id)');
+-- of an expression: what the planner knows of it
+SELECT count(*) FROM pg_statistic WHERE starelid = '"Named"'::regclass;
+
 -- input that is no good
 SELECT safe_migrate.create_index_safely('CREATE INDEX ON t (a); DROP TABLE t');
 SELECT safe_migrate.create_index_safely('DROP TABLE t');
@@ -77,3 +88,4 @@ ROLLBACK;
 SELECT count(*) FROM pg_class WHERE relname = 'inline';
 SET safe_migrate.guard = off;
 DROP SCHEMA ops CASCADE;
+DROP FOREIGN DATA WRAPPER ops_nowhere CASCADE;

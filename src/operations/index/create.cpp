@@ -155,20 +155,50 @@ bool is_covered(const List *parts, const Part *part)
 	return false;
 }
 
+bool has_foreign_partitions(Oid root)
+{
+	ListCell *cell;
+	foreach (cell, statement::with_descendants(root))
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_FOREIGN_TABLE)
+			return true;
+	return false;
+}
+
+// An index made ONLY never becomes valid where a partition can have none
+// (validatePartitionedIndex()).  Made as a whole, once each leaf has its own, it builds nothing.
+void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const char *name)
+{
+	char *table = quoted_name(definition.relation);
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "index frame",
+		psprintf("CREATE INDEX %s ON %s %s", quote_identifier(name), table, definition.body));
+	ddl::add_lock(step, definition.relation, Lock::share);
+	step->descend = true;
+	ddl::expect_relation(step, definition.relation);
+	step->undo = psprintf("DROP INDEX %s",
+						  quote_qualified_identifier(
+							  get_namespace_name(get_rel_namespace(definition.relation)), name));
+}
+
 void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
 						   const char *label)
 {
 	List *parts = find_parts(definition, name, label);
+	bool as_whole = has_foreign_partitions(definition.relation);
 	ListCell *cell;
 	foreach (cell, parts) {
 		const auto *part = static_cast<const Part *>(lfirst(cell));
-		if (part->partitioned && !is_covered(parts, part))
+		if (part->partitioned && !as_whole && !is_covered(parts, part))
 			add_only_step(recipe, definition, *part);
 	}
 	foreach (cell, parts) {
 		const auto *part = static_cast<const Part *>(lfirst(cell));
 		if (!part->partitioned && !is_covered(parts, part))
 			add_leaf_step(recipe, definition, *part);
+	}
+	if (as_whole) {
+		add_whole_step(recipe, definition, name);
+		return;
 	}
 	for (int i = list_length(parts) - 1; i > 0; i--) {
 		const auto *part = static_cast<const Part *>(list_nth(parts, i));
