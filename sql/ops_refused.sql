@@ -141,6 +141,18 @@ SET ROLE refused_owner;
 RESET ROLE;
 DROP TABLESPACE refused_space;
 
+-- row security that would hide rows which have to be filled
+CREATE TABLE hides (id int PRIMARY KEY);
+INSERT INTO hides VALUES (1);
+CREATE POLICY none ON hides USING (false);
+ALTER TABLE hides ENABLE ROW LEVEL SECURITY;
+ALTER TABLE hides FORCE ROW LEVEL SECURITY;
+ALTER TABLE hides OWNER TO refused_owner;
+SET ROLE refused_owner;
+:column 'hides', 'n serial');
+:column 'hides', 'n float DEFAULT random()');
+RESET ROLE;
+
 -- plan() and apply(), where the statement needs no recipe too
 \set plan 'SELECT step FROM safe_migrate.plan('
 :plan 'CREATE INDEX ON t (a text_ops)');
@@ -151,6 +163,7 @@ DROP TABLESPACE refused_space;
 :plan 'ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES ref NOT VALID');
 :plan 'ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 7)');
 :plan 'ALTER TABLE t ADD a int');
+:plan 'CREATE TABLE t (a int)');
 :plan 'ALTER TABLE t ADD n int DEFAULT 1 DEFAULT 2');
 :plan 'ALTER TABLE t ALTER nix SET NOT NULL');
 :plan 'ALTER TABLE t ALTER nix TYPE bigint');

@@ -444,14 +444,23 @@ void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd 
 							   RelationGetRelationName(relation))));
 }
 
+void check_create_table(const CreateStmt *create)
+{
+	const char *name = create->relation->relname;
+	Oid schema = RangeVarGetCreationNamespace(create->relation);
+	if (!create->if_not_exists && OidIsValid(get_relname_relid(name, schema)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
+}
+
 // What a statement that needs no recipe would be refused for by the server, as far as the recipes
 // know it: now, and not by a worker.
 void check_as_it_stands(const Unit &unit)
 {
-	if (IsA(unit.statement, IndexStmt)) {
+	if (IsA(unit.statement, IndexStmt))
 		(void)index::is_to_be_made(read_index(unit));
-		return;
-	}
+	if (IsA(unit.statement, CreateStmt))
+		check_create_table(castNode(CreateStmt, unit.statement));
 	if (!IsA(unit.statement, AlterTableStmt))
 		return;
 	const auto *alter = castNode(AlterTableStmt, unit.statement);

@@ -46,6 +46,13 @@ char *fill_statement(Oid relation, const char *column, const char *fill)
 					assignment(column, fill), quote_identifier(column));
 }
 
+void check_may_fill(Oid relation)
+{
+	Target target = open_target(relation, RowAction::update);
+	check_row_security(target);
+	close_target(target);
+}
+
 void add_fill_step(ddl::Recipe *recipe, Oid relation, const char *column, const char *fill)
 {
 	ddl::RecipeStep *step =

@@ -8,6 +8,10 @@ namespace safe_migrate::operations::backfill {
 // nothing else; errors of the parser show the position in it.
 char *fill_statement(Oid relation, const char *column, const char *fill);
 
+// Could a column that the table is to get be filled, by the current user?  Errors of open_target()
+// and check_row_security().
+void check_may_fill(Oid relation);
+
 // Adds the "backfill" step that does the same in batches; checked as backfill() does for the
 // current user.
 void add_fill_step(ddl::Recipe *recipe, Oid relation, const char *column, const char *fill);

@@ -1,5 +1,6 @@
 // add_column_safely(): a column that is brief to add, the default for new rows, the rows that are
 // there in batches, NOT NULL and constraints without a scan under a strong lock.
+#include "operations/backfill/fill.hpp"
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
 #include "operations/ddl/sql.hpp"
@@ -311,6 +312,8 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &
 	refuse_nulls(relation, definition);
 	if (definition.sequence)
 		ddl::check_may_create_beside(oid);
+	if (is_filled(definition))
+		backfill::check_may_fill(oid);
 	add_first_step(recipe, oid, definition, first_statements(oid, definition));
 	add_parts(recipe, oid, definition);
 }
