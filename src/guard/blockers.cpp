@@ -15,8 +15,6 @@ namespace {
 constexpr int most_named = 5;
 constexpr int longest_query = 200;
 
-bool yields(const pg::LockHolder &holder) { return holder.autovacuum && !holder.wraparound; }
-
 void add_query(StringInfo text, const char *query)
 {
 	const int length = static_cast<int>(strlen(query));
@@ -112,22 +110,12 @@ const char *hint_for(const pg::LockHolder *holder)
 
 } // namespace
 
-Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory)
+pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory)
 {
 	MemoryContext caller = MemoryContextSwitchTo(memory);
-	Obstacles all = {0, 0, -1};
-	for (int i = 0; i < wanted.n; i++) {
-		int n = 0;
-		const pg::LockHolder *holders =
-			pg::conflicting_holders(wanted.entries[i].relation, wanted.entries[i].mode, &n);
-		for (int k = 0; k < n; k++) {
-			all.holders++;
-			if (yields(holders[k]))
-				all.yielding++;
-			else
-				all.oldest_ms = std::max(all.oldest_ms, holders[k].age_ms);
-		}
-	}
+	pg::Obstacles all = {0, 0, -1};
+	for (int i = 0; i < wanted.n; i++)
+		pg::add_obstacles(wanted.entries[i].relation, wanted.entries[i].mode, &all);
 	MemoryContextSwitchTo(caller);
 	return all;
 }

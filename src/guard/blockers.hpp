@@ -7,7 +7,7 @@
 namespace safe_migrate::guard {
 
 // Over all of the locks that are wanted; works in that memory.
-Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory);
+pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory);
 
 // After a while of trying: a NOTICE that says what the statement waits for.
 void tell_blockers(const WantedLocks &wanted, int64 elapsed_ms);

@@ -179,8 +179,9 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 	give_back_unwanted(wanted);
 	const WantedLocks missing = not_held(wanted);
 	if (missing.n > 0) {
-		queue_politely(missing, patience_of(budget.lock_try, budget.lock_retry, budget.lock_timeout,
-											holds_strong_lock(), LockTimeout));
+		queue_politely(missing,
+					   pg::patience_of(budget.lock_try, budget.lock_retry, budget.lock_timeout,
+									   holds_strong_lock(), LockTimeout));
 		remember_taken(missing);
 	}
 	if (budget.max_hold > 0)

@@ -48,7 +48,7 @@ bool take_at_once(const WantedLocks &wanted)
 }
 
 // lock_timeout counts for each lock anew; here it is what is left of the stay.
-void lock_within(const WantedLocks &wanted, const NextMove &stay, int *reached)
+void lock_within(const WantedLocks &wanted, const pg::NextMove &stay, int *reached)
 {
 	const int nest = NewGUCNestLevel();
 	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), stay.ms);
@@ -66,7 +66,7 @@ void lock_within(const WantedLocks &wanted, const NextMove &stay, int *reached)
 }
 
 // Stands in the queue; false: in vain, nothing is held.
-bool stay_in_queue(const WantedLocks &wanted, const NextMove &stay, int *reached)
+bool stay_in_queue(const WantedLocks &wanted, const pg::NextMove &stay, int *reached)
 {
 	ErrorData *error = pg::run_subtransaction([&] { lock_within(wanted, stay, reached); });
 	if (error == nullptr)
@@ -94,25 +94,25 @@ void pause(int ms)
 
 } // namespace
 
-void queue_politely(const WantedLocks &wanted, const Patience &patience)
+void queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 {
 	const TimestampTz begin = GetCurrentTimestamp();
-	Waiting waiting = {};
+	pg::Waiting waiting = {};
 	int reached = 0; // the lock at which the last stay ended
 	bool told = false;
 
 	while (!take_at_once(wanted)) {
 		MemoryContext memory =
 			AllocSetContextCreate(CurrentMemoryContext, "lock holders", ALLOCSET_SMALL_SIZES);
-		const Obstacles obstacles = look_for_obstacles(wanted, memory);
+		const pg::Obstacles obstacles = look_for_obstacles(wanted, memory);
 		MemoryContextDelete(memory);
 		waiting.elapsed_ms = TimestampDifferenceMilliseconds(begin, GetCurrentTimestamp());
-		const NextMove next =
+		const pg::NextMove next =
 			next_move(patience, waiting, obstacles, pg_prng_double(&pg_global_prng_state));
-		if (next.move == Move::give_up)
+		if (next.move == pg::Move::give_up)
 			report_no_lock(wanted, reached, waiting.elapsed_ms);
-		if (next.move == Move::pause) {
-			if (!told && waiting.elapsed_ms >= old_holder_ms) {
+		if (next.move == pg::Move::pause) {
+			if (!told && waiting.elapsed_ms >= pg::old_holder_ms) {
 				tell_blockers(wanted, waiting.elapsed_ms);
 				told = true;
 			}

@@ -1,9 +1,9 @@
-// Strong locks in stays: in the queue for a moment, outside of it for longer (patience.hpp says
-// when).
+// Strong locks in stays: in the queue for a moment, outside of it for longer (pg/lock_patience.hpp
+// says when).
 #pragma once
 #include "pg/postgres.hpp"
 
-#include "guard/patience.hpp"
+#include "pg/lock_patience.hpp"
 
 extern "C" {
 #include "storage/lockdefs.h"
@@ -25,7 +25,7 @@ struct WantedLocks {
 
 // Takes all of them, one after the other in each stay, or none and raises 55P03 (blockers.hpp).
 // They belong to the current (sub)transaction.
-void queue_politely(const WantedLocks &wanted, const Patience &patience);
+void queue_politely(const WantedLocks &wanted, const pg::Patience &patience);
 
 // Gives back one that queue_politely() took in this (sub)transaction.
 void give_back(const WantedLock &lock);

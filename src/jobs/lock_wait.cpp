@@ -53,42 +53,86 @@ void clear_the_way(StepContext *context, int blocker, int64 waited_ms)
 
 } // namespace
 
+namespace {
+
+pg::NextMove next_move(const StepContext &context, const pg::Obstacles &obstacles)
+{
+	const JobSettings &settings = context.settings;
+	pg::Waiting course = context.locks.course;
+	if (context.locks.since != 0)
+		course.elapsed_ms = (GetCurrentTimestamp() - context.locks.since) / 1000;
+	if (course.stays > 0)
+		course.stays++; // a job has time: no pause is as short as a stay
+	return pg::next_move(
+		pg::patience_of(settings.ddl_lock_try, settings.ddl_lock_retry, 0, false, 0), course,
+		obstacles, pg_prng_double(&pg_global_prng_state));
+}
+
+// The end of the step, with who is in the way.
+Batch give_up(StepContext *context, ErrorData *error, int blocker, const char *detail)
+{
+	error->message =
+		psprintf("could not get a lock within %s",
+				 format_setting(*find_setting("ddl_lock_retry"), context->settings.ddl_lock_retry));
+	error->detail = blocker != 0 ? psprintf("In the way: %s.", detail) : nullptr;
+	error->hint = pstrdup("See the view safe_migrate.blockers; safe_migrate.retry() goes on "
+						  "where the job stopped.");
+	context->gave_up = true;
+	context->failure = error;
+	return Batch::stop;
+}
+
+} // namespace
+
+pg::NextMove begin_stay(StepContext *context, const pg::Obstacles &obstacles)
+{
+	context->locks.move = next_move(*context, obstacles);
+	if (context->locks.move.move != pg::Move::stay)
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg_internal("an old transaction holds a lock that is in the way")));
+	return context->locks.move;
+}
+
 // A try for a strong lock has failed: out of the queue for a while, so that those who waited behind
 // it get on, as long as there is patience.
 Batch stay_away(StepContext *context, ErrorData *error, int mode)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	bool first = context->locked_since == 0;
+	LockTries &tries = context->locks;
+	bool first = tries.since == 0;
 	if (first)
-		context->locked_since = now;
-	int64 patience_us = static_cast<int64>(context->settings.ddl_lock_retry) * 1000;
+		tries.since = now;
 	int blocker = 0;
 	(void)job_transaction(
 		[&] { blocker = pg::find_lock_holder(context->leaves, context->n_leaves, mode); });
 	if (blocker != 0)
-		clear_the_way(context, blocker, (now - context->locked_since) / 1000);
+		clear_the_way(context, blocker, (now - tries.since) / 1000);
 	char detail[128];
 	if (blocker != 0)
 		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
 	else
 		strlcpy(detail, "sessions that hold a lock on the table", sizeof detail);
-	if (now - context->locked_since >= patience_us) {
-		error->message = psprintf(
-			"could not get a lock within %s",
-			format_setting(*find_setting("ddl_lock_retry"), context->settings.ddl_lock_retry));
-		error->detail = blocker != 0 ? psprintf("In the way: %s.", detail) : nullptr;
-		error->hint = pstrdup("See the view safe_migrate.blockers; safe_migrate.retry() goes on "
-							  "where the job stopped.");
-		context->gave_up = true;
-		context->failure = error;
-		return Batch::stop;
+	if (tries.move.move == pg::Move::stay) {
+		tries.course.stays++;
+		tries.course.has_paused = false;
+		tries.course.was_last = tries.move.last;
+		tries.move = next_move(*context, {0, 0, -1});
 	}
-	double jitter = 0.5 + pg_prng_double(&pg_global_prng_state);
-	worker.not_before = now + static_cast<int64>(jitter * 2000.0 * context->settings.ddl_lock_try);
-	(void)context->set_condition(Condition::locked, detail, blocker);
+	if (tries.move.move == pg::Move::give_up)
+		return give_up(context, error, blocker, detail);
+	tries.course.has_paused = true;
+	worker.not_before = now + static_cast<int64>(tries.move.ms) * 1000;
+	tries.move = {}; // the next try is a stay, unless begin_stay() says otherwise
+	context->begin_wait(Condition::locked, detail, blocker);
 	if (first)
 		context->note_event("waiting for a lock", detail);
 	return Batch::again;
+}
+
+void end_lock_wait(StepContext *context)
+{
+	context->locks = {};
+	context->end_wait();
 }
 
 // What a batch waited for: a lock on a table, or one that a row's trigger, foreign key or index

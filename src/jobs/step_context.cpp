@@ -164,8 +164,8 @@ Go StepContext::next_batch(bool writes)
 	}
 	if (go == Go::on && gave_up)
 		go = Go::stop;
-	if (go == Go::on && locked_since == 0) // it goes on waiting for a lock until a try succeeds
-		(void)set_condition(Condition::none, nullptr);
+	if (go == Go::on) // what kept it is over; what the step itself waits for may not be
+		(void)set_condition(waits.condition, waits.detail[0] ? waits.detail : nullptr, waits.pid);
 	MemoryContextSwitchTo(old);
 	return go;
 }
@@ -194,6 +194,20 @@ void forget_start_after_a_while()
 		return;
 	worker.noted_start = -1;
 	(void)job_transaction([] { forget_starts(worker.job_id); });
+}
+
+// mine: this worker leads the job.
+Batch after_batch(StepContext *context, ErrorData *error, bool mine)
+{
+	if (error)
+		return context->handle_error(error);
+	if (!mine)
+		return Batch::stop;
+	if (worker.attempts > 0) {
+		worker.attempts = 0;
+		(void)job_transaction([&] { clear_retry(context->job_id); });
+	}
+	return Batch::committed;
 }
 
 } // namespace
@@ -225,17 +239,9 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 	Batch outcome = Batch::committed;
 	if (error && options.lock_mode != 0 && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		outcome = stay_away(this, error, options.lock_mode);
-	else if (error)
-		outcome = handle_error(error);
-	else if (!mine)
-		outcome = Batch::stop;
-	else if (worker.attempts > 0) {
-		worker.attempts = 0;
-		(void)job_transaction([&] { clear_retry(job_id); });
-	}
-	if (!error && locked_since != 0) {
-		locked_since = 0;
-		(void)set_condition(Condition::none, nullptr);
+	else {
+		end_lock_wait(this); // they were there
+		outcome = after_batch(this, error, mine);
 	}
 	forget_start_after_a_while();
 	MemoryContextSwitchTo(old);

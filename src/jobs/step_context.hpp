@@ -1,6 +1,7 @@
 // What a running step may ask of the engine.
 #pragma once
 #include "jobs/job.hpp"
+#include "pg/lock_patience.hpp"
 #include "pg/postgres.hpp"
 #include "settings.hpp"
 
@@ -36,6 +37,20 @@ struct BatchOptions {
 						   // patiently: a lock timeout is no error until ddl_lock_retry is over
 };
 
+// Tries for a step's locks that failed, as pg/lock_patience.hpp wants to know them.
+struct LockTries {
+	TimestampTz since; // 0 = none
+	pg::Waiting course;
+	pg::NextMove move; // that the last look at the holders led to: a stay, or a pause without one
+};
+
+// What a step waits for itself, between its batches: shown whenever nothing else keeps it.
+struct Waits {
+	Condition condition;
+	char detail[160];
+	int32 pid;
+};
+
 struct StepContext {
 	JobId job_id;
 	int step_no;
@@ -49,13 +64,14 @@ struct StepContext {
 	const char *session_settings; // of who queued it
 	Oid *leaves;				  // the tables the step writes, where it has said so
 	int n_leaves;
-	MemoryContext memory;	  // lives as long as the step runs in this worker
-	JobSettings settings;	  // of this job, now
-	bool done;				  // set by the step when it has finished itself (finish_step)
-	bool gave_up;			  // batch errors used up their tries, or an error that won't pass:
-	ErrorData *failure;		  // this one
-	TimestampTz locked_since; // of tries for a lock that failed, 0 = none
-	bool trouble;			  // its bookkeeping failed: the job goes on in another process
+	MemoryContext memory; // lives as long as the step runs in this worker
+	JobSettings settings; // of this job, now
+	bool done;			  // set by the step when it has finished itself (finish_step)
+	bool gave_up;		  // batch errors used up their tries, or an error that won't pass:
+	ErrorData *failure;	  // this one
+	LockTries locks;
+	Waits waits;  // none = it works, or is about to
+	bool trouble; // its bookkeeping failed: the job goes on in another process
 
 	// Between batches, outside a transaction: reloads settings, obeys pause, cancel and
 	// safe_migrate.enabled, waits out a retry, sleeps nice_ratio × the last batch, and, where the
@@ -105,6 +121,9 @@ struct StepContext {
 	void set_phase(const char *phase); // short, no SQL: shown in pg_stat_activity
 	// Why it is not working; none = working. Returns true when that is news.
 	bool set_condition(Condition condition, const char *detail, int32 waiting_for_pid = 0);
+	// The same for what the step waits for over several batches, until end_wait().
+	void begin_wait(Condition condition, const char *detail, int32 waiting_for_pid);
+	void end_wait();
 	// An event of its own transaction (never fails the job).
 	void note_event(const char *kind, const char *detail);
 	// How many workers may take slices now; helpers are started by the scheduler.

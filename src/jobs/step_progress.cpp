@@ -94,6 +94,22 @@ bool StepContext::set_condition(Condition condition, const char *detail, int32 w
 	return news;
 }
 
+void StepContext::begin_wait(Condition condition, const char *detail, int32 waiting_for_pid)
+{
+	waits.condition = condition;
+	strlcpy(waits.detail, detail, sizeof waits.detail);
+	waits.pid = waiting_for_pid;
+	(void)set_condition(condition, detail, waiting_for_pid);
+}
+
+void StepContext::end_wait()
+{
+	if (waits.condition == Condition::none)
+		return;
+	waits = {};
+	(void)set_condition(Condition::none, nullptr);
+}
+
 void StepContext::note_event(const char *kind, const char *detail)
 {
 	(void)job_transaction([&] {

@@ -15,11 +15,11 @@ inline void set_local(const char *name, const char *value, GucContext context = 
 							false);
 }
 
-inline void set_local_ms(const char *name, int64 ms)
+inline void set_local_ms(const char *name, int64 ms, GucContext context = PGC_USERSET)
 {
 	char value[32];
 	snprintf(value, sizeof value, INT64_FORMAT "ms", ms);
-	set_local(name, value);
+	set_local(name, value, context);
 }
 
 // Until the nest level is left that was entered last (NewGUCNestLevel(), AtEOXact_GUC()), as a

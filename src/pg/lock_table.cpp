@@ -108,6 +108,19 @@ LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n)
 	return holders;
 }
 
+void add_obstacles(Oid relation, LOCKMODE mode, Obstacles *all)
+{
+	int n = 0;
+	const LockHolder *holders = conflicting_holders(relation, mode, &n);
+	for (int k = 0; k < n; k++) {
+		all->holders++;
+		if (holders[k].autovacuum && !holders[k].wraparound)
+			all->yielding++;
+		else
+			all->oldest_ms = std::max(all->oldest_ms, holders[k].age_ms);
+	}
+}
+
 void describe_holder(LockHolder *holder)
 {
 	const PgBackendStatus *status = holder->pid == 0 ? nullptr : status_of(holder->pid);

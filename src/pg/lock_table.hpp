@@ -2,6 +2,8 @@
 #pragma once
 #include "pg/postgres.hpp"
 
+#include "pg/lock_patience.hpp"
+
 extern "C" {
 #include "datatype/timestamp.h"
 #include "storage/lockdefs.h"
@@ -25,6 +27,9 @@ struct LockHolder {
 
 // Those who hold locks on the relation of this database that conflict with the mode.
 LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n);
+
+// Counts them, for the decision whether to queue.
+void add_obstacles(Oid relation, LOCKMODE mode, Obstacles *all);
 
 // Fills in the texts; the age only if the current user may see it.
 void describe_holder(LockHolder *holder);

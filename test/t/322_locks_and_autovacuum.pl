@@ -1,4 +1,4 @@
-# An autovacuum in the way of a guarded statement goes within one stay in the queue, however long
+# An autovacuum in the way of a guarded statement or a job goes within one stay in the queue, however long
 # deadlock_timeout is; one that prevents wraparound stays, and is named.
 use strict;
 use warnings;
@@ -49,6 +49,14 @@ is(error_of($node, 'ALTER TABLE orders ADD COLUMN note text', as => 'owner'), ''
 like(slurp_file($node->logfile), qr/\[$pid\] .*canceling autovacuum task/, 'since the server cancels the autovacuum');
 is(sql('SHOW deadlock_timeout'), '10min', 'deadlock_timeout is what it was');
 sql('ALTER TABLE orders SET (autovacuum_enabled = off)');
+
+make_slow('invoices', 'autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0');
+sql('DELETE FROM invoices WHERE id % 10 = 0');
+$pid = wait_for_autovacuum('invoices', 'autovacuum: VACUUM %');
+is(error_of($node, q{SET client_min_messages = warning; SET safe_migrate.inline = never; CALL safe_migrate.wait(safe_migrate.add_constraint_safely('invoices', 'CHECK (id > 0)'))},
+	as => 'owner'), '', 'a job behind an autovacuum gets its locks');
+like(slurp_file($node->logfile), qr/\[$pid\] .*canceling autovacuum task/, 'by the same way');
+sql('ALTER TABLE invoices SET (autovacuum_enabled = off)');
 
 make_slow('ledger', 'autovacuum_enabled = off, autovacuum_freeze_max_age = 100000');
 sql('DO $$ BEGIN FOR i IN 1 .. 100100 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$');

@@ -79,6 +79,17 @@ $old->query_safe('COMMIT');
 sql("SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 
+# ---- behind a transaction that has been open for long nobody queues: clients would wait behind the job
+$old->query_safe('BEGIN; SELECT count(*) FROM t');
+wait_for($node, "SELECT clock_timestamp() - xact_start > '5.1s' FROM pg_stat_activity WHERE pid = $old_pid");
+$job = queue(q{add_constraint_safely('t', 'CONSTRAINT patient CHECK (a > 0)', settings => '{"ddl_lock_retry": "1h"}')});
+wait_for($node, "SELECT condition = 'waiting for a lock' AND waiting_for_pid = $old_pid FROM safe_migrate.progress WHERE job_id = $job");
+is(sql(q{SET statement_timeout = 0; DO $$ BEGIN FOR i IN 1 .. 100 LOOP
+	IF EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass AND NOT granted) THEN RAISE 'it queues'; END IF;
+	PERFORM pg_sleep(0.02); END LOOP; END $$}), '', 'a job stays out of the queue behind an old transaction');
+$old->query_safe('COMMIT');
+wait_for_state($node, $job, 'succeeded');
+
 # ---- who sits in the way may be ended, where that is wanted
 my $idle = $node->background_psql('postgres', on_error_stop => 0);
 $idle->query_safe('BEGIN; SELECT count(*) FROM t');

@@ -90,7 +90,7 @@ Go wait_for_standbys(StepRun *run)
 		}
 		char detail[sizeof standby.name + 40];
 		snprintf(detail, sizeof detail, "standby \"%s\" holds an old snapshot", standby.name);
-		(void)context->set_condition(Condition::horizon, detail, standby.walsender);
+		context->begin_wait(Condition::horizon, detail, standby.walsender);
 		if (!told)
 			context->note_event("waiting for old snapshots", detail);
 		told = true;
@@ -98,6 +98,8 @@ Go wait_for_standbys(StepRun *run)
 		if (context->next_batch(false) == Go::stop)
 			return Go::stop;
 	}
+	if (told)
+		context->end_wait();
 	standbys_seen = GetCurrentTimestamp();
 	return Go::on;
 }

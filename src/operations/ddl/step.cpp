@@ -1,6 +1,7 @@
 // A step as jsonb, and what its runners share: see step.hpp.
 #include "operations/ddl/step.hpp"
 
+#include "jobs/lock_wait.hpp"
 #include "jobs/store.hpp"
 #include "jobs/worker.hpp"
 #include "operations/ddl/permission.hpp"
@@ -8,12 +9,14 @@
 #include "operations/ddl/step_run.hpp"
 #include "pg/guc.hpp"
 #include "pg/json.hpp"
+#include "pg/lock_table.hpp"
 #include "pg/own_statement.hpp"
 #include "pg/pinned_settings.hpp"
 
 extern "C" {
 #include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -117,31 +120,49 @@ void run_step(StepContext *context, const char *phase, Look look, void (*way)(St
 
 namespace {
 
-// One stay in the queue is all of the locks together: each waits for what the others have left.
-void lock_within(Oid relation, LOCKMODE mode, TimestampTz deadline)
+// Each lock that a step takes itself, in order.
+template <class F> void for_each_lock(const RecipeStep &step, F &&f)
 {
-	int64 left_ms = (deadline - GetCurrentTimestamp()) / 1000;
-	pg::set_local_ms("lock_timeout", Max(left_ms, INT64CONST(1)));
-	LockRelationOid(relation, mode);
-}
-
-} // namespace
-
-void take_locks(const StepRun &run)
-{
-	TimestampTz deadline =
-		GetCurrentTimestamp() + static_cast<int64>(run.context->settings.ddl_lock_try) * 1000;
-	for (int i = 0; i < run.step->n_locks; i++) {
-		Oid relation = run.step->locks[i].relation;
-		auto mode = static_cast<LOCKMODE>(run.step->locks[i].mode);
-		lock_within(relation, mode, deadline);
-		if (!run.step->descend)
+	for (int i = 0; i < step.n_locks; i++) {
+		Oid relation = step.locks[i].relation;
+		auto mode = static_cast<LOCKMODE>(step.locks[i].mode);
+		f(relation, mode);
+		if (!step.descend)
 			continue;
 		ListCell *cell;
 		foreach (cell, find_all_inheritors(relation, NoLock, nullptr))
 			if (lfirst_oid(cell) != relation)
-				lock_within(lfirst_oid(cell), mode, deadline);
+				f(lfirst_oid(cell), mode);
 	}
+}
+
+} // namespace
+
+TimestampTz begin_stay(const StepRun &run)
+{
+	pg::Obstacles obstacles = {0, 0, -1};
+	for_each_lock(*run.step, [&](Oid relation, LOCKMODE mode) {
+		pg::add_obstacles(relation, mode, &obstacles);
+	});
+	pg::NextMove stay = jobs::begin_stay(run.context, obstacles);
+	if (stay.deadlock_timeout > 0 && stay.deadlock_timeout < DeadlockTimeout)
+		pg::set_local_ms("deadlock_timeout", stay.deadlock_timeout, PGC_SUSET);
+	return GetCurrentTimestamp() + static_cast<int64>(stay.ms) * 1000;
+}
+
+void stay_until(TimestampTz deadline)
+{
+	int64 left_ms = (deadline - GetCurrentTimestamp()) / 1000;
+	pg::set_local_ms("lock_timeout", Max(left_ms, INT64CONST(1)));
+}
+
+void take_locks(const StepRun &run)
+{
+	TimestampTz deadline = begin_stay(run);
+	for_each_lock(*run.step, [&](Oid relation, LOCKMODE mode) {
+		stay_until(deadline);
+		LockRelationOid(relation, mode);
+	});
 }
 
 void check_target(const RecipeStep &step)

@@ -33,8 +33,13 @@ void ask_again(const jobs::StepContext &context, const RecipeStep &step);
 // By the step's own queries.
 Found look_by_queries(StepRun *run);
 
-// Inside a batch: the step's locks, in their order.
+// Inside a batch: the step's locks, in their order.  One stay in the queue is all of them together:
+// each waits for what the others have left.
 void take_locks(const StepRun &run);
+// Its two parts, for who takes them in another way: when the stay is over (jobs/lock_wait.hpp,
+// errors too), and lock_timeout set to what is left of it.
+TimestampTz begin_stay(const StepRun &run);
+void stay_until(TimestampTz deadline);
 
 // Before a batch that asks for AccessExclusiveLock: stop also where the patience is over, as
 // context->failure says then.

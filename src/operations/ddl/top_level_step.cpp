@@ -25,8 +25,10 @@ LockRelId lock_id(Oid relation) { return {relation, MyDatabaseId}; }
 // Keeps the locks over the end of the transaction.
 void take_session_locks(const StepRun &run)
 {
+	TimestampTz deadline = begin_stay(run);
 	for (int i = 0; i < run.step->n_locks; i++) {
 		LockRelId id = lock_id(run.step->locks[i].relation);
+		stay_until(deadline);
 		LockRelationIdForSession(&id, static_cast<LOCKMODE>(run.step->locks[i].mode));
 	}
 }

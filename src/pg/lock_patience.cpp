@@ -1,11 +1,11 @@
-// See patience.hpp.
-#include "guard/patience.hpp"
+// See lock_patience.hpp.
+#include "pg/lock_patience.hpp"
 
 #include <algorithm>
 
 #include "pg/pure.hpp"
 
-namespace safe_migrate::guard {
+namespace safe_migrate::pg {
 
 namespace {
 
@@ -62,4 +62,4 @@ NextMove next_move(const Patience &patience, const Waiting &waiting, const Obsta
 	return stay_for(patience.stay, false, obstacles);
 }
 
-} // namespace safe_migrate::guard
+} // namespace safe_migrate::pg

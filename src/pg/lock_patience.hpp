@@ -1,9 +1,10 @@
 // How to wait for a strong lock without being in the way: when to stand in the queue, when to stay
-// out of it, when to give up.  Pure; carried out by lock_try.cpp.
+// out of it, when to give up.  Pure; carried out by
+// guard/lock_try.cpp in a session and by jobs/lock_wait.cpp in a worker.
 #pragma once
 #include <cstdint>
 
-namespace safe_migrate::guard {
+namespace safe_migrate::pg {
 
 // Who holds locks that conflict with the ones wanted.
 struct Obstacles {
@@ -47,4 +48,4 @@ NextMove next_move(const Patience &patience, const Waiting &waiting, const Obsta
 // A holder that is older than this is likely to stay: no queueing behind it.
 constexpr int64_t old_holder_ms = 5000;
 
-} // namespace safe_migrate::guard
+} // namespace safe_migrate::pg

@@ -1,9 +1,9 @@
 // When a statement stands in a lock queue, when it stays out of it, when it gives up.
-#include "guard/patience.hpp"
+#include "pg/lock_patience.hpp"
 
 #include <gtest/gtest.h>
 
-using namespace safe_migrate::guard;
+using namespace safe_migrate::pg;
 
 namespace {
 
