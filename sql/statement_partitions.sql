@@ -56,6 +56,15 @@ SELECT pg_temp.told('CREATE TABLE more (id int REFERENCES kinds, day int, FOREIG
 SELECT pg_temp.told('CREATE TABLE more () INHERITS (kinds)');
 SELECT pg_temp.told('CREATE TABLE more (LIKE kinds INCLUDING ALL)');
 SELECT pg_temp.told('CREATE TABLE IF NOT EXISTS kinds (id int REFERENCES events)');
+SELECT pg_temp.told('CREATE SCHEMA shop CREATE TABLE IF NOT EXISTS kinds (id int REFERENCES events)');
+-- before its own table of that name is there, the name means the other one
+SELECT pg_temp.told('CREATE SCHEMA shop CREATE TABLE a (id int REFERENCES kinds) CREATE TABLE kinds (id int PRIMARY KEY)');
+SELECT pg_temp.told('CREATE SCHEMA shop CREATE TABLE kinds (id int PRIMARY KEY) CREATE TABLE a (id int REFERENCES kinds)
+	CREATE TABLE b (id int REFERENCES shop.kinds, day int REFERENCES events) CREATE INDEX ON b (day)
+	CREATE VIEW v AS SELECT day FROM b CREATE TRIGGER none BEFORE UPDATE ON b EXECUTE FUNCTION suppress_redundant_updates_trigger()');
+SELECT pg_temp.told('CREATE SCHEMA AUTHORIZATION CURRENT_USER CREATE TABLE only_here (id int PRIMARY KEY) CREATE TABLE a (id int REFERENCES only_here)');
+SELECT pg_temp.told('CREATE SCHEMA shop; CREATE SCHEMA stock CREATE TABLE kinds (id int PRIMARY KEY)
+	CREATE TABLE a (id int REFERENCES kinds); ALTER TABLE stock.a ADD day int REFERENCES events NOT NULL');
 
 SET client_min_messages = error;
 DROP SCHEMA statement_partitions CASCADE;

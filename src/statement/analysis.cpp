@@ -128,16 +128,8 @@ void dispatch(Analysis *analysis, const Node *statement)
 			return analyse_enum(analysis, as<AlterEnumStmt>(statement));
 		case T_TruncateStmt:
 			return analyse_truncate(analysis, as<TruncateStmt>(statement));
-		case T_CreateSchemaStmt: {
-			// Of its elements only a table reaches beyond the schema, which is new.
-			ListCell *cell;
-			foreach (cell, as<CreateSchemaStmt>(statement)->schemaElts) {
-				auto *element = static_cast<const Node *>(lfirst(cell));
-				if (IsA(element, CreateStmt))
-					dispatch(analysis, element);
-			}
-			return;
-		}
+		case T_CreateSchemaStmt:
+			return analyse_create_schema(analysis, as<CreateSchemaStmt>(statement));
 		default:
 			return analyse_maintenance(analysis, statement);
 	}

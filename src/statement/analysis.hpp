@@ -65,6 +65,7 @@ void analyse_move_all(Analysis *analysis, const AlterTableMoveAllStmt *statement
 void analyse_attach_partition(Analysis *analysis, Oid parent, const AlterTableCmd *command);
 void analyse_detach_partition(Analysis *analysis, Oid parent, const AlterTableCmd *command);
 void analyse_create_table(Analysis *analysis, const CreateStmt *statement); // REFERENCES, OF
+void analyse_create_schema(Analysis *analysis, const CreateSchemaStmt *statement);
 void analyse_create_index(Analysis *analysis, const IndexStmt *statement);
 void analyse_reindex(Analysis *analysis, const ReindexStmt *statement);
 void analyse_drop(Analysis *analysis, const DropStmt *statement);

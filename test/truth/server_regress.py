@@ -2,7 +2,7 @@
 """server_regress.py off|warn|enforce LOGS REGRESS: what a run of the server's own tests left.
 
 off: every result is one of the expected files, or what the plain server gave.  warn: the results of off, and warnings.  enforce:
-nothing is compared, only that every test came to an end."""
+nothing is compared, only that every test came to an end.  warn, enforce: no statement passed without having been judged."""
 import difflib
 import os
 import re
@@ -11,6 +11,7 @@ import sys
 # Tests whose results differ by what is loaded or from run to run, with the reason.
 EXCUSED = {
 }
+UNJUDGED = re.compile(r'LOG:  safe_migrate: a statement passed without having been judged: (.*)')
 OWN = re.compile(r'^(psql:[^ ]* )?WARNING: ')
 
 
@@ -50,6 +51,17 @@ def only_warnings(diff):
 	return True
 
 
+def unjudged(log):
+	"""Statements that were carried out although judging them had failed, each with the error."""
+	found = []
+	for number, line in enumerate(log):
+		error = UNJUDGED.search(line)
+		if error:
+			statement = next((later for later in log[number + 1:number + 4] if 'STATEMENT:' in later), '')
+			found.append(f'{error[1]}: {statement.partition("STATEMENT:")[2].strip()}')
+	return found
+
+
 def main():
 	what, logs, regress = sys.argv[1:]
 	results = os.path.join(logs, f'server-regress-{what}', 'results')
@@ -78,6 +90,10 @@ def main():
 			bad += 1
 			print(f'{test}: {len(diff)} lines differ')
 			print('\n'.join(f'    {line}' for line in diff[:30]))
+	passed = unjudged(lines_of(os.path.join(logs, f'server-regress-{what}', 'log', 'postmaster.log')))
+	for statement in passed:
+		bad += 1
+		print(f'not judged: {statement}')
 	print(f'{what}: {len(tests)} tests, {bad} differ, {excused} excused' + (f', {warned} warnings' if what == 'warn' else ''))
 	return 1 if bad else 0
 

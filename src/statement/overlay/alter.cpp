@@ -4,6 +4,7 @@
 
 #include "pg/compat_analysis.hpp"
 #include "statement/dependents.hpp"
+#include "statement/partition.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -505,7 +506,7 @@ void lock_parent(const Overlay *overlay, Analysis *analysis, const Constraint *c
 		return;
 	Named parent = resolve(overlay, constraint->pktable);
 	if (!parent.is_new() && OidIsValid(parent.oid))
-		add_lock(analysis, parent.oid, Lock::share_row_exclusive);
+		add_referenced(analysis, parent.oid, Lock::share_row_exclusive);
 }
 
 } // namespace
