@@ -32,6 +32,7 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 }
 
 namespace safe_migrate::statement {
@@ -281,16 +282,25 @@ bool is_hidden(Oid relation)
 	return kind == '\0' || kind == RELKIND_TOASTVALUE || kind == RELKIND_COMPOSITE_TYPE;
 }
 
-// Was its row of the catalog written by this transaction?
+// Did this transaction create it?  Where it only changed it, an older version of its row of the
+// catalog is still there, which no snapshot of ours shows.
 bool is_of_this_transaction(const ObjectAddress *object)
 {
+	ScanKeyData key;
+	ScanKeyInit(&key, get_object_attnum_oid(object->classId), BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object->objectId));
 	Relation catalog = table_open(object->classId, AccessShareLock);
-	HeapTuple tuple = get_catalog_object_by_oid(catalog, get_object_attnum_oid(object->classId),
-												object->objectId);
-	bool is_ours = HeapTupleIsValid(tuple) &&
-				   TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(tuple->t_data));
+	SysScanDesc scan = systable_beginscan(catalog, get_object_oid_index(object->classId), true,
+										  SnapshotAny, 1, &key);
+	bool is_ours = false;
+	bool was_there = false;
+	while (HeapTuple version = systable_getnext(scan)) {
+		bool ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(version->t_data));
+		(ours ? is_ours : was_there) = true;
+	}
+	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	return is_ours;
+	return is_ours && !was_there;
 }
 
 } // namespace

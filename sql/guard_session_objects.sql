@@ -1,0 +1,56 @@
+-- What this transaction created it may drop again; what it only changed is others' as before.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+SET client_min_messages = notice;
+CREATE SCHEMA so;
+SET search_path = so;
+\set SHOW_CONTEXT never
+SET safe_migrate.guard = enforce;
+CREATE FUNCTION double(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1';
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE TYPE pair AS (a int, b int);
+SET safe_migrate.rule_levels = 'drop-other=reject';
+DROP FUNCTION double(int);
+DROP TYPE mood;
+-- changed, then dropped
+BEGIN;
+ALTER FUNCTION double(int) STABLE;
+DROP FUNCTION double(int);
+ROLLBACK;
+BEGIN;
+CREATE OR REPLACE FUNCTION double(int) RETURNS int LANGUAGE sql AS 'SELECT $1 + $1';
+SAVEPOINT s;
+ALTER FUNCTION double(int) COST 7;
+DROP FUNCTION double(int);
+ROLLBACK;
+BEGIN;
+COMMENT ON TYPE mood IS 'how one feels';
+ALTER TYPE mood OWNER TO CURRENT_USER;
+ALTER TYPE mood ADD VALUE 'fair';
+ALTER TYPE mood SET SCHEMA public;
+DROP TYPE public.mood;
+ROLLBACK;
+BEGIN;
+ALTER DOMAIN positive SET DEFAULT 1;
+DROP DOMAIN positive;
+ROLLBACK;
+BEGIN;
+ALTER TYPE pair ADD ATTRIBUTE c int;
+DROP TYPE pair;
+ROLLBACK;
+-- created and dropped, also changed in between
+BEGIN;
+CREATE FUNCTION triple(int) RETURNS int LANGUAGE sql AS 'SELECT 3 * $1';
+ALTER FUNCTION triple(int) STABLE;
+SAVEPOINT s;
+CREATE OR REPLACE FUNCTION triple(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 3';
+DROP FUNCTION triple(int);
+CREATE DOMAIN small AS int;
+ALTER DOMAIN small SET DEFAULT 1;
+DROP DOMAIN small;
+CREATE TYPE coin AS ENUM ('head');
+DROP TYPE coin;
+COMMIT;
+RESET safe_migrate.guard;
+DROP SCHEMA so CASCADE;
