@@ -1,6 +1,7 @@
 // safe_migrate.explain(sql): what each statement of a script would do, and what the guard would say
 // to it.  Nothing is executed.  Each statement is analysed in a subtransaction of its own, so that
 // one that would fail doesn't hide the others.
+#include "guard/catalog_look.hpp"
 #include "guard/explain_rows.hpp"
 #include "guard/explain_sizes.hpp"
 #include "guard/message.hpp"
@@ -211,7 +212,8 @@ Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
 {
 	Overlay *overlay = script.overlay;
 	take_sizes_from(script.sizes);
-	ErrorData *error = pg::run_subtransaction([overlay, analysis, raw] {
+	ErrorData *error = look_at_catalog([overlay, analysis, raw] {
+		*analysis->effects = {};
 		statement::overlay::analyse_in_script(overlay, analysis, raw);
 		statement::overlay::judge_in_block(overlay, analysis, raw);
 	});
@@ -241,9 +243,9 @@ void explain_statement(const Script &script, const RawStmt *raw)
 	analysis.source = script.sql;
 	analysis.effects = &effects;
 	analysis.at_once = script.overlay->statement_no == 0; // the first
-	if (IsA(raw->stmt, DoStmt) || IsA(raw->stmt, CallStmt) || IsA(raw->stmt, ExecuteStmt))
-		effects.runs_code = true;
 	Outcome outcome = analyse(script, raw, &analysis);
+	if (IsA(raw->stmt, ExecuteStmt))
+		effects.runs_code = true;
 	if (outcome == Outcome::fails)
 		return; // and changes nothing
 	if (outcome == Outcome::analysed && !is_out_of_place(script, effects))

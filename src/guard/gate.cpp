@@ -1,6 +1,7 @@
 // See gate.hpp.
 #include "guard/gate.hpp"
 
+#include "guard/catalog_look.hpp"
 #include "guard/lock_budget.hpp"
 #include "guard/override.hpp"
 #include "guard/policy.hpp"
@@ -90,7 +91,7 @@ template <class Analyse> bool look_at(Passage *passage, Look *look, Analyse &&an
 		passage->memory = AllocSetContextCreate(CurrentMemoryContext, "safe_migrate judging",
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(passage->memory);
-	passage->failure = pg::run_subtransaction([&] {
+	passage->failure = look_at_catalog([&] {
 		passage->effects = {};
 		analyse(&passage->effects);
 		judge_all(&passage->effects, look);

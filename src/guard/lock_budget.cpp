@@ -10,6 +10,7 @@
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "storage/sinval.h"
 #include "utils/inval.h"
@@ -39,9 +40,17 @@ bool is_shared_lock(const Finding &finding)
 		   (finding.exempt == Exempt::no || finding.exempt == Exempt::empty);
 }
 
+// Nobody else is harmed by it.  But another session may give the table's name to another table
+// while the statement waits for it.
+bool is_own_lock(const Finding &finding)
+{
+	return finding.relation != 0 && statement::is_strong(finding.lock) &&
+		   finding.exempt == Exempt::created_here;
+}
+
 // Each relation once, with the strongest mode, since a second one would be an upgrade; in the order
 // in which the statement comes to them.
-WantedLocks wanted_locks(const Effects *effects)
+WantedLocks wanted_locks(const Effects *effects, bool (*is_wanted)(const Finding &))
 {
 	WantedLocks wanted = {};
 	pg::OidPlaces places = {};
@@ -49,7 +58,7 @@ WantedLocks wanted_locks(const Effects *effects)
 	for (int i = 0; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
 		const auto mode = static_cast<LOCKMODE>(finding.lock);
-		if (!is_shared_lock(finding))
+		if (!is_wanted(finding))
 			continue;
 		WantedLock &entry = wanted.entries[*places.put(finding.relation, wanted.n)];
 		if (&entry == &wanted.entries[wanted.n]) {
@@ -113,7 +122,7 @@ bool may_take_locks(const Effects *effects)
 	const char *command = effects->command != nullptr ? effects->command : "";
 	for (int i = 0; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
-		if (!is_shared_lock(finding))
+		if (!is_shared_lock(finding) && !is_own_lock(finding))
 			continue;
 		if (finding.is_target && !may_lock(command, finding))
 			return false;
@@ -143,11 +152,12 @@ void remember_taken(const WantedLocks &locks)
 		taken.entries[taken.n++] = {locks.entries[i].relation, locks.entries[i].mode, "", ""};
 }
 
-void give_back_unwanted(const WantedLocks &wanted)
+void give_back_unwanted(const WantedLocks &shared, const WantedLocks &own)
 {
 	pg::OidPlaces places = {};
-	for (int i = 0; i < wanted.n && taken.n > 0; i++)
-		(void)places.put(wanted.entries[i].relation, i);
+	for (const WantedLocks *wanted : {&shared, &own})
+		for (int i = 0; i < wanted->n && taken.n > 0; i++)
+			(void)places.put(wanted->entries[i].relation, i);
 	int kept = 0;
 	for (int i = 0; i < taken.n; i++) {
 		const WantedLock lock = taken.entries[i];
@@ -159,6 +169,14 @@ void give_back_unwanted(const WantedLocks &wanted)
 		give_back(lock);
 	}
 	taken.n = kept;
+}
+
+// As the statement itself would wait for them.
+void lock_own(const WantedLocks &locks)
+{
+	for (int i = 0; i < locks.n; i++)
+		LockRelationOid(locks.entries[i].relation, locks.entries[i].mode);
+	remember_taken(locks);
 }
 
 } // namespace
@@ -175,18 +193,21 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 		forget_taken();
 	if (effects->commits_inside || !may_take_locks(effects))
 		return false;
-	const WantedLocks wanted = wanted_locks(effects);
-	give_back_unwanted(wanted);
+	const WantedLocks wanted = wanted_locks(effects, is_shared_lock);
+	const WantedLocks own = wanted_locks(effects, is_own_lock);
+	give_back_unwanted(wanted, own);
 	const WantedLocks missing = not_held(wanted);
+	const WantedLocks missing_own = not_held(own);
 	if (missing.n > 0) {
 		queue_politely(missing,
 					   pg::patience_of(budget.lock_try, budget.lock_retry, budget.lock_timeout,
 									   holds_strong_lock(), LockTimeout));
 		remember_taken(missing);
 	}
+	lock_own(missing_own);
 	if (budget.max_hold > 0)
 		limit_hold(wanted, budget.max_hold);
-	return missing.n > 0 && SharedInvalidMessageCounter != judged_at;
+	return missing.n + missing_own.n > 0 && SharedInvalidMessageCounter != judged_at;
 }
 
 bool holds_strong_lock()
