@@ -164,11 +164,20 @@ RESET ROLE;
 :plan 'ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 7)');
 :plan 'ALTER TABLE t ADD a int');
 :plan 'CREATE TABLE t (a int)');
+:plan 'ALTER TABLE t RENAME nix TO other');
+:plan 'ALTER TABLE t RENAME a TO b');
+:plan 'ALTER TABLE t RENAME TO p');
+:plan 'ALTER INDEX plain RENAME TO fits');
+:plan 'ALTER TABLE t SET SCHEMA nix');
+:plan 'ALTER TABLE t ALTER a SET DEFAULT ''x''');
+:plan 'ALTER TABLE t ALTER a SET DEFAULT now()');
 :plan 'ALTER TABLE t ADD n int DEFAULT 1 DEFAULT 2');
 :plan 'ALTER TABLE t ALTER nix SET NOT NULL');
 :plan 'ALTER TABLE t ALTER nix TYPE bigint');
 SELECT safe_migrate.apply('ALTER TABLE t ADD UNIQUE (nix)');
 -- a script brings along what it needs
+SELECT count(*) FROM safe_migrate.plan('ALTER TABLE t RENAME a TO c; ALTER TABLE t RENAME b TO a; ALTER TABLE t RENAME c TO b; ALTER TABLE t ALTER a SET DEFAULT ''x''');
+SELECT count(*) FROM safe_migrate.plan('ALTER TABLE t ALTER a TYPE text; ALTER TABLE t ALTER a SET DEFAULT ''x''');
 SELECT count(*) FROM safe_migrate.plan('ALTER TABLE t ADD n int; CREATE INDEX ON t (n); ALTER TABLE t ADD CONSTRAINT n_key UNIQUE (n)');
 -- no job has come of any of it
 SELECT count(*) FROM safe_migrate.jobs WHERE definition LIKE '%refused.%';

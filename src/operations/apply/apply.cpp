@@ -65,9 +65,11 @@ bool overlaps(const List *a, const List *b)
 	return false;
 }
 
-// Of a script, what is not there yet, or not gone yet, is nobody's mistake.
-bool may_come_to_be(const ErrorData *error, const Earlier &earlier)
+// Of a script, what is not there yet, or not gone yet, is nobody's mistake; nor what does not fit a
+// type that an earlier statement may change.  touched: by an earlier one.
+bool may_come_to_be(const ErrorData *error, const Earlier &earlier, bool touched)
 {
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 	switch (error->sqlerrcode) {
 		case ERRCODE_INVALID_SCHEMA_NAME:
 			return earlier.creates;
@@ -81,9 +83,9 @@ bool may_come_to_be(const ErrorData *error, const Earlier &earlier)
 		case ERRCODE_INVALID_TABLE_DEFINITION:	// a second primary key
 			return earlier.drops || earlier.creates;
 		default:
-			return earlier.creates &&
-				   ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-					   ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION);
+			return ((earlier.creates || touched) &&
+					category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+				   (touched && category == ERRCODE_DATA_EXCEPTION);
 	}
 }
 
@@ -111,11 +113,12 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		judged = loses_or_breaks(unit);
 		add_steps(&steps, unit);
 	});
-	if (error && !may_come_to_be(error, *earlier))
+	bool touched_before = overlaps(touched, earlier->relations);
+	if (error && !may_come_to_be(error, *earlier, touched_before))
 		ReThrowError(error);
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
-	bool later = error || overlaps(touched, earlier->relations);
+	bool later = error || touched_before;
 	if (!later || (predict && !error))
 		recipe->steps = list_concat(recipe->steps, steps.steps);
 	else

@@ -1,20 +1,18 @@
 // See translate.hpp.
 #include "operations/apply/translate.hpp"
 
+#include "operations/apply/check.hpp"
 #include "operations/apply/script.hpp"
 #include "operations/column/definition.hpp"
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
 #include "operations/constraint/not_null.hpp"
 #include "operations/constraint/steps.hpp"
-#include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "operations/drop/steps.hpp"
-#include "operations/index/definition.hpp"
 #include "operations/index/steps.hpp"
 #include "operations/partition/steps.hpp"
-#include "pg/compat_analysis.hpp"
 #include "settings.hpp"
 #include "statement/analysis.hpp"
 #include "statement/relations.hpp"
@@ -236,16 +234,6 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 
 // ---------------------------------------------------------------- indexes
 
-index::Definition read_index(const Unit &unit)
-{
-	auto *statement = castNode(IndexStmt, unit.statement);
-	Relation relation =
-		ddl::open_owned_indexable(RangeVarGetRelid(statement->relation, NoLock, false));
-	index::Definition definition = index::make_definition(relation, statement, unit.sql);
-	relation_close(relation, NoLock);
-	return definition;
-}
-
 void add_drop_indexes(ddl::Recipe *recipe, const DropStmt *drop)
 {
 	ListCell *cell;
@@ -396,82 +384,6 @@ bool has_own_way(const Node *statement)
 		   command->subtype == AT_DetachPartitionFinalize || is_detach_concurrently(command) ||
 		   (command->behavior == DROP_RESTRICT && !command->missing_ok &&
 			(command->subtype == AT_DropConstraint || command->subtype == AT_DropColumn));
-}
-
-// Sub-commands on a column that is there, by its name.
-bool is_about_column(AlterTableType type)
-{
-	switch (type) {
-		case AT_ColumnDefault:
-		case AT_DropNotNull:
-		case AT_SetNotNull:
-		case AT_DropExpression:
-		case AT_SetStatistics:
-		case AT_SetOptions:
-		case AT_ResetOptions:
-		case AT_SetStorage:
-		case AT_SetCompression:
-		case AT_AlterColumnType:
-		case AT_AddIdentity:
-		case AT_SetIdentity:
-		case AT_DropIdentity:
-			return true;
-		default:
-			return false;
-	}
-}
-
-// Not one that only the plain statement can add.
-bool is_known(const Constraint *constraint)
-{
-	return !pg::has_period(constraint) && !pg::is_without_overlaps(constraint);
-}
-
-void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd *command)
-{
-	const char *added = text_after_add(unit);
-	if (command->subtype == AT_AddConstraint && added &&
-		is_known(castNode(Constraint, command->def)))
-		constraint::check_definition(relation, constraint::read_definition(relation, added));
-	if (command->subtype == AT_AddColumn && !command->missing_ok) {
-		ddl::check_by_parse_analysis(relation, command, unit.sql);
-		column::check_name(relation, castNode(ColumnDef, command->def)->colname);
-	}
-	if (is_about_column(command->subtype) && command->name && !command->missing_ok &&
-		get_attnum(RelationGetRelid(relation), command->name) == InvalidAttrNumber)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("column \"%s\" of relation \"%s\" does not exist", command->name,
-							   RelationGetRelationName(relation))));
-}
-
-void check_create_table(const CreateStmt *create)
-{
-	const char *name = create->relation->relname;
-	Oid schema = RangeVarGetCreationNamespace(create->relation);
-	if (!create->if_not_exists && OidIsValid(get_relname_relid(name, schema)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
-}
-
-// What a statement that needs no recipe would be refused for by the server, as far as the recipes
-// know it: now, and not by a worker.
-void check_as_it_stands(const Unit &unit)
-{
-	if (IsA(unit.statement, IndexStmt))
-		(void)index::is_to_be_made(read_index(unit));
-	if (IsA(unit.statement, CreateStmt))
-		check_create_table(castNode(CreateStmt, unit.statement));
-	if (!IsA(unit.statement, AlterTableStmt))
-		return;
-	const auto *alter = castNode(AlterTableStmt, unit.statement);
-	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
-	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
-	char kind = OidIsValid(oid) ? get_rel_relkind(oid) : '\0';
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
-		return;
-	Relation relation = ddl::open_owned_table(oid);
-	check_alter_table(unit, relation, command);
-	table_close(relation, NoLock);
 }
 
 } // namespace

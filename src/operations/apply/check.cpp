@@ -1,0 +1,156 @@
+// See check.hpp.
+#include "operations/apply/check.hpp"
+
+#include "operations/column/steps.hpp"
+#include "operations/constraint/add.hpp"
+#include "operations/ddl/parse_analysis.hpp"
+#include "operations/ddl/target.hpp"
+#include "operations/index/steps.hpp"
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/heap.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "parser/parse_node.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+index::Definition read_index(const Unit &unit)
+{
+	auto *statement = castNode(IndexStmt, unit.statement);
+	Relation relation =
+		ddl::open_owned_indexable(RangeVarGetRelid(statement->relation, NoLock, false));
+	index::Definition definition = index::make_definition(relation, statement, unit.sql);
+	relation_close(relation, NoLock);
+	return definition;
+}
+
+namespace {
+
+// Sub-commands on a column that is there, by its name.
+bool is_about_column(AlterTableType type)
+{
+	switch (type) {
+		case AT_ColumnDefault:
+		case AT_DropNotNull:
+		case AT_SetNotNull:
+		case AT_DropExpression:
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_AlterColumnType:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+			return true;
+		default:
+			return false;
+	}
+}
+
+// Not one that only the plain statement can add.
+bool is_known(const Constraint *constraint)
+{
+	return !pg::has_period(constraint) && !pg::is_without_overlaps(constraint);
+}
+
+// As ATColumnDefault() has it, of a column that is there.
+void check_default(Relation relation, const AlterTableCmd *command, const char *sql)
+{
+	AttrNumber number = get_attnum(RelationGetRelid(relation), command->name);
+	if (number <= 0)
+		return;
+	const FormData_pg_attribute *column = TupleDescAttr(RelationGetDescr(relation), number - 1);
+	if (column->attgenerated != '\0' || column->attidentity != '\0')
+		return;
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = sql;
+	(void)cookDefault(state, static_cast<Node *>(copyObjectImpl(command->def)), column->atttypid,
+					  column->atttypmod, command->name, '\0');
+}
+
+void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd *command)
+{
+	const char *added = text_after_add(unit);
+	if (command->subtype == AT_AddConstraint && added &&
+		is_known(castNode(Constraint, command->def)))
+		constraint::check_definition(relation, constraint::read_definition(relation, added));
+	if (command->subtype == AT_AddColumn && !command->missing_ok) {
+		ddl::check_by_parse_analysis(relation, command, unit.sql);
+		column::check_name(relation, castNode(ColumnDef, command->def)->colname);
+	}
+	if (command->subtype == AT_ColumnDefault && command->def)
+		check_default(relation, command, unit.sql);
+	if (is_about_column(command->subtype) && command->name && !command->missing_ok &&
+		get_attnum(RelationGetRelid(relation), command->name) == InvalidAttrNumber)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of relation \"%s\" does not exist", command->name,
+							   RelationGetRelationName(relation))));
+}
+
+void check_create_table(const CreateStmt *create)
+{
+	const char *name = create->relation->relname;
+	Oid schema = RangeVarGetCreationNamespace(create->relation);
+	if (!create->if_not_exists && OidIsValid(get_relname_relid(name, schema)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
+}
+
+// Of a table, view or index, or of a column.
+void check_rename(const RenameStmt *rename)
+{
+	Oid oid = rename->relation ? RangeVarGetRelid(rename->relation, NoLock, true) : InvalidOid;
+	if (!OidIsValid(oid))
+		return;
+	if (rename->renameType == OBJECT_COLUMN) {
+		if (get_attnum(oid, rename->subname) == InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("column \"%s\" does not exist", rename->subname)));
+		if (get_attnum(oid, rename->newname) != InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+							errmsg("column \"%s\" of relation \"%s\" already exists",
+								   rename->newname, get_rel_name(oid))));
+	}
+	bool of_relation = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_INDEX ||
+					   rename->renameType == OBJECT_VIEW || rename->renameType == OBJECT_SEQUENCE ||
+					   rename->renameType == OBJECT_MATVIEW;
+	if (of_relation && OidIsValid(get_relname_relid(rename->newname, get_rel_namespace(oid))))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+						errmsg("relation \"%s\" already exists", rename->newname)));
+}
+
+} // namespace
+
+void check_as_it_stands(const Unit &unit)
+{
+	if (IsA(unit.statement, IndexStmt))
+		(void)index::is_to_be_made(read_index(unit));
+	if (IsA(unit.statement, CreateStmt))
+		check_create_table(castNode(CreateStmt, unit.statement));
+	if (IsA(unit.statement, RenameStmt))
+		check_rename(castNode(RenameStmt, unit.statement));
+	if (IsA(unit.statement, AlterObjectSchemaStmt))
+		(void)get_namespace_oid(castNode(AlterObjectSchemaStmt, unit.statement)->newschema, false);
+	if (!IsA(unit.statement, AlterTableStmt))
+		return;
+	const auto *alter = castNode(AlterTableStmt, unit.statement);
+	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
+	char kind = OidIsValid(oid) ? get_rel_relkind(oid) : '\0';
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		return;
+	Relation relation = ddl::open_owned_table(oid);
+	check_alter_table(unit, relation, command);
+	table_close(relation, NoLock);
+}
+
+} // namespace safe_migrate::operations::apply
