@@ -188,7 +188,9 @@ CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX ON p (a) I
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX frame ON ONLY p (id)'));
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON p (k, a)'));
 CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'CONSTRAINT positive CHECK (a > 0)'));
-CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'UNIQUE USING INDEX fits'));
+CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'UNIQUE USING INDEX fits', 'uses'));
+-- a migration that is run again finds its job
+CALL safe_migrate.wait(safe_migrate.add_constraint_safely('t', 'UNIQUE USING INDEX fits', 'uses'));
 SELECT indexrelid::regclass, indisunique, indisvalid FROM pg_index
 	WHERE indrelid IN ('mv'::regclass, 'p'::regclass, 'p1'::regclass, 'p11'::regclass) ORDER BY indexrelid::regclass::text COLLATE "C";
 REFRESH MATERIALIZED VIEW CONCURRENTLY mv;

@@ -1,7 +1,6 @@
 // See definition.hpp.
 #include "operations/constraint/definition.hpp"
 
-#include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/user_text.hpp"
@@ -43,12 +42,12 @@ void not_a_definition(const UserText &text, int location)
 }
 
 // ALTER TABLE x ADD <text> has one sub-command, which adds a constraint.
-AlterTableCmd *parse(const UserText &text)
+Constraint *parse(const UserText &text)
 {
-	AlterTableCmd *command = parse_command(text, not_a_definition);
+	const AlterTableCmd *command = parse_command(text, not_a_definition);
 	if (command->subtype != AT_AddConstraint)
 		not_a_definition(text, text.prefix_length);
-	return command;
+	return castNode(Constraint, command->def);
 }
 
 // ---------------------------------------------------------------- CHECK
@@ -379,11 +378,8 @@ Definition read_definition(Relation relation, const char *source)
 	UserText text = user_text("definition", "ALTER TABLE x ADD ", source);
 	text.enter();
 	Definition definition = {};
-	AlterTableCmd *command = parse(text);
-	definition.parsed = castNode(Constraint, command->def);
+	definition.parsed = parse(text);
 	definition.type = definition.parsed->contype;
-	if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY)
-		ddl::check_by_parse_analysis(relation, command, text.source);
 	definition.named = definition.parsed->conname != nullptr;
 	if (definition.named)
 		definition.name = pstrdup(definition.parsed->conname);

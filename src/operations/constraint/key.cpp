@@ -3,6 +3,7 @@
 #include "operations/constraint/add.hpp"
 
 #include "operations/constraint/not_null.hpp"
+#include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/steps.hpp"
 #include "statement/index_match.hpp"
@@ -197,8 +198,24 @@ List *index_columns(Relation relation, const char *name)
 
 } // namespace
 
+namespace {
+
+// A column twice, an index that can't become a key.  Not before a job of the same call was looked
+// for: once that has run, the index is the constraint's.
+void check_by_parse_analysis(Relation relation, const Definition &definition)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+	command->subtype = AT_AddConstraint;
+	command->def =
+		static_cast<Node *>(copyObjectImpl(static_cast<const void *>(definition.parsed)));
+	ddl::check_by_parse_analysis(relation, command, nullptr);
+}
+
+} // namespace
+
 void check_key(Relation relation, const Definition &definition)
 {
+	check_by_parse_analysis(relation, definition);
 	if (definition.type == CONSTR_PRIMARY)
 		refuse_second_primary_key(relation);
 	if (!definition.parsed->indexname)
@@ -208,6 +225,7 @@ void check_key(Relation relation, const Definition &definition)
 void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
 	const char *existing = definition.parsed->indexname;
+	check_by_parse_analysis(relation, definition);
 	if (definition.type == CONSTR_PRIMARY) {
 		refuse_second_primary_key(relation);
 		add_proofs(recipe, relation,
