@@ -87,6 +87,15 @@ Go obey_control(StepContext *context)
 	return go;
 }
 
+// Between two batches a cancel has nothing to cancel: the worker lives on.
+void take_interrupts()
+{
+	HOLD_CANCEL_INTERRUPTS();
+	CHECK_FOR_INTERRUPTS();
+	RESUME_CANCEL_INTERRUPTS();
+	QueryCancelPending = false;
+}
+
 void reload_configuration(StepContext *context)
 {
 	if (!ConfigReloadPending)
@@ -114,7 +123,7 @@ void StepContext::wait_ms(int64 ms)
 	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					static_cast<long>(Max(ms, INT64CONST(1))), PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	take_interrupts();
 }
 
 bool StepContext::is_called() const
@@ -142,9 +151,7 @@ Go StepContext::next_batch(bool writes)
 			static_cast<int64>(settings.nice_ratio * static_cast<double>(worker.last_batch_us));
 	Go go;
 	for (;;) {
-		// a cancel between two batches has nothing to cancel
-		QueryCancelPending = false;
-		CHECK_FOR_INTERRUPTS();
+		take_interrupts();
 		reload_configuration(this);
 		go = obey_control(this);
 		if (go == Go::stop || gave_up)

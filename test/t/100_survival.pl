@@ -58,19 +58,23 @@ $node->stop('immediate');
 $node->start;
 ends_right($job, 'immediate stop');
 
-# ---- cancel aborts one batch, which is tried again and counted
+# ---- cancel aborts one batch, which is tried again and counted; between two batches it does nothing
 $job = queue_slowly('cancelled batch');
+my $pid = lead_pid();
 for (1 .. 20)
 {
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 		WHERE backend_type = 'safe_migrate worker'");
 }
 is(state_of($node, $job), 'running', 'pg_cancel_backend of the worker does not end the job');
+my $written = $node->safe_psql('postgres', 'SELECT count(status_v2) FROM orders');
+wait_for($node, "SELECT count(status_v2) > $written FROM orders");
+is(lead_pid(), $pid, 'nor the worker');
 ends_right($job, 'cancel of the worker');
 
 # ---- terminate ends the worker; another one follows
 $job = queue_slowly('terminated');
-my $pid = lead_pid();
+$pid = lead_pid();
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 wait_for($node, "SELECT pid <> $pid FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker'");
 ends_right($job, 'terminate of the worker');

@@ -61,12 +61,14 @@ sub crash
 
 for my $workers (1, 2)
 {
-	$node->safe_psql('postgres', <<'SQL');
+	# where there are two, so many pages that they have more than one slice of the table
+	my $fillfactor = $workers == 1 ? 100 : 10;
+	$node->safe_psql('postgres', <<"SQL");
 DROP TABLE IF EXISTS orders, hit_log;
 DROP SEQUENCE IF EXISTS new_id;
 CREATE SEQUENCE new_id START 1000000;
 CREATE TABLE orders (id bigint PRIMARY KEY, status text NOT NULL, status_v2 text, hits int NOT NULL DEFAULT 0, note text,
-	writes int NOT NULL DEFAULT 0);
+	writes int NOT NULL DEFAULT 0) WITH (fillfactor = $fillfactor);
 CREATE TABLE hit_log (id bigint);
 INSERT INTO orders (id, status) SELECT i, 'status ' || i % 7 FROM generate_series(1, 30000) i;
 CREATE INDEX ON orders (status, id);
@@ -77,6 +79,12 @@ SQL
 	my $job = $node->safe_psql('postgres', qq{SELECT safe_migrate.backfill('orders',
 		'status_v2 = upper(status), writes = writes + 1', 'status_v2 IS NULL',
 		workers => $workers, settings => '{"nice_ratio": 15}')});
+	if ($workers == 2)
+	{
+		wait_for($node, qq{SELECT count(DISTINCT pid) = 2 AND count(DISTINCT objsubid) = 2 AND count(*) = 2
+			FROM pg_locks WHERE locktype = 'object' AND classid = 'safe_migrate.slice'::regclass AND objid = $job AND granted});
+		pass('each of two workers has a slice of its own of the one table');
+	}
 	for my $round (1 .. $rounds)
 	{
 		my $clients = start_traffic();

@@ -24,6 +24,8 @@ sub fresh
 	return;
 }
 
+sub rows_written { return sql('SELECT count(status_v2) FROM orders') }
+
 sub queue
 {
 	my (%option) = @_;
@@ -155,6 +157,68 @@ for my $table ('slice', 'step')
 	kill_hard($node, $pid);
 	ends_right($job, "killed while its $table was written");
 }
+
+# ---- a claim that an abort has lost, and somebody else has now: nothing is written without it
+sql(q{CREATE EXTENSION safe_migrate_engine; CREATE TABLE gate (); GRANT SELECT ON gate TO public;
+	CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF EXISTS (SELECT FROM public.gate) THEN PERFORM pg_sleep(100); END IF;
+		RETURN new;
+	END $$;
+	CREATE FUNCTION steal(class regclass, job bigint, sub int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker';
+		FOR try IN 1 .. 30000 LOOP
+			EXIT WHEN engine_claim(class, job, sub);
+			PERFORM pg_sleep(0.001);
+		END LOOP;
+		RETURN engine_claim(class, job, sub);
+	END $$});
+for my $case ([ 'slice', 1 * 8192 + 1 ], [ 'job', 0 ])
+{
+	my ($table, $sub) = @$case;
+	fresh();
+	sql(q{INSERT INTO gate DEFAULT VALUES;
+		CREATE TRIGGER at_gate BEFORE UPDATE ON orders FOR EACH ROW WHEN (new.id = 10000) EXECUTE FUNCTION wait_at_gate()});
+	$job = queue(fast => 1);
+	wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND wait_event = 'PgSleep'});
+	sql('DELETE FROM gate');
+	my $thief = $node->background_psql('postgres');
+	is($thief->query_safe("BEGIN; SELECT steal('safe_migrate.$table', $job, $sub)"), 't', "the claim of the $table is somebody else's");
+	$before = rows_written();
+	wait_for($node, "SELECT retries = 1 FROM safe_migrate.jobs WHERE id = $job");
+	sql('SELECT pg_sleep(2)');
+	is(rows_written(), $before, 'nothing is written meanwhile');
+	is(state_of($node, $job), 'running', 'the job waits for it');
+	$thief->query_safe('COMMIT');
+	$thief->quit;
+	ends_right($job, "a claim of its $table that was lost and found");
+}
+
+# ---- a crash does not begin the table again: the cursor is stored with the batches, about once a second
+fresh();
+sql(q{ALTER TABLE orders SET (fillfactor = 50)});
+sql('VACUUM FULL orders');
+$job = queue();
+my $cursor = "SELECT max(cursor_block) FROM safe_migrate.slice WHERE job_id = $job";
+wait_for($node, "SELECT ($cursor) > 1");
+my ($worker) = worker_pids($node);
+sql("SELECT safe_migrate.configure($job, 'nice_ratio', '100')"); # so that it is far from its end
+kill_hard($node, $worker);
+sql('UPDATE orders SET status_v2 = NULL, writes = 0 WHERE id = 1');
+is(sql(q{SELECT ctid < '(1,0)' FROM orders WHERE id = 1}), 't', 'a row behind the cursor matches again');
+$before = rows_written();
+wait_for($node, "SELECT count(status_v2) > $before + 100 FROM orders");
+is(sql("SELECT (SELECT status_v2 IS NULL FROM orders WHERE id = 1), pass FROM safe_migrate.step WHERE job_id = $job"), 't|1',
+	'the pass goes on where it stood');
+ends_right($job, 'a later pass finds it');
+
+sql(q{CREATE SEQUENCE saves; GRANT ALL ON saves TO public;
+	CREATE FUNCTION count_saves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.saves'); RETURN new; END $$;
+	CREATE TRIGGER count_saves BEFORE UPDATE ON safe_migrate.slice FOR EACH ROW EXECUTE FUNCTION count_saves()});
+fresh();
+ends_right(queue(fast => 1), 'at full speed');
+my $batches = sql('SELECT count(DISTINCT xmin::text) FROM orders');
+my $saves = sql('SELECT last_value FROM saves');
+cmp_ok($saves, '<', $batches / 2, "the cursor is stored seldom: $saves times in $batches batches");
 
 my $log = slurp_file($node->logfile);
 unlike($log, qr/PANIC:|TRAP:|signal 11|signal 6/, 'nothing crashed but what was killed');

@@ -1,5 +1,8 @@
 // CALL engine_run(…): a slice from create() to finished, a commit per batch. Without
 // columns: rows are erased. With sabotage = n every n-th batch is rolled back.
+//
+// engine_claim(class, object, sub): the lock that a worker's claim is, until the transaction ends;
+// false where somebody else has it.
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/slice_state.hpp"
 
@@ -7,6 +10,7 @@ extern "C" {
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -21,6 +25,8 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 PG_FUNCTION_INFO_V1(engine_run);
 PGDLLEXPORT Datum engine_run(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(engine_claim);
+PGDLLEXPORT Datum engine_claim(PG_FUNCTION_ARGS);
 }
 
 namespace engine = safe_migrate::operations::backfill;
@@ -168,4 +174,12 @@ Datum engine_run(PG_FUNCTION_ARGS)
 	MemoryContextDelete(memory);
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+Datum engine_claim(PG_FUNCTION_ARGS)
+{
+	LOCKTAG tag;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, PG_GETARG_OID(0), static_cast<uint32>(PG_GETARG_INT64(1)),
+					   static_cast<uint16>(PG_GETARG_INT32(2)));
+	PG_RETURN_BOOL(LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL);
 }
