@@ -65,6 +65,20 @@ wait_for_state($node, $job, 'succeeded');
 is(sql('SELECT n FROM counter'), '2', 'and its batch is done once');
 $holder->quit;
 
+# ---- batches aim at a time: rows that take long, or whose triggers do, are few in one
+sql(q{CREATE FUNCTION slow(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN $1; END $$;
+	CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN new; END $$});
+for my $case ([ 'expression', 'slow(a)' ], [ 'trigger', 'a' ])
+{
+	my ($what, $expression) = @$case;
+	sql("CREATE TABLE slow_$what AS SELECT i::text AS a, NULL::text AS b FROM generate_series(1, 60) i");
+	sql('CREATE TRIGGER be_slow BEFORE UPDATE ON slow_trigger FOR EACH ROW EXECUTE FUNCTION be_slow()') if $what eq 'trigger';
+	$job = sql(qq{SELECT safe_migrate.backfill('slow_$what', 'b = $expression', settings => '{"batch_time": "30ms"}')});
+	wait_for_state($node, $job, 'succeeded');
+	cmp_ok(sql("SELECT max(n) FROM (SELECT count(*) AS n FROM slow_$what GROUP BY xmin::text) x"), '<=', 6,
+		"a slow $what: no batch has many rows");
+}
+
 # ---- the owner is gone
 sql('CREATE ROLE leaver LOGIN; CREATE ROLE heir LOGIN');
 make_table('left_behind');

@@ -100,7 +100,7 @@ void begin(DirectWriter &writer, Relation leaf, const LeafColumns &columns, bool
 
 	writer = {};
 	writer.leaf = leaf;
-	begin(writer.lock, leaf, columns, erase);
+	begin(writer.lock, leaf, columns, erase, false);
 	CheckCmdReplicaIdentity(leaf, erase ? CMD_DELETE : CMD_UPDATE);
 	if (erase)
 		return;

@@ -21,7 +21,6 @@ namespace safe_migrate::operations::backfill {
 namespace {
 
 constexpr int max_rows = 256; // of one statement
-constexpr int first_rows = 16;
 
 // ---- what RETURNING ctid, (predicate) IS TRUE brings
 
@@ -170,19 +169,25 @@ bool has_after_triggers(Relation leaf)
 	return false;
 }
 
+bool has_before_triggers(Relation leaf)
+{
+	return leaf->trigdesc != nullptr && leaf->trigdesc->trig_update_before_row;
+}
+
 } // namespace
 
-void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase)
+void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, int first,
+		   bool keys_too)
 {
 	writer = {};
 	writer.leaf = leaf;
 	writer.query = &query;
 	writer.erase = erase;
-	begin(writer.lock, leaf, query.columns, erase);
+	begin(writer.lock, leaf, query.columns, erase, keys_too && has_before_triggers(leaf));
 	writer.look_again = !erase && has_after_triggers(leaf);
 	writer.queued = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.written = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
-	writer.limit = first_rows;
+	writer.limit = first;
 }
 
 bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid)

@@ -30,7 +30,10 @@ struct Flushed {
 	int64 written, hot, kept;
 };
 
-void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase);
+// first: rows in the first statement.  keys_too: where triggers may change a row before it is
+// written, rows whose key others look at are passed over, too.
+void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, int first,
+		   bool keys_too);
 // Locks the row and queues it; false when somebody else holds or has changed it.
 bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid);
 bool is_full(const ExecutorWriter &writer);

@@ -207,7 +207,8 @@ void flush_rows(Batch &batch)
 	batch.result.totals.rows_hot += flushed.hot;
 	batch.result.totals.rows_kept += flushed.kept;
 	double each = static_cast<double>(batch.clock.elapsed_us() - before) / rows;
-	runner.us_per_executor_row += 0.3 * (each - runner.us_per_executor_row);
+	bool first = runner.us_per_executor_row <= 0;
+	runner.us_per_executor_row += (first ? 1 : 0.3) * (each - runner.us_per_executor_row);
 }
 
 bool visit_page(Batch &batch, OpenPage &page)

@@ -9,12 +9,13 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase)
+void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase, bool any_column)
 {
 	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
+	bool key_changes =
+		bms_overlap(key_columns, columns.changed_set) || (any_column && !bms_is_empty(key_columns));
 	lock.leaf = leaf;
-	lock.mode = erase || bms_overlap(key_columns, columns.changed_set) ? LockTupleExclusive
-																	   : LockTupleNoKeyExclusive;
+	lock.mode = erase || key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
 	lock.slot = table_slot_create(leaf, nullptr);
 }
 

@@ -18,8 +18,8 @@ struct RowLock {
 };
 
 // FOR UPDATE where the row goes or a key column may change, else FOR NO KEY UPDATE: as
-// heap_update() chooses.
-void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase);
+// heap_update() chooses.  any_column: a trigger may change more than what is assigned.
+void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase, bool any_column);
 
 // False where somebody else holds the row, or has changed it.  What does not conflict is no
 // obstacle: KEY SHARE of a foreign key's check, while other columns are changed.

@@ -24,6 +24,7 @@ namespace {
 
 constexpr int max_open_pages = 16384;
 constexpr int few_pages = 16;
+constexpr int first_executor_rows = 16; // of a batch, in one statement
 
 // Pages are to stay in shared buffers until their last visit.
 int window_capacity() { return Max(16, Min(max_open_pages, NBuffers / 4)); }
@@ -152,12 +153,23 @@ void set_limits(const Batch &batch, const BatchLimits &limits)
 						 superuser() ? PGC_SUSET : PGC_USERSET);
 }
 
+// What a row takes, triggers and all, is known after the first one.
+int rows_to_begin_with(const Batch &batch)
+{
+	double each = batch.runner.us_per_executor_row;
+	if (each <= 0)
+		return 1;
+	double rows = static_cast<double>(batch.clock.target_us) / each;
+	return Max(1, static_cast<int>(Min(rows, first_executor_rows)));
+}
+
 void write_by_executor(Batch &batch, BlockNumber end)
 {
 	SliceRunner &runner = batch.runner;
 
 	prepare_write(runner.query, batch.definition, batch.leaf);
-	begin(batch.executor, batch.leaf, runner.query, batch.definition.action == RowAction::erase);
+	begin(batch.executor, batch.leaf, runner.query, batch.definition.action == RowAction::erase,
+		  rows_to_begin_with(batch), runner.was_aborted);
 	work(batch, end);
 	finish(batch.executor);
 }
@@ -235,7 +247,6 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 	runner->next_block = runner->committed_cursor = runner->batch_cursor = first_block;
 	runner->matching_share = 1;
 	runner->growth = 0.1;
-	runner->us_per_executor_row = 20;
 	runner->us_per_index_entry = 3; // a guess until the first flush
 	runner->window.allocate(own, window_capacity());
 	return runner;
@@ -277,6 +288,7 @@ void batch_committed(SliceRunner *runner) { runner->committed_cursor = runner->b
 // predicate makes looking twice safe.
 void batch_aborted(SliceRunner *runner)
 {
+	runner->was_aborted = true;
 	runner->window.clear();
 	runner->next_block = runner->batch_cursor = runner->committed_cursor;
 	runner->query.running = nullptr;

@@ -24,10 +24,11 @@ public:
 	BlockNumber committed_cursor; // all before it is finished, for good
 	BlockNumber batch_cursor;	  // the same once the batch commits
 	double us_per_index_entry;	  // moving averages, to leave time for what is put off
-	double us_per_executor_row;
-	double matching_share; // moving average: rows that match, of line pointers
+	double us_per_executor_row;	  // 0 = none was written yet
+	double matching_share;		  // moving average: rows that match, of line pointers
 	double growth; // moving average: of the new length, what the old version does not give back
 	bool unmatched_reported;
+	bool was_aborted; // a batch, perhaps since a trigger changed a key that others look at
 };
 
 // One batch in the making.

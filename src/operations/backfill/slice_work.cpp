@@ -5,6 +5,7 @@
 #include "jobs/store.hpp"
 #include "jobs/throttle/signals.hpp"
 #include "jobs/wal_segments.hpp"
+#include "operations/backfill/batch_target.hpp"
 #include "operations/backfill/slice_progress.hpp"
 #include "operations/backfill/slice_runner.hpp"
 #include "pg/horizon.hpp"
@@ -24,7 +25,6 @@ namespace {
 
 constexpr int64 save_every_us = 1'000'000; // the cursor, at most
 constexpr int batch_lock_timeout_ms = 50;
-constexpr int64 shortest_batch_us = 2'000;
 
 struct Work {
 	StepContext *context;
@@ -34,7 +34,7 @@ struct Work {
 	BatchTotals unsaved;
 	const char *sample; // of a row that was left alone
 	TimestampTz saved_at;
-	int64 target_us;
+	BatchTarget target;
 	// horizon
 	TimestampTz waiting_since; // 0 = not waiting
 	bool horizon_noted;		   // an event tells of this wait
@@ -119,7 +119,7 @@ Outcome batch_body(Work *work, BatchResult *result)
 	}
 	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
 		work->stuck_xid = InvalidTransactionId;
-	BatchLimits limits = {work->target_us, !TransactionIdIsValid(work->stuck_xid),
+	BatchLimits limits = {work->target.us(), !TransactionIdIsValid(work->stuck_xid),
 						  batch_lock_timeout_ms, wal_piece};
 	*result = run_batch(work->runner, limits);
 	if (result->end == BatchEnd::relation_changed) {
@@ -146,10 +146,9 @@ Outcome batch_body(Work *work, BatchResult *result)
 	return result->end == BatchEnd::wait_horizon ? Outcome::wait : Outcome::more;
 }
 
-void grow_target(Work *work)
+int64 batch_time_us(const StepContext *context)
 {
-	int64 aim = static_cast<int64>(work->context->settings.batch_time) * 1000;
-	work->target_us = Min(aim, work->target_us + work->target_us / 2);
+	return static_cast<int64>(context->settings.batch_time) * 1000;
 }
 
 void report(Work *work, const BatchResult &result)
@@ -209,7 +208,7 @@ bool run_batches(Work *work)
 		if (batch != Batch::committed) {
 			batch_aborted(work->runner);
 			work->unsaved = unsaved_before;
-			work->target_us = Max(shortest_batch_us, work->target_us / 2);
+			work->target.shrink();
 			if (batch == Batch::stop)
 				return false;
 			continue;
@@ -222,7 +221,7 @@ bool run_batches(Work *work)
 			return true;
 		work->cursor = result.cursor;
 		report(work, result);
-		grow_target(work);
+		work->target.grow(batch_time_us(context));
 		if (outcome == Outcome::finished)
 			return true;
 		if (outcome == Outcome::wait)
@@ -277,7 +276,7 @@ bool work_on_slice(StepContext *context, const Definition &definition, Slice sli
 	work.context = context;
 	work.definition = &definition;
 	work.slice = slice;
-	work.target_us = static_cast<int64>(context->settings.batch_time) * 1000 / 2;
+	work.target = BatchTarget(batch_time_us(context));
 	bool mine;
 	if (context->next_batch(false) == Go::stop)
 		return false;
