@@ -53,6 +53,25 @@ is($node->safe_psql('copy', "SELECT count(*) FROM orders WHERE status_v2 IS NULL
 wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
 pass('the job goes on in the database that was copied');
 
+my $elsewhere = PostgreSQL::Test::Utils::tempdir();
+$node->safe_psql('postgres', "CREATE TABLESPACE elsewhere LOCATION '$elsewhere'");
+soon("\nALTER DATABASE renamed SET TABLESPACE elsewhere;", 'SET TABLESPACE of a database while a job runs');
+wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
+pass('the job goes on in the database that was moved');
+
+# ---- the kill switch is for all databases
+make_orders($node, 20_000);
+my $here = $node->safe_psql('postgres', q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)', settings => '{"nice_ratio": 50}')});
+wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $here");
+configure_server($node, 'safe_migrate.enabled' => 'off');
+wait_for($node, "SELECT condition = 'disabled' FROM safe_migrate.progress WHERE job_id = $here");
+wait_for($node, "SELECT condition = 'disabled' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
+pass('enabled = off stops the jobs of each database');
+configure_server($node, 'safe_migrate.enabled' => 'on');
+full_speed($node, $here);
+wait_for($node, "SELECT condition = 'working' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
+pass('and on goes on with them');
+
 # who may not do it stops nothing
 $node->safe_psql('postgres', 'CREATE ROLE nobody LOGIN');
 my $before = $node->safe_psql('renamed', "SELECT worker_pids FROM safe_migrate.progress WHERE job_id = $job");

@@ -35,6 +35,7 @@ for my $case ([ 'off', 'on', 1 ], [ 'on', 'off', 0 ])
 	wait_for_state($node, $job, 'succeeded');
 	is(sql("SELECT string_agg(kind || ' ' || state, ', ' ORDER BY step_no) FROM safe_migrate.job_steps WHERE job_id = $job"),
 		'backfill done, vacuum done', "vacuum_after turned $then: steps");
+	is(sql("SELECT count(*) FROM pg_stats WHERE tablename = '$table' AND attname = 'b'"), $vacuums, "vacuum_after turned $then: statistics of the column");
 	is(sql("SELECT relallvisible > 0 FROM pg_class WHERE relname = '$table'"), $vacuums ? 't' : 'f', "vacuum_after turned $then: the table");
 }
 
@@ -64,6 +65,37 @@ $holder->query_safe('COMMIT');
 wait_for_state($node, $job, 'succeeded');
 is(sql('SELECT n FROM counter'), '2', 'and its batch is done once');
 $holder->quit;
+
+# ---- an old snapshot: waited for, with its holder; then the job goes on without its going
+make_table('seen');
+$holder = $node->background_psql('postgres');
+$pid = $holder->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_backend_pid()');
+$job = sql(q{SELECT safe_migrate.backfill('seen', 'b = a')});
+wait_for($node, "SELECT condition = 'waiting for old snapshots' AND waiting_for_pid = $pid AND detail = 'backend $pid holds back the xmin horizon'
+	FROM safe_migrate.progress WHERE job_id = $job");
+cmp_ok(sql('SELECT count(b) FROM seen'), '<', $rows, 'pages wait for an old snapshot, whose holder is named');
+sql("SELECT safe_migrate.configure($job, 'horizon_patience', '100ms')");
+wait_for_state($node, $job, 'succeeded');
+is(sql('SELECT count(*) FROM seen WHERE b IS NULL'), 0, 'after horizon_patience it goes on');
+like(sql("SELECT string_agg(detail, ', ') FROM safe_migrate.events WHERE job_id = $job AND kind = 'notice'"),
+	qr/^backend $pid holds back the xmin horizon: goes on without page filling/, 'with an event that names the holder');
+$holder->query_safe('COMMIT');
+$holder->quit;
+
+# ---- rows that match and never end to come do not keep a job alive
+sql(q{CREATE TABLE fountain (id serial, b int); INSERT INTO fountain SELECT i FROM generate_series(1, 100) i;
+	CREATE FUNCTION insert_another() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO fountain DEFAULT VALUES; RETURN new; END $$;
+	CREATE TRIGGER another BEFORE UPDATE ON fountain FOR EACH ROW EXECUTE FUNCTION insert_another()});
+$job = sql(q{SELECT safe_migrate.backfill('fountain', 'b = id')});
+wait_for_state($node, $job, 'succeeded');
+like(sql("SELECT string_agg(detail, ', ') FROM safe_migrate.events WHERE job_id = $job AND kind = 'notice'"),
+	qr/^rows that match keep arriving: \d+ in pass \d+; does the application write the column\?$/, 'rows that keep arriving end a job with an event');
+
+# ---- only work that writes is throttled
+sql('ALTER TABLE seen ADD CONSTRAINT positive CHECK (id > 0) NOT VALID');
+$job = sql(q{SELECT safe_migrate.validate_constraint_safely('seen', 'positive', settings => '{"throttle_query": "SELECT true"}')});
+wait_for_state($node, $job, 'succeeded');
+is(sql(q{SELECT convalidated FROM pg_constraint WHERE conname = 'positive'}), 't', 'a job that only reads goes on where one that writes would stop');
 
 # ---- batches aim at a time: rows that take long, or whose triggers do, are few in one
 sql(q{CREATE FUNCTION slow(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN $1; END $$;

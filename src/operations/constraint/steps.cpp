@@ -193,6 +193,7 @@ void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 	ddl::add_lock(step, oid, Lock::share_update_exclusive);
 	ddl::expect_relation(step, oid);
 	step->caller_path = true; // no name in it has to be found
+	step->reads_only = true;
 	step->done = is_valid_query(oid, definition);
 	step->count_query = violations_count(oid, definition);
 	step->sample_query = violations_sample(oid, definition);

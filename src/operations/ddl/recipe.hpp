@@ -32,6 +32,7 @@ struct RecipeStep {
 	bool descend;	  // the locks are taken on all that inherits from these relations too
 	bool caller_path; // names in the SQL are found by the caller's search_path, else in pg_catalog
 					  // alone (expressions that were resolved and deparsed)
+	bool reads_only;  // besides the catalog's own row: no throttle stops it
 	// where rows can stand in the way: their number and some keys, for the error
 	const char *count_query;
 	const char *sample_query;

@@ -19,7 +19,8 @@ void run_in_transaction(StepRun *run)
 	StepContext *context = run->context;
 	BatchOptions options = {};
 	for (;;) {
-		if (context->next_batch(true) == Go::stop || wait_for_standbys(run) == Go::stop)
+		if (context->next_batch(!run->step->reads_only) == Go::stop ||
+			wait_for_standbys(run) == Go::stop)
 			break;
 		options.lock_timeout_ms = context->settings.ddl_lock_try;
 		options.lock_mode = Max(run->strongest, static_cast<int>(AccessShareLock));

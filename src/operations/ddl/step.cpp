@@ -36,6 +36,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "done", step.done);
 	pg::json_bool(&json, "caller_path", step.caller_path);
 	pg::json_bool(&json, "descend", step.descend);
+	pg::json_bool(&json, "reads_only", step.reads_only);
 	pg::json_text(&json, "count", step.count_query);
 	pg::json_text(&json, "sample", step.sample_query);
 	pg::json_text(&json, "violation", step.violation);
@@ -66,6 +67,7 @@ RecipeStep *read_step(const char *definition)
 	step->done = pg::json_get_text(object, "done");
 	step->caller_path = pg::json_get_bool(object, "caller_path", false);
 	step->descend = pg::json_get_bool(object, "descend", false);
+	step->reads_only = pg::json_get_bool(object, "reads_only", false);
 	step->count_query = pg::json_get_text(object, "count");
 	step->sample_query = pg::json_get_text(object, "sample");
 	step->violation = pg::json_get_text(object, "violation");
