@@ -22,7 +22,9 @@ clients_npm() { # FOLDER
 	chmod -R a+rX "$1/node_modules"
 }
 
-run_clients() {
+run_clients() { side_by_side clients; }
+
+clients() {
 	local folder=$workspace/clients start=$SECONDS status=0
 	as_server mkdir -p "$folder/work"
 	if [ -n "${SAFE_MIGRATE_WITHOUT_NPM:-}" ]; then

@@ -62,7 +62,9 @@ server_regress_run() { # plain|off|warn|enforce SOURCE
 	[ "$(find "$out/results" -name '*.out' | wc -l)" -gt 100 ]
 }
 
-run_server_regress() {
+run_server_regress() { side_by_side server_regress; }
+
+server_regress() {
 	local tree=${SAFE_MIGRATE_SERVER_SOURCE:-} start=$SECONDS status what
 	if [ -z "$tree" ]; then
 		tree=$(fetch_server_source "$workspace/server-source" 2>"$logs/server-source.log") || {

@@ -53,6 +53,6 @@ count_truth() { # WHAT STATUS SECONDS
 	}
 }
 
-run_truth() { truth_run truth truth.py ${names[@]+"${names[@]}"}; }
+run_truth() { side_by_side truth_run truth truth.py ${names[@]+"${names[@]}"}; }
 
-run_fuzz() { truth_run fuzz fuzz.py ${names[@]+--seed "${names[0]}"}; }
+run_fuzz() { side_by_side truth_run fuzz fuzz.py ${names[@]+--seed "${names[0]}"}; }

@@ -33,6 +33,13 @@ sub make_slow
 	return;
 }
 
+# (the next one may be at it already)
+sub leave_alone
+{
+	my ($table) = @_;
+	return sql("SET deadlock_timeout = '10ms'; ALTER TABLE $table SET (autovacuum_enabled = off)");
+}
+
 sub wait_for_autovacuum
 {
 	my ($table, $like) = @_;
@@ -48,7 +55,7 @@ my $pid = wait_for_autovacuum('orders', 'autovacuum: VACUUM %');
 is(error_of($node, 'ALTER TABLE orders ADD COLUMN note text', as => 'owner'), '', 'a statement behind an autovacuum gets its lock');
 like(slurp_file($node->logfile), qr/\[$pid\] .*canceling autovacuum task/, 'since the server cancels the autovacuum');
 is(sql('SHOW deadlock_timeout'), '10min', 'deadlock_timeout is what it was');
-sql('ALTER TABLE orders SET (autovacuum_enabled = off)');
+leave_alone('orders');
 
 make_slow('invoices', 'autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0');
 sql('DELETE FROM invoices WHERE id % 10 = 0');
@@ -56,7 +63,7 @@ $pid = wait_for_autovacuum('invoices', 'autovacuum: VACUUM %');
 is(error_of($node, q{SET client_min_messages = warning; SET safe_migrate.inline = never; CALL safe_migrate.wait(safe_migrate.add_constraint_safely('invoices', 'CHECK (id > 0)'))},
 	as => 'owner'), '', 'a job behind an autovacuum gets its locks');
 like(slurp_file($node->logfile), qr/\[$pid\] .*canceling autovacuum task/, 'by the same way');
-sql('ALTER TABLE invoices SET (autovacuum_enabled = off)');
+leave_alone('invoices');
 
 make_slow('ledger', 'autovacuum_enabled = off, autovacuum_freeze_max_age = 100000');
 sql('DO $$ BEGIN FOR i IN 1 .. 100100 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$');

@@ -134,7 +134,10 @@ Datum engine_run(PG_FUNCTION_ARGS)
 	engine::Definition *definition = make_definition(fcinfo);
 	Oid leaf = PG_GETARG_OID(1);
 	BlockNumber first = PG_GETARG_INT64(2), end = PG_GETARG_INT64(3);
-	engine::BatchLimits limits = {PG_GETARG_INT64(7), PG_GETARG_BOOL(8), 50, PG_GETARG_INT64(11)};
+	// (who runs jobs comes again after a lock timeout; here nobody does)
+	constexpr int lock_timeout_ms = 30000;
+	engine::BatchLimits limits = {PG_GETARG_INT64(7), PG_GETARG_BOOL(8), lock_timeout_ms,
+								  PG_GETARG_INT64(11)};
 	int sabotage = PG_GETARG_INT32(10);
 	MemoryContextSwitchTo(caller);
 
