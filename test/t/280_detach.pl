@@ -1,4 +1,5 @@
-# A partition that is detached while its rows are worked on is left as it is from the next batch on.
+# A partition that is detached while its rows are worked on is left as it is from the next batch on; leaves that
+# come while a job runs are filled as well before it ends.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -25,7 +26,7 @@ my %make = (
 sub under_way
 {
 	my ($kind, $ddl, $workers, $attach_again) = @_;
-	my $name = "$ddl, $workers workers";
+	my $name = "$ddl, $workers workers" =~ s{\s+}{ }gr;
 	sql("DROP TABLE IF EXISTS t, first, second, low CASCADE; $make{$kind};
 		INSERT INTO first SELECT i, 'row ' || i FROM generate_series(1, $rows) i;
 		INSERT INTO second SELECT 100000 + i, 'row ' || i FROM generate_series(1, $rows) i");
@@ -64,6 +65,71 @@ for my $workers (1, 2)
 	under_way('partitions', 'ALTER TABLE low DETACH PARTITION first', $workers,
 		'ALTER TABLE low ATTACH PARTITION first FOR VALUES FROM (0) TO (100000)');
 }
+
+# ---- leaves that were not there when the job was queued
+my $new_leaf = "CREATE TABLE new AS SELECT 200000 + i AS id, 'row ' || i AS a, NULL AS b FROM generate_series(1, 1000) i";
+my $fill_new = "INSERT INTO new SELECT 200000 + i, 'row ' || i FROM generate_series(1, 1000) i";
+sub comes
+{
+	my ($kind, $ddl, $workers) = @_;
+	my $name = "$ddl, $workers workers" =~ s{\s+}{ }gr;
+	sql("DROP TABLE IF EXISTS t, first, second, low, new CASCADE; $make{$kind};
+		INSERT INTO first SELECT i, 'row ' || i FROM generate_series(1, $rows) i");
+	my $job = sql(qq{SELECT safe_migrate.backfill('t', 'b = upper(a)', workers => $workers, settings => '{"nice_ratio": 100}')});
+	at_work($node, $job);
+	sql("BEGIN; $ddl; COMMIT");
+	is(state_of($node, $job), 'running', "$name: in the midst of the job");
+	is(sql('SELECT count(b) FROM new'), '0', "$name: nothing is written there yet");
+	full_speed($node, $job);
+	is(sql('SELECT count(*), count(*) FILTER (WHERE b = upper(a)) FROM t'), ($rows + 1000) . '|' . ($rows + 1000), "$name: all is filled");
+	return;
+}
+for my $workers (1, 2)
+{
+	comes('partitions', "$new_leaf; ALTER TABLE t ATTACH PARTITION new FOR VALUES FROM (200000) TO (300000)", $workers);
+	comes('partitions', "CREATE TABLE new PARTITION OF t FOR VALUES FROM (200000) TO (300000); $fill_new", $workers);
+	comes('partitions', "CREATE TABLE new PARTITION OF t FOR VALUES FROM (200000) TO (300000) PARTITION BY RANGE (id);
+		CREATE TABLE new_low PARTITION OF new FOR VALUES FROM (200000) TO (200500);
+		CREATE TABLE new_high PARTITION OF new FOR VALUES FROM (200500) TO (300000); $fill_new", $workers);
+	comes('children', "CREATE TABLE new () INHERITS (t); $fill_new", $workers);
+	comes('children', "$new_leaf; ALTER TABLE new INHERIT t", $workers);
+}
+
+# ---- at the very end, while the closing check reads another leaf
+sql(<<'SQL');
+CREATE SEQUENCE reached;
+CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN
+	IF NOT pg_try_advisory_xact_lock_shared(7) AND EXISTS (SELECT FROM safe_migrate.progress WHERE phase LIKE '%closing check') THEN
+		PERFORM nextval('public.reached');
+		LOOP
+			EXIT WHEN pg_try_advisory_xact_lock_shared(7);
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+	END IF;
+	RETURN true;
+END $$;
+SQL
+sql("DROP TABLE IF EXISTS t, first, second, low, new CASCADE; $make{partitions}; INSERT INTO first VALUES (1, 'row 1'); $new_leaf");
+my $patience = 10 * $PostgreSQL::Test::Utils::timeout_default;
+my $job = sql(<<"SQL");
+SELECT pg_advisory_lock(7);
+SELECT safe_migrate.backfill('t', 'b = upper(a)', \$\$gate() AND coalesce(b, '') = ''\$\$) AS job \\gset
+DO \$\$
+BEGIN
+	FOR i IN 1 .. $patience LOOP
+		EXIT WHEN (SELECT is_called FROM reached);
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+END \$\$;
+ALTER TABLE t ATTACH PARTITION new FOR VALUES FROM (200000) TO (300000);
+SELECT pg_advisory_unlock(7);
+SELECT :job;
+SQL
+($job) = $job =~ /(\d+)$/;
+wait_for_state($node, $job, 'succeeded');
+is(sql('SELECT is_called FROM reached'), 't', 'in the closing check');
+is(sql('SELECT count(*), count(b) FROM t'), '1001|1001', 'a leaf attached during the closing check is filled');
 
 stays_clean($node);
 done_testing();

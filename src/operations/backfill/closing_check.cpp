@@ -49,14 +49,6 @@ struct Check {
 	bool called_away; // by control or a reload: begin again
 };
 
-Oid file_in_pass(const PassStart &pass, Oid leaf)
-{
-	for (int i = 0; i < pass.leaves.n; i++)
-		if (pass.leaves.oids[i] == leaf)
-			return pass.leaves.relfilenumbers[i];
-	return InvalidOid;
-}
-
 // Has the page a row version that the pass may not have seen?
 bool is_suspect(const Check &check, Page page)
 {
@@ -107,7 +99,7 @@ Look look_at_chunk(Check *check, Oid oid)
 	if (!leaf)
 		return Look::leaf_done;
 	// the snapshot says nothing of rows that ALTER TABLE or TRUNCATE has put into another file
-	if (pg::relfilenumber_of(leaf) != file_in_pass(*check->pass, oid)) {
+	if (pg::relfilenumber_of(leaf) != file_of(check->pass->leaves, oid)) {
 		relation_close(leaf, NoLock);
 		return Look::missed;
 	}

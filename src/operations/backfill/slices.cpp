@@ -109,6 +109,14 @@ Leaves find_leaves(Oid relation)
 	return leaves;
 }
 
+Oid file_of(const Leaves &leaves, Oid leaf)
+{
+	for (int i = 0; i < leaves.n; i++)
+		if (leaves.oids[i] == leaf)
+			return leaves.relfilenumbers[i];
+	return InvalidOid;
+}
+
 namespace {
 
 bool has_ancestor(Relation inherits, Oid leaf, Oid relation)

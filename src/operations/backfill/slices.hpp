@@ -39,6 +39,8 @@ struct Leaves {
 	Oid *relfilenumbers; // as of now
 };
 Leaves find_leaves(Oid relation);
+// InvalidOid where it is not among them.
+Oid file_of(const Leaves &leaves, Oid leaf);
 
 // Is a leaf still a part of it?  Not where a partition above it is detached, or is about to be.
 bool is_part_of(Oid leaf, Oid relation);

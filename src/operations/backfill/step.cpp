@@ -173,13 +173,29 @@ bool finish_pass(Run *run, PassTotals *totals)
 	pg_unreachable();
 }
 
+// Is there a leaf that the pass did not read: attached since, or again after it was left out?
+bool has_new_leaf(const Run *run)
+{
+	Leaves now = find_leaves(run->definition->relation);
+	for (int i = 0; i < now.n; i++)
+		if (!OidIsValid(file_of(run->start.leaves, now.oids[i])))
+			return true;
+	return false;
+}
+
 // Marks the step as done, or raises what the job fails with; in a transaction that is awaited.
-void end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
+// False = a leaf has come meanwhile: another pass.
+bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 {
 	StepContext *context = run->context;
+	bool new_leaf = false;
 	context->errors_are_final = verdict == PassVerdict::still_locked; // it was tried long enough
-	context->done = context->run_until_committed(
+	bool committed = context->run_until_committed(
 		[&] {
+			new_leaf = (verdict == PassVerdict::complete || verdict == PassVerdict::keeps_coming) &&
+					   has_new_leaf(run);
+			if (new_leaf)
+				return;
 			if (verdict == PassVerdict::keeps_coming)
 				add_event(context->job_id, "notice", InvalidOid,
 						  psprintf("rows that match keep arriving: " INT64_FORMAT
@@ -190,6 +206,8 @@ void end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 			finish_step(context->job_id, context->step_no);
 		},
 		{1000, false, false});
+	context->done = committed && !new_leaf;
+	return !committed || !new_leaf;
 }
 
 // What seems complete is looked at under one snapshot. False = told to stop.
@@ -242,10 +260,9 @@ void lead(Run *run)
 				return;
 			totals.rows_written += result.rows_missed;
 		}
-		if (verdict != PassVerdict::again && verdict != PassVerdict::again_later) {
-			end_step(run, verdict, totals);
+		if (verdict != PassVerdict::again && verdict != PassVerdict::again_later &&
+			end_step(run, verdict, totals))
 			return;
-		}
 		if (verdict == PassVerdict::again_later) {
 			(void)context->set_condition(Condition::locked, totals.sample, 0);
 			int64 pause = Min(INT64CONST(5000), 100 + (now - run->only_locked_since) / 4000);
