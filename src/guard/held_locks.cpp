@@ -20,16 +20,17 @@ int covered = 0;
 void cover(int place)
 {
 	int *known = strongest.put(held[place].relation, place);
-	if (held[place].lock > held[*known].lock)
+	if (held[place].lock > held[*known].lock ||
+		(held[place].lock == held[*known].lock && !held[place].on_empty))
 		*known = place;
 }
 
 } // namespace
 
-void hold_lock(Oid relation, statement::Lock lock)
+void hold_lock(Oid relation, statement::Lock lock, bool on_empty)
 {
 	const HeldLock *already = held_lock_on(relation);
-	if (already != nullptr && already->lock >= lock)
+	if (already != nullptr && already->lock >= lock && (on_empty || !already->on_empty))
 		return;
 	if (held == nullptr || n_held == capacity) {
 		int more = std::max(8, capacity * 2);
@@ -40,7 +41,7 @@ void hold_lock(Oid relation, statement::Lock lock)
 		held = grown;
 		capacity = more;
 	}
-	held[n_held++] = {relation, lock, GetCurrentSubTransactionId()};
+	held[n_held++] = {relation, lock, GetCurrentSubTransactionId(), on_empty};
 }
 
 const HeldLock *held_lock_on(Oid relation)
@@ -54,7 +55,15 @@ const HeldLock *held_lock_on(Oid relation)
 	return place == nullptr ? nullptr : &held[*place];
 }
 
-const HeldLock *any_held_lock() { return n_held > 0 ? held : nullptr; }
+const HeldLock *any_held_lock()
+{
+	for (int i = 0; i < n_held; i++)
+		if (!held[i].on_empty)
+			return &held[i];
+	return nullptr;
+}
+
+const HeldLock *any_held_lock_at_all() { return n_held > 0 ? held : nullptr; }
 
 void reassign_locks(SubTransactionId own, SubTransactionId parent)
 {

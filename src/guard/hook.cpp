@@ -24,12 +24,6 @@ namespace {
 ProcessUtility_hook_type previous_utility = nullptr;
 ExecutorStart_hook_type previous_start = nullptr;
 
-bool is_prepare_transaction(const Node *statement)
-{
-	return IsA(statement, TransactionStmt) &&
-		   reinterpret_cast<const TransactionStmt *>(statement)->kind == TRANS_STMT_PREPARE;
-}
-
 bool is_discard_all(const Node *statement)
 {
 	return IsA(statement, DiscardStmt) &&
@@ -41,9 +35,8 @@ bool has_to_be_judged(const Node *statement, ProcessUtilityContext context, bool
 {
 	if (settings::guard == GUARD_OFF || own || context == PROCESS_UTILITY_SUBCOMMAND)
 		return false;
-	if (!statement::may_have_effects(statement) && !is_prepare_transaction(statement))
-		return false;
-	if (IsA(statement, DoStmt) || IsA(statement, CallStmt))
+	if (!statement::may_have_effects(statement) || IsA(statement, DoStmt) ||
+		IsA(statement, CallStmt))
 		return false; // what they run comes by itself
 	return !nobody_is_judged_here() && extension_is_here();
 }
@@ -58,12 +51,8 @@ void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
 		override_sees_statement();
 	bool hands_session_on = is_discard_all(statement); // which may free what it was planned from
 	Passage passage = {};
-	if (has_to_be_judged(statement, context, own)) {
-		if (is_prepare_transaction(statement))
-			judge_prepare();
-		else
-			pass_utility(&passage, statement, source, planned->stmt_location, planned->stmt_len);
-	}
+	if (has_to_be_judged(statement, context, own))
+		pass_utility(&passage, statement, source, planned->stmt_location, planned->stmt_len);
 	auto next = previous_utility ? previous_utility : standard_ProcessUtility;
 	next(planned, source, read_only_tree, context, params, environment, dest, completion);
 	if (hands_session_on)

@@ -156,16 +156,22 @@ void note_strong_locks(const Effects *effects)
 {
 	for (int i = 0; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
-		if (statement::is_strong(finding.lock) && is_others(finding))
-			hold_lock(table_of(finding.relation), finding.lock);
+		const bool on_empty = finding.exempt == Exempt::empty;
+		if (statement::is_strong(finding.lock) && OidIsValid(finding.relation) &&
+			(on_empty || finding.exempt == Exempt::no))
+			hold_lock(table_of(finding.relation), finding.lock, on_empty);
 	}
 }
 
+namespace {
+
+// At its end, when deferred triggers have run: they rename and lock as well.
 void judge_prepare()
 {
 	judge_renames();
-	const HeldLock *held = any_held_lock();
-	if (held == nullptr)
+	const HeldLock *held = any_held_lock_at_all();
+	if (held == nullptr || settings::guard == GUARD_OFF || nobody_is_judged_here() ||
+		!extension_is_here())
 		return;
 	Effects effects = {};
 	effects.command = "PREPARE TRANSACTION";
@@ -194,13 +200,14 @@ void judge_prepare()
 	report({&effects, &finding, &level, reject && enforce, reject && !enforce});
 }
 
-namespace {
-
 void at_end(XactEvent event, void *)
 {
 	switch (event) {
 		case XACT_EVENT_PRE_COMMIT:
 			judge_renames();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			judge_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:

@@ -26,8 +26,7 @@ void postpone_rename(const statement::Effects *effects, const statement::Finding
 					 Level level);
 bool can_be_postponed(const statement::Finding &finding);
 
-void judge_prepare(); // PREPARE TRANSACTION; may raise SM001
-
+// PREPARE TRANSACTION too is judged at its end.
 void install_transaction_rules(); // from _PG_init
 
 } // namespace safe_migrate::guard

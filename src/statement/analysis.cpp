@@ -301,6 +301,8 @@ Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relatio
 		// an object that is no relation
 	} else if (same != nullptr) { // the sizes are looked up once
 		exempt = same->exempt;
+		if (exempt == Exempt::empty && !is_empty(relation)) // that one was about ONLY the table
+			exempt = Exempt::no;
 		schema = same->schema;
 		name = same->name;
 	} else {

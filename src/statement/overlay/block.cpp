@@ -188,9 +188,20 @@ const HeldLock *find_held(const Overlay *overlay, Oid relation)
 	return nullptr;
 }
 
+const HeldLock *first_held_on_rows(const Overlay *overlay)
+{
+	ListCell *cell;
+	foreach (cell, overlay->held) {
+		if (!static_cast<const HeldLock *>(lfirst(cell))->on_empty)
+			return static_cast<const HeldLock *>(lfirst(cell));
+	}
+	return nullptr;
+}
+
 bool is_strong_lock(const Finding &finding)
 {
-	return OidIsValid(finding.relation) && finding.exempt == Exempt::no && is_strong(finding.lock);
+	return OidIsValid(finding.relation) && is_strong(finding.lock) &&
+		   (finding.exempt == Exempt::no || finding.exempt == Exempt::empty);
 }
 
 void hold(Overlay *overlay, const Effects *effects, int n)
@@ -201,7 +212,7 @@ void hold(Overlay *overlay, const Effects *effects, int n)
 		if (!is_strong_lock(finding) || find_held(overlay, finding.relation) != nullptr)
 			continue;
 		auto *held = static_cast<HeldLock *>(palloc(sizeof(HeldLock)));
-		*held = {finding.relation, overlay->statement_no};
+		*held = {finding.relation, overlay->statement_no, finding.exempt == Exempt::empty};
 		overlay->held = lappend(overlay->held, held);
 	}
 	MemoryContextSwitchTo(caller);
@@ -227,7 +238,9 @@ Finding *add_held(Analysis *analysis, const HeldLock *held, Cause cause, const F
 // Mirrors guard/transaction.cpp, which does it for the live transaction.
 void add_findings_of_block(const Overlay *overlay, Analysis *analysis)
 {
-	auto *first = static_cast<const HeldLock *>(linitial(overlay->held));
+	const HeldLock *first = first_held_on_rows(overlay);
+	if (first == nullptr)
+		return;
 	bool told = false;
 	int n = analysis->effects->n;
 	for (int i = 0; i < n; i++) {
@@ -257,6 +270,7 @@ void judge_prepared(const Overlay *overlay, Analysis *analysis)
 		auto *held = static_cast<const HeldLock *>(lfirst(cell));
 		Finding *finding = add_finding(analysis, Cause::prepare_with_strong_lock, Effect::metadata,
 									   held->relation, Lock::access_exclusive);
+		finding->exempt = Exempt::no; // empty or not
 		finding->facts = psprintf("its lock is held since statement %d", held->statement_no);
 	}
 }

@@ -55,6 +55,7 @@ struct ScriptRelation {
 struct HeldLock {
 	Oid relation;
 	int statement_no;
+	bool on_empty; // nobody's work waits for it, but whoever uses the table does
 };
 
 // What is noted again after a ROLLBACK.

@@ -1,0 +1,68 @@
+# What somebody without the grant might try, in what he owns, to get an unsafe statement past the guard.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SafeMigrate;
+use Test::More;
+
+my $node = new_server('guard_ways_round',
+	autovacuum => 'off',
+	max_prepared_transactions => 5,
+	'safe_migrate.guard' => 'enforce',
+	'safe_migrate.small_table_size' => '0');
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN CREATEROLE CREATEDB; GRANT ALL ON DATABASE postgres TO app; GRANT ALL ON SCHEMA public TO app');
+
+sub sql { return $node->safe_psql('postgres', join "\n", 'SET client_min_messages = error;', 'SET safe_migrate.guard = off;', @_); }
+
+# App's statements in a session of its own, which goes on after errors, with a table of 1000 rows that
+# another session made; what it was told.
+sub as_app
+{
+	my ($before, @statements) = @_;
+	sql("ROLLBACK PREPARED '$_'") for split /\n/, sql('SELECT gid FROM pg_prepared_xacts');
+	sql('DROP OWNED BY app CASCADE; GRANT ALL ON DATABASE postgres TO app; GRANT ALL ON SCHEMA public TO app');
+	sql("SET ROLE app; CREATE TABLE big AS SELECT i AS id, 'x' || i AS x FROM generate_series(1, 1000) i; $before");
+	return error_of($node, join("\n", '\set ON_ERROR_STOP 0', map { "$_;" } @statements), as => 'app');
+}
+
+sub columns_of_big
+{
+	return sql(q{SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute
+		WHERE attrelid = to_regclass('big') AND attnum > 0 AND NOT attisdropped});
+}
+
+# ---- one statement about a table alone and about its children too
+my $children = 'CREATE TABLE parent (LIKE big); ALTER TABLE big INHERIT parent';
+like(as_app($children, 'WITH others AS (DELETE FROM parent RETURNING 1) DELETE FROM ONLY parent'),
+	qr/SM001: DELETE is not safe.*delete-without-where/s, "a parent's own rows, of which there are none, beside its children's");
+is(sql('SELECT count(*) FROM big'), '1000', 'which are there');
+is(as_app($children, 'DELETE FROM ONLY parent'), '', 'without the children it passes');
+
+# ---- PREPARE TRANSACTION
+my $prepared = qr/SM001: PREPARE TRANSACTION is not safe/;
+like(as_app('CREATE TABLE queue (id int)', 'BEGIN', 'ALTER TABLE queue ADD COLUMN a int', "PREPARE TRANSACTION 'one'"), $prepared,
+	'a strong lock on a table that happens to be empty is held for good as well');
+my $late = <<'SQL';
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN LOCK TABLE big; RETURN NULL; END $$;
+CREATE TABLE own (id int);
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON own DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()
+SQL
+like(as_app('', $late, 'BEGIN', 'INSERT INTO own VALUES (1)', "PREPARE TRANSACTION 'two'"), $prepared,
+	'so is one that a deferred trigger takes, of the transaction that is prepared');
+is(sql('SELECT count(*) FROM pg_prepared_xacts'), '0', 'there is no prepared transaction');
+like(as_app('', $late =~ s/LOCK TABLE big/SET LOCAL safe_migrate.guard = off; LOCK TABLE big/r, 'BEGIN', 'INSERT INTO own VALUES (1)', "PREPARE TRANSACTION 'three'"),
+	qr/permission denied to set parameter "safe_migrate.guard"/, 'who may not turn the guard off may not do it there');
+sql("ALTER ROLE app SET safe_migrate.rule_levels = 'rename-table=reject'");
+like(as_app('', $late =~ s/LOCK TABLE big/ALTER TABLE big RENAME TO gone/r, 'BEGIN', 'INSERT INTO own VALUES (1)', "PREPARE TRANSACTION 'four'"),
+	qr/SM001: ALTER TABLE is not safe: clients that use the old name fail/, 'a rename by such a trigger is judged');
+sql('ALTER ROLE app RESET ALL');
+is(as_app('CREATE TABLE queue (id int)', 'BEGIN', 'SAVEPOINT s', 'ALTER TABLE queue ADD COLUMN a int', 'ROLLBACK TO s', 'CREATE TABLE new (id int)',
+		'ALTER TABLE new ADD COLUMN a int', "PREPARE TRANSACTION 'five'", "ROLLBACK PREPARED 'five'"),
+	'', "what is rolled back, and the transaction's own tables, are no lock on others");
+
+#MORE
+stays_clean($node);
+done_testing();
