@@ -133,22 +133,20 @@ void announce(JobId id, const char *kind, Oid role, const char *detail)
 	pg::execute("SELECT pg_catalog.pg_notify('safe_migrate', $1)", args);
 }
 
-namespace {
-
-// Of several steps that change a schema, those that are done stay.
 void note_what_is_left(JobId id)
 {
 	const Arg args[] = {pg::arg_int8(id)};
-	pg::execute("INSERT INTO safe_migrate.event (job_id, kind, detail) SELECT $1, 'left', "
-				"pg_catalog.format('%s of %s steps are done and stay: undo in "
+	pg::execute("INSERT INTO safe_migrate.event (job_id, kind, detail) SELECT $1, 'left', detail"
+				" FROM (SELECT pg_catalog.format('%s of %s steps are done and stay: undo in "
 				"safe_migrate.job_steps has the SQL that takes them back, retry() goes on', d, n)"
 				" FROM (SELECT count(*) FILTER (WHERE state = 'done') AS d, count(*) AS n FROM"
 				" safe_migrate.step WHERE job_id = $1 AND kind NOT IN"
-				" ('backfill', 'delete', 'vacuum')) s WHERE d > 0",
+				" ('backfill', 'delete', 'vacuum')) s WHERE d > 0) l (detail)"
+				" WHERE NOT EXISTS (SELECT FROM safe_migrate.event e WHERE e.job_id = $1 AND"
+				" e.kind = 'left' AND e.detail = l.detail AND e.id > (SELECT max(o.id) FROM"
+				" safe_migrate.event o WHERE o.job_id = $1 AND o.kind IN ('failed', 'cancelled')))",
 				args);
 }
-
-} // namespace
 
 Transition move_job(JobId id, Action action, Oid role, const char *reason)
 {

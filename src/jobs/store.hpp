@@ -58,6 +58,8 @@ bool is_queued_by_this_transaction(JobId id);
 
 // Marks it as failed with the whole error; the statement may be null.
 void fail_job(JobId id, const ErrorData *error, const char *statement);
+// Of several steps that change a schema, those that are done stay: an event says so, once.
+void note_what_is_left(JobId id);
 // A retry that is being waited for.
 void note_retry(JobId id, const ErrorData *error, int attempt, int64 wait_us);
 void clear_retry(JobId id);

@@ -133,6 +133,22 @@ ErrorData *job_transaction(pg::Body body, void *arg)
 
 namespace {
 
+// What ended after it was cancelled, cancel() has not counted: it is at work under no lock of the
+// job.
+void note_late_steps()
+{
+	if (worker.number != 0)
+		return;
+	ErrorData *error = job_transaction([] {
+		const JobRow *job =
+			OidIsValid(pg::extension_oid()) ? load_job(worker.job_id, false) : nullptr;
+		if (job && job->state == JobState::cancelled)
+			note_what_is_left(worker.job_id);
+	});
+	if (error)
+		elog(LOG, "job " INT64_FORMAT ": %s", worker.job_id, error->message);
+}
+
 struct Next {
 	enum : uint8_t { step, finished, stop } what;
 	StepRow *row;
@@ -259,12 +275,16 @@ void run_job()
 		if (next.what == Next::finished && worker.number == 0)
 			publish_state(worker.database, worker.job_id, JobState::succeeded);
 		worker.ended_well = next.what != Next::step;
+		if (next.what == Next::stop)
+			note_late_steps();
 		if (worker.ended_well)
 			return;
 		if (worker.number == 0)
 			publish_state(worker.database, worker.job_id, JobState::running);
 		Ended ended = run_step(next, memory);
 		worker.ended_well = ended == Ended::well;
+		if (worker.ended_well)
+			note_late_steps();
 		if (ended != Ended::next)
 			return;
 	}

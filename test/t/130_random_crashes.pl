@@ -76,14 +76,16 @@ CREATE INDEX ON orders (note) WHERE note IS NOT NULL;
 VACUUM ANALYZE orders;
 SQL
 	# each written row counts how often: a row that is written twice shows
+	my $slowly = $workers == 1 ? 15 : 100; # so that no worker is done before the other one has begun
 	my $job = $node->safe_psql('postgres', qq{SELECT safe_migrate.backfill('orders',
 		'status_v2 = upper(status), writes = writes + 1', 'status_v2 IS NULL',
-		workers => $workers, settings => '{"nice_ratio": 15}')});
+		workers => $workers, settings => '{"nice_ratio": $slowly}')});
 	if ($workers == 2)
 	{
 		wait_for($node, qq{SELECT count(DISTINCT pid) = 2 AND count(DISTINCT objsubid) = 2 AND count(*) = 2
 			FROM pg_locks WHERE locktype = 'object' AND classid = 'safe_migrate.slice'::regclass AND objid = $job AND granted});
 		pass('each of two workers has a slice of its own of the one table');
+		$node->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', '15')");
 	}
 	for my $round (1 .. $rounds)
 	{

@@ -255,6 +255,7 @@ void add_identity_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname "
 						  "= %s AND attidentity <> '')",
 						  oid, literal(definition.name));
+	step->undo = psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY", table, column);
 	ddl::expect_relation(step, oid);
 }
 

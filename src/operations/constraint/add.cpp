@@ -90,7 +90,7 @@ void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definitio
 	ddl::expect_relation(step, oid);
 	step->descend = true;
 	step->done = exists_query(oid, definition, true);
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
+	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
 						  identifier(definition.name));
 }
 

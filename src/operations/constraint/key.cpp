@@ -82,7 +82,8 @@ void add_using_index_step(ddl::Recipe *recipe, Oid oid, const Definition &defini
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	ddl::expect_relation(step, oid);
 	step->done = is_constraint_query(oid, name);
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid), identifier(name));
+	step->undo =
+		psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid), identifier(name));
 }
 
 // A primary key can't be on columns that may hold NULL: without the proof it would scan.
@@ -175,7 +176,7 @@ void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definit
 	ddl::expect_relation(step, oid);
 	step->descend = true;
 	step->done = is_constraint_query(oid, definition.name);
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
+	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
 						  identifier(definition.name));
 }
 

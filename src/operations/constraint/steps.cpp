@@ -164,7 +164,8 @@ void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition
 	ddl::add_lock(step, oid, foreign ? Lock::share_row_exclusive : Lock::access_exclusive);
 	step->descend = goes_down(relation, definition);
 	step->done = exists_query(oid, definition, false);
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", quoted_name(oid),
+	// (a proof is gone where the step that it was for is done)
+	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
 						  identifier(definition.name));
 }
 

@@ -71,7 +71,8 @@ void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part
 	ddl::expect_relation(step, part.table);
 	step->effect = statement::Effect::index_build;
 	step->bytes = statement::heap_bytes(part.table);
-	step->undo = psprintf("DROP INDEX CONCURRENTLY %s", index_name(part));
+	// (it goes with a constraint or a parent that took it)
+	step->undo = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", index_name(part));
 	if (definition.parsed->unique)
 		step->sample_query = duplicates_query(definition, part.table);
 }
@@ -83,10 +84,20 @@ void add_only_step(ddl::Recipe *recipe, const Definition &definition, const Part
 		recipe, "index frame", create_statement(definition, part.name, part.table, false));
 	ddl::add_lock(step, part.table, Lock::share);
 	ddl::expect_relation(step, part.table);
-	step->undo = psprintf("DROP INDEX %s", index_name(part));
+	step->undo = psprintf("DROP INDEX IF EXISTS %s", index_name(part));
 }
 
-void add_attach_step(ddl::Recipe *recipe, const Part &parent, const Part &child)
+// What is attached goes with its parent only; an index that was there before would go, too.
+char *drop_with_parts(const List *parts, const Part &parent)
+{
+	ListCell *cell;
+	foreach (cell, parts)
+		if (static_cast<const Part *>(lfirst(cell))->exists)
+			return nullptr;
+	return psprintf("DROP INDEX IF EXISTS %s", index_name(parent));
+}
+
+void add_attach_step(ddl::Recipe *recipe, const Part &parent, const Part &child, char *undo)
 {
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "statement",
@@ -96,6 +107,7 @@ void add_attach_step(ddl::Recipe *recipe, const Part &parent, const Part &child)
 	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) "
 						  "AND inhparent = to_regclass(%s))",
 						  literal(index_name(child)), literal(index_name(parent)));
+	step->undo = undo;
 }
 
 // The tables in the order of find_all_inheritors(): parents before their children.
@@ -166,7 +178,7 @@ bool has_foreign_partitions(Oid root)
 
 // An index made ONLY never becomes valid where a partition can have none
 // (validatePartitionedIndex()).  Made as a whole, once each leaf has its own, it builds nothing.
-void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const char *name)
+void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const char *name, char *undo)
 {
 	char *table = quoted_name(definition.relation);
 	ddl::RecipeStep *step = ddl::add_step(
@@ -175,9 +187,7 @@ void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const cha
 	ddl::add_lock(step, definition.relation, Lock::share);
 	step->descend = true;
 	ddl::expect_relation(step, definition.relation);
-	step->undo = psprintf("DROP INDEX %s",
-						  quote_qualified_identifier(
-							  get_namespace_name(get_rel_namespace(definition.relation)), name));
+	step->undo = undo;
 }
 
 void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
@@ -197,14 +207,15 @@ void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, co
 			add_leaf_step(recipe, definition, *part);
 	}
 	if (as_whole) {
-		add_whole_step(recipe, definition, name);
+		const auto *root = static_cast<const Part *>(linitial(parts));
+		add_whole_step(recipe, definition, name, drop_with_parts(parts, *root));
 		return;
 	}
 	for (int i = list_length(parts) - 1; i > 0; i--) {
 		const auto *part = static_cast<const Part *>(list_nth(parts, i));
 		const Part *parent = find_part(parts, part->parent);
 		if (parent && !is_covered(parts, parent))
-			add_attach_step(recipe, *parent, *part);
+			add_attach_step(recipe, *parent, *part, drop_with_parts(parts, *parent));
 	}
 }
 
