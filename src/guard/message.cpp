@@ -73,7 +73,11 @@ void append_indexes(StringInfo text, int n)
 
 void append_loss(StringInfo text, const Finding &finding)
 {
-	if (finding.column != nullptr)
+	if (finding.column != nullptr && finding.object != nullptr)
+		appendStringInfo(text, "it would take attribute %s out of the values of column %s of %s",
+						 quote_identifier(finding.object), quote_identifier(finding.column),
+						 sized(finding));
+	else if (finding.column != nullptr)
 		appendStringInfo(text, "it would drop column %s of %s", quote_identifier(finding.column),
 						 sized(finding));
 	else if (finding.cause == Cause::delete_without_where)

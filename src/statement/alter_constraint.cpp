@@ -232,6 +232,48 @@ void analyse_drop_constraint(AlterTable *alter, const AlterTableCmd *command)
 	add_deletion(alter->analysis, dependents, Cause::drop_other);
 }
 
+namespace {
+
+struct Storing {
+	Analysis *analysis;
+	const char *attribute;
+	List *seen; // types
+};
+
+// find_composite_type_dependencies(): columns of the type, and of what is made of it.
+void add_storing(Storing *storing, Oid type)
+{
+	check_stack_depth();
+	if (!OidIsValid(type) || list_member_oid(storing->seen, type))
+		return;
+	storing->seen = lappend_oid(storing->seen, type);
+	ListCell *cell;
+	foreach (cell, dependents_of(TypeRelationId, type, 0)) {
+		auto *user = static_cast<const DependsOn *>(lfirst(cell));
+		if (user->class_id == TypeRelationId)
+			add_storing(storing, user->object);
+		if (user->class_id != RelationRelationId || user->sub_id <= 0)
+			continue;
+		add_storing(storing, get_rel_type_id(user->object));
+		if (get_rel_relkind(user->object) != RELKIND_RELATION)
+			continue;
+		Finding *finding = add_finding(storing->analysis, Cause::drop_cascade, Effect::data_loss,
+									   user->object, Lock::none);
+		finding->bytes = own_heap_bytes(user->object);
+		finding->column = get_attname(user->object, static_cast<AttrNumber>(user->sub_id), true);
+		finding->object = storing->attribute;
+	}
+}
+
+// The values of columns of a composite type lose their part of an attribute.
+void analyse_values_of_attribute(AlterTable *alter, const char *attribute)
+{
+	Storing storing = {alter->analysis, attribute, NIL};
+	add_storing(&storing, get_rel_type_id(alter->relation));
+}
+
+} // namespace
+
 void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
 {
 	Column column;
@@ -253,6 +295,8 @@ void analyse_drop_column(AlterTable *alter, const AlterTableCmd *command)
 	finding->facts = what_goes_along(dependents);
 	if (!alter->recurses && has_values && finding->bytes == 0 && finding->exempt == Exempt::no)
 		finding->exempt = Exempt::empty; // whatever its children have
+	if (alter->kind == RELKIND_COMPOSITE_TYPE)
+		analyse_values_of_attribute(alter, command->name);
 	add_deletion(alter->analysis, dependents, Cause::drop_other);
 	add_locks(alter->analysis, find_inheritance_children(alter->relation, NoLock), alter->lock);
 }

@@ -4,6 +4,7 @@
 #include "pg/compat_alter.hpp"
 #include "pg/oid_places.hpp"
 #include "statement/constraint_rows.hpp"
+#include "statement/lifetime.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -149,6 +150,7 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_SetTableSpace:
 			return analyse_storage(alter, command);
 		case AT_AttachPartition:
+			analyse_tie_of_table(alter, command);
 			return analyse_attach_partition(alter->analysis, alter->relation, command);
 		case AT_DetachPartition:
 		case AT_DetachPartitionFinalize:
@@ -180,7 +182,10 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 			return;
 		case AT_ChangeOwner:
 			return analyse_owner(alter, command);
+		case AT_AddOf:
+			return analyse_tie_of_table(alter, command);
 		case AT_AddInherit: {
+			analyse_tie_of_table(alter, command);
 			Target parent = find_target(alter->analysis, castNode(RangeVar, command->def), false);
 			if (OidIsValid(parent.relation))
 				report_lock(alter, parent.relation, Lock::share_update_exclusive, nullptr);

@@ -4,6 +4,7 @@
 
 #include "pg/compat_alter.hpp"
 #include "statement/folding.hpp"
+#include "statement/lifetime.hpp"
 
 extern "C" {
 #include "catalog/pg_attribute.h"
@@ -126,6 +127,8 @@ void report_column(AlterTable *alter, const TypeChange &change)
 					 part.definition);
 		report(alter, Cause::alter_type_rewrite, Effect::rewrite, with_rows(alter), part);
 	}
+	if (change.type != change.old.type || change.collation != change.old.collation)
+		analyse_tie_of_column(alter, change.column, change.type, change.collation);
 	if (change.type != change.old.type || change.typmod != change.old.typmod)
 		report(alter, Cause::alter_type_prepared_statements, Effect::client_break,
 			   list_make1_oid(alter->relation), part);

@@ -63,6 +63,40 @@ is(as_app('CREATE TABLE queue (id int)', 'BEGIN', 'SAVEPOINT s', 'ALTER TABLE qu
 		'ALTER TABLE new ADD COLUMN a int', "PREPARE TRANSACTION 'five'", "ROLLBACK PREPARED 'five'"),
 	'', "what is rolled back, and the transaction's own tables, are no lock on others");
 
+# ---- what the end of the session drops, by CASCADE and without a statement
+my %tie = (
+	'a column of a temporary domain' => [ '', 'CREATE DOMAIN pg_temp.d AS text', 'ALTER TABLE big ALTER x TYPE pg_temp.d' ],
+	'a column of a domain over one' => [ '', 'CREATE DOMAIN pg_temp.d AS text', 'CREATE DOMAIN over AS pg_temp.d', 'ALTER TABLE big ALTER x TYPE over' ],
+	'a column of a temporary collation' => [ '', 'CREATE COLLATION pg_temp.c FROM "C"', 'ALTER TABLE big ALTER x TYPE text COLLATE pg_temp.c' ],
+	'a table of a temporary type' => [ '', 'CREATE TYPE pg_temp.c AS (id int, x text)', 'ALTER TABLE big OF pg_temp.c' ],
+	'a child of such a table' => [ '', 'CREATE TYPE pg_temp.c AS (id int, x text)', 'CREATE TABLE parent OF pg_temp.c', 'ALTER TABLE big INHERIT parent' ],
+	'a partition of a table with a temporary key' => [
+		'ALTER TABLE big ADD CHECK (id IS NOT NULL AND id >= 1 AND id < 2000)',
+		'CREATE FUNCTION pg_temp.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS \'SELECT $1\'',
+		'CREATE TABLE parent (id int, x text) PARTITION BY LIST (pg_temp.f(id))', 'ALTER TABLE parent ATTACH PARTITION big DEFAULT' ]);
+for my $name (sort keys %tie)
+{
+	for my $end ('DISCARD TEMP', 'SELECT 1')
+	{
+		my ($before, @statements) = @{ $tie{$name} };
+		like(as_app($before, @statements, $end), qr/SM001: ALTER TABLE is not safe: CASCADE takes along .*the end of the session drops/s, "$name, up to $end");
+		is(columns_of_big() . sql('; SELECT count(*) FROM big'), 'id x1000', 'which is there, with its columns and rows');
+	}
+}
+is(as_app('CREATE DOMAIN d AS text', 'ALTER TABLE big ALTER x TYPE d', 'CREATE TYPE t AS (id int, x d)', 'ALTER TABLE big OF t') =~ /ERROR/ ? 1 : 0, 0,
+	'types that stay are no matter');
+
+# ---- an attribute of a type that tables store
+my $stored = "CREATE TYPE c AS (a int, b text); CREATE DOMAIN over AS c; CREATE TYPE around AS (c over[]);
+	CREATE TABLE %s AS SELECT %s AS v FROM generate_series(1, 10) i";
+for my $value ("row(i, 'x')::c", "row(i, 'x')::c::over", "ARRAY[row(i, 'x')::c]", "row(ARRAY[row(i, 'x')::c::over])::around")
+{
+	like(as_app(sprintf($stored, 'holds', $value), 'ALTER TYPE c DROP ATTRIBUTE b'),
+		qr/SM001: ALTER TYPE is not safe.*take attribute b out of the values of column v of public\.holds/s, "stored as $value");
+	like(sql('SELECT v FROM holds LIMIT 1'), qr/x/, 'and still there');
+}
+unlike(as_app(sprintf($stored, 'holds', "row(i, 'x')::c") . '; TRUNCATE holds', 'ALTER TYPE c DROP ATTRIBUTE b'), qr/ERROR/, 'without rows it passes');
+
 #MORE
 stays_clean($node);
 done_testing();
