@@ -44,10 +44,12 @@ sub waits_for_a_lock
 
 sub during_swap
 {
-	my ($prepare, $statement) = @_;
+	my ($prepare, $statement, $existing, $swapped) = @_;
+	$swapped //= "ALTER TABLE target RENAME TO old_target;\nALTER TABLE large RENAME TO target";
 	my $name = 'races_' . ++$number;
-	sql('DROP TABLE IF EXISTS target, old_target, large;
+	sql('DROP SCHEMA IF EXISTS s, old_s, l CASCADE; DROP TABLE IF EXISTS target, old_target, large;
 		CREATE TABLE large AS SELECT i AS a, 1 AS b FROM generate_series(1, 1000) i');
+	sql($existing) if defined $existing;
 	my $gate = psql_under_way("SELECT pg_advisory_lock(1);\nSELECT pg_sleep(3600);\n", "${name}_gate");
 	wait_for($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '${name}_gate' AND wait_event = 'PgSleep'");
 	my $session = psql_under_way("SET client_min_messages = error;\n$prepare;\nSELECT pg_advisory_lock_shared(1);\n$statement;\n", $name);
@@ -58,8 +60,7 @@ sub during_swap
 SET safe_migrate.guard = off;
 SET client_min_messages = error;
 BEGIN;
-ALTER TABLE target RENAME TO old_target;
-ALTER TABLE large RENAME TO target;
+$swapped;
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${name}_gate';
 DO \$\$ BEGIN
 	WHILE NOT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -89,6 +90,36 @@ for my $case (
 		"$statement: a table of its own, and the large one that has its name when the lock is there");
 	is(sql("SELECT count(*) || ' ' || pg_typeof(max(a)) || ' ' || (SELECT count(*) FROM pg_indexes WHERE tablename = 'target')
 		FROM target WHERE b = 1"), '1000 integer 0', 'which stays as it was');
+}
+
+# An empty or small one that is nobody's own.
+for my $case (
+	[ 'TRUNCATE TABLE', 'TRUNCATE target', 'an empty table', '' ],
+	[ 'DROP TABLE', 'DROP TABLE target', 'an empty table', '' ],
+	[ 'ALTER TABLE', 'ALTER TABLE target DROP COLUMN b', 'an empty table', '' ],
+	[ 'ALTER TABLE', 'ALTER TABLE target ALTER a TYPE bigint', 'a small table', '; INSERT INTO target VALUES (1, 1)' ],
+	[ 'ALTER TABLE', 'ALTER TABLE target ADD CHECK (a > 0)', 'a small table', '; INSERT INTO target VALUES (1, 1)' ],
+	[ 'CREATE INDEX', 'CREATE INDEX ON target (a)', 'a small table', '; INSERT INTO target VALUES (1, 1)' ])
+{
+	my ($command, $statement, $what, $rows) = @$case;
+	like(during_swap(q{SET safe_migrate.small_table_size = '36kB'}, $statement, "CREATE TABLE target (a int, b int)$rows"),
+		qr/ERROR:  SM001: \Q$command\E is not safe/, "$statement: $what that is there, and the large one that has its name when the lock is there");
+	is(sql("SELECT count(*) || ' ' || pg_typeof(max(a)) || ' ' || (SELECT count(*) FROM pg_indexes WHERE tablename = 'target')
+		FROM target WHERE b = 1"), '1000 integer 0', 'which stays as it was');
+}
+
+# Names of which no table's lock keeps others from giving them away: the schema's, and one that comes
+# first in the search path.
+my $hold = 'LOCK TABLE s.target IN ACCESS SHARE MODE';
+for my $case (
+	[ 'TRUNCATE s.target', 'SELECT 1', "$hold;\nALTER SCHEMA s RENAME TO old_s;\nALTER SCHEMA l RENAME TO s", 's.target' ],
+	[ 'DROP TABLE target', 'SET search_path = l, s', "$hold;\nALTER TABLE l.target_to_be RENAME TO target", 'l.target' ])
+{
+	my ($statement, $prepare, $swapped, $left) = @$case;
+	my $made = $left eq 's.target' ? 'target' : 'target_to_be';
+	like(during_swap($prepare, $statement, "CREATE SCHEMA s; CREATE SCHEMA l; CREATE TABLE s.target (a int, b int); CREATE TABLE l.$made AS TABLE large", $swapped),
+		qr/ERROR:  SM001/, "$statement, when its name has come to mean another table: $swapped");
+	is(sql("SELECT count(*) FROM $left"), '1000', 'which stays as it was');
 }
 
 # ---- explain() and the guard beside sessions that drop, create and change what is looked at
