@@ -339,7 +339,7 @@ is(sql("SELECT string_agg(detail, ';') FROM safe_migrate.events WHERE job_id = $
 
 # ---------------------------------------------------------------- who may go less strict
 
-my $mine = backfill_orders('{"max_replica_lag": "500ms"}', 'app');
+my $mine = backfill_orders('{"max_replica_lag": "500ms", "nice_ratio": 100}', 'app');
 my ($code, $out, $error) = $primary->psql('postgres', "SET ROLE app; SELECT safe_migrate.configure($mine, 'max_replica_lag', '5s')");
 like($error, qr/permission denied to set job setting "max_replica_lag" to 5s.*The server's limit is 1s.*GRANT SET ON PARAMETER/s,
 	'an owner can make a limit stricter only');
@@ -348,7 +348,7 @@ is($primary->psql('postgres', "SET ROLE app; SELECT safe_migrate.configure($mine
 sql('GRANT SET ON PARAMETER safe_migrate.max_replica_lag TO app');
 is($primary->psql('postgres', "SET ROLE app; SELECT safe_migrate.configure($mine, 'max_replica_lag', '5s')"), 0,
 	'with SET on the parameter he may go less strict');
-sql("SELECT safe_migrate.cancel($mine)");
+$primary->psql('postgres', "SELECT safe_migrate.cancel($mine)"); # or it has ended
 
 stays_clean($primary);
 $primary->stop;
