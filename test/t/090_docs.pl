@@ -2,6 +2,7 @@
 # the README's examples run as they stand.
 use strict;
 use warnings;
+use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -107,6 +108,36 @@ my %relation = map { $_ => 1 } column(q{SELECT relname FROM pg_class WHERE relna
 my %named = map { $_ => 1 } $all =~ /\bsafe_migrate\.([a-z][a-z_]*)/g;
 none('all that is named exists',
 	grep { !$function{$_} && !$relation{$_} && !$setting{$_} && !/^(so|control)$/ } keys %named);
+
+# ---- META.json, as PGXN's meta spec 1.0.0 has it, against the tree
+my $meta = eval { decode_json(slurp_file("$source/META.json")) };
+is($@, '', 'META.json is JSON');
+my %control = slurp_file("$source/safe_migrate.control") =~ /^(\w+) = '?(.*?)'?$/mg;
+my $semver = qr/^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[a-z][a-z0-9-]*)?$/i;
+my %spec = map { $_ => 1 } qw(name version abstract description maintainer license provides meta-spec release_status
+	generated_by tags no_index prereqs resources);
+none('it has what the spec requires', grep { !$meta->{$_} } qw(name version abstract maintainer license provides meta-spec));
+none('and no keys that the spec does not know', grep { !$spec{$_} && !/^x_/i } keys %$meta);
+is($meta->{'meta-spec'}{version}, '1.0.0', 'it names the spec');
+is($meta->{license}, 'postgresql', 'its license');
+like(slurp_file("$source/LICENSE"), qr/^PostgreSQL License\n/, 'is that of LICENSE');
+like($meta->{release_status}, qr/^(stable|testing|unstable)$/, 'its release status is one of the three');
+none('tags are as the spec wants them', grep { ref || !m{^[^/\\[:cntrl:]]{1,256}$} } @{ $meta->{tags} });
+my ($oldest) = $readme =~ /\bPostgreSQL\s+(\d+), /;
+is_deeply($meta->{prereqs}, { runtime => { requires => { PostgreSQL => "$oldest.0.0" } } },
+	'it needs the oldest PostgreSQL that the README says it runs on, and nothing else');
+is($meta->{abstract}, ucfirst $control{comment}, 'its abstract is the comment of the control file');
+is_deeply([ keys %{ $meta->{provides} } ], [ $meta->{name} ], 'it provides one extension');
+my ($provided) = values %{ $meta->{provides} };
+is("$meta->{name}.control", (map { s{.*/}{}r } glob("$source/*.control"))[0], 'named as its control file');
+my $version = $control{default_version};
+is($provided->{file}, "safe_migrate--$version.sql", 'whose file is the script of the default version');
+is($provided->{docfile}, 'README.md', 'and whose documentation is the README');
+none('all files that META.json names exist', grep { !-f "$source/$_" } @{$provided}{qw(file docfile)});
+like($meta->{version}, $semver, 'its version is a semantic one');
+is($meta->{version}, join('.', (split(/\./, $version), 0, 0)[ 0 .. 2 ]), 'that of the control file');
+is($provided->{version}, $meta->{version}, 'and of what it provides');
+like($readme, qr/\bversion \Q$version\E\./, 'and of the README');
 
 # ---- messages, conditions and events as in the sources
 sub messages_in
