@@ -177,7 +177,7 @@ RESET ROLE;
 SELECT safe_migrate.apply('ALTER TABLE t ADD UNIQUE (nix)');
 -- a script brings along what it needs
 SELECT count(*) FROM safe_migrate.plan('ALTER TABLE t RENAME a TO c; ALTER TABLE t RENAME b TO a; ALTER TABLE t RENAME c TO b; ALTER TABLE t ALTER a SET DEFAULT ''x''');
-SELECT count(*) FROM safe_migrate.plan('ALTER TABLE t ALTER a TYPE text; ALTER TABLE t ALTER a SET DEFAULT ''x''');
+SELECT count(*) FROM safe_migrate.plan('ALTER TABLE ref ALTER code TYPE text; ALTER TABLE ref ALTER code SET DEFAULT ''x''');
 SELECT count(*) FROM safe_migrate.plan('ALTER TABLE t ADD n int; CREATE INDEX ON t (n); ALTER TABLE t ADD CONSTRAINT n_key UNIQUE (n)');
 -- no job has come of any of it
 SELECT count(*) FROM safe_migrate.jobs WHERE definition LIKE '%refused.%';

@@ -130,6 +130,22 @@ inline bool is_set_expression(const AlterTableCmd *command)
 #endif
 }
 
+// ALTER COLUMN … SET STORAGE DEFAULT
+#if PG_VERSION_NUM >= 160000
+inline constexpr bool has_default_storage = true;
+#else
+inline constexpr bool has_default_storage = false;
+#endif
+
+// ATExecDropExpression()'s message, of column and relation.
+#if PG_VERSION_NUM >= 180000
+inline constexpr const char *not_generated_message =
+	"column \"%s\" of relation \"%s\" is not a generated column";
+#else
+inline constexpr const char *not_generated_message =
+	"column \"%s\" of relation \"%s\" is not a stored generated column";
+#endif
+
 // ATPrepCmd(): ADD CONSTRAINT locks all descendants whatever it adds.
 #if PG_VERSION_NUM >= 180000
 inline constexpr bool add_constraint_locks_descendants = true;

@@ -110,9 +110,11 @@ ErrorData *in_subtransaction(Body body, void *arg, bool keep)
 
 ErrorData *run_subtransaction(Body body, void *arg) { return in_subtransaction(body, arg, true); }
 
+ErrorData *try_undone(Body body, void *arg) { return in_subtransaction(body, arg, false); }
+
 void run_undone(Body body, void *arg)
 {
-	ErrorData *error = in_subtransaction(body, arg, false);
+	ErrorData *error = try_undone(body, arg);
 	if (error)
 		ReThrowError(error);
 }

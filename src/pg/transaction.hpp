@@ -36,8 +36,17 @@ template <class F> ErrorData *run_subtransaction(F &&body)
 							  const_cast<void *>(static_cast<const void *>(&body)));
 }
 
-// The same, but it is rolled back whatever happens: what it locked is released.  Errors are
-// raised again.
+// The same, but it is rolled back whatever happens: what it locked is released.
+ErrorData *try_undone(Body body, void *arg);
+
+template <class F> ErrorData *try_undone(F &&body)
+{
+	using Fn = std::remove_reference_t<F>;
+	return try_undone([](void *arg) { (*static_cast<Fn *>(arg))(); },
+					  const_cast<void *>(static_cast<const void *>(&body)));
+}
+
+// The same; errors are raised again.
 void run_undone(Body body, void *arg);
 
 template <class F> void run_undone(F &&body)

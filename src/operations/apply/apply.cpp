@@ -107,14 +107,14 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 {
 	ddl::Recipe steps = {};
 	List *touched = NIL;
-	bool judged = false;
+	bool judged = false, checks = false;
 	ErrorData *error = pg::run_subtransaction([&] {
 		touched = touched_relations(unit);
 		judged = loses_or_breaks(unit);
-		add_steps(&steps, unit);
+		add_steps(&steps, unit, &checks);
 	});
 	bool touched_before = overlaps(touched, earlier->relations);
-	if (error && !may_come_to_be(error, *earlier, touched_before))
+	if (error && !(checks && touched_before) && !may_come_to_be(error, *earlier, touched_before))
 		ReThrowError(error);
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;

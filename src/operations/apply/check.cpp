@@ -6,15 +6,17 @@
 #include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/target.hpp"
 #include "operations/index/steps.hpp"
+#include "operations/partition/steps.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/transaction.hpp"
 
 extern "C" {
 #include "access/relation.h"
 #include "access/table.h"
-#include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "parser/parse_node.h"
+#include "catalog/pg_constraint.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -33,48 +35,25 @@ index::Definition read_index(const Unit &unit)
 
 namespace {
 
-// Sub-commands on a column that is there, by its name.
-bool is_about_column(AlterTableType type)
-{
-	switch (type) {
-		case AT_ColumnDefault:
-		case AT_DropNotNull:
-		case AT_SetNotNull:
-		case AT_DropExpression:
-		case AT_SetStatistics:
-		case AT_SetOptions:
-		case AT_ResetOptions:
-		case AT_SetStorage:
-		case AT_SetCompression:
-		case AT_AlterColumnType:
-		case AT_AddIdentity:
-		case AT_SetIdentity:
-		case AT_DropIdentity:
-			return true;
-		default:
-			return false;
-	}
-}
-
 // Not one that only the plain statement can add.
 bool is_known(const Constraint *constraint)
 {
 	return !pg::has_period(constraint) && !pg::is_without_overlaps(constraint);
 }
 
-// As ATColumnDefault() has it, of a column that is there.
-void check_default(Relation relation, const AlterTableCmd *command, const char *sql)
+// ADD COLUMN; what follows these words is read as add_column_safely() reads it.
+void check_new_column(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
-	AttrNumber number = get_attnum(RelationGetRelid(relation), command->name);
-	if (number <= 0)
+	ddl::check_by_parse_analysis(relation, command, unit.sql);
+	column::check_name(relation, castNode(ColumnDef, command->def)->colname);
+	const char *text = text_after_add(unit);
+	if (!text)
 		return;
-	const FormData_pg_attribute *column = TupleDescAttr(RelationGetDescr(relation), number - 1);
-	if (column->attgenerated != '\0' || column->attidentity != '\0')
-		return;
-	ParseState *state = make_parsestate(nullptr);
-	state->p_sourcetext = sql;
-	(void)cookDefault(state, static_cast<Node *>(copyObjectImpl(command->def)), column->atttypid,
-					  column->atttypmod, command->name, '\0');
+	if (pg_strncasecmp(text, "column", 6) == 0) // a name would be quoted
+		text += 6;
+	ErrorData *error = pg::try_undone([&] { (void)column::read_definition(relation, text); });
+	if (error && error->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED) // by a recipe
+		ReThrowError(error);
 }
 
 void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd *command)
@@ -83,26 +62,25 @@ void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd 
 	if (command->subtype == AT_AddConstraint && added &&
 		is_known(castNode(Constraint, command->def)))
 		constraint::check_definition(relation, constraint::read_definition(relation, added));
-	if (command->subtype == AT_AddColumn && !command->missing_ok) {
-		ddl::check_by_parse_analysis(relation, command, unit.sql);
-		column::check_name(relation, castNode(ColumnDef, command->def)->colname);
-	}
-	if (command->subtype == AT_ColumnDefault && command->def)
-		check_default(relation, command, unit.sql);
-	if (is_about_column(command->subtype) && command->name && !command->missing_ok &&
-		get_attnum(RelationGetRelid(relation), command->name) == InvalidAttrNumber)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("column \"%s\" of relation \"%s\" does not exist", command->name,
-							   RelationGetRelationName(relation))));
+	if (command->subtype == AT_AddColumn && !command->missing_ok)
+		check_new_column(unit, relation, command);
+	check_column_command(unit, relation, command);
+	check_table_command(relation, command);
 }
 
-void check_create_table(const CreateStmt *create)
+void check_create_table(const CreateStmt *create, const char *sql)
 {
 	const char *name = create->relation->relname;
 	Oid schema = RangeVarGetCreationNamespace(create->relation);
 	if (!create->if_not_exists && OidIsValid(get_relname_relid(name, schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
+	if (!create->partbound)
+		return;
+	Relation parent = ddl::open_owned_table(
+		RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false));
+	(void)partition::check_new_partition(parent, create, sql);
+	table_close(parent, NoLock);
 }
 
 // Of a table, view or index, or of a column.
@@ -120,6 +98,8 @@ void check_rename(const RenameStmt *rename)
 							errmsg("column \"%s\" of relation \"%s\" already exists",
 								   rename->newname, get_rel_name(oid))));
 	}
+	if (rename->renameType == OBJECT_TABCONSTRAINT)
+		(void)get_relation_constraint_oid(oid, rename->subname, false);
 	bool of_relation = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_INDEX ||
 					   rename->renameType == OBJECT_VIEW || rename->renameType == OBJECT_SEQUENCE ||
 					   rename->renameType == OBJECT_MATVIEW;
@@ -135,15 +115,18 @@ void check_as_it_stands(const Unit &unit)
 	if (IsA(unit.statement, IndexStmt))
 		(void)index::is_to_be_made(read_index(unit));
 	if (IsA(unit.statement, CreateStmt))
-		check_create_table(castNode(CreateStmt, unit.statement));
+		check_create_table(castNode(CreateStmt, unit.statement), unit.sql);
 	if (IsA(unit.statement, RenameStmt))
 		check_rename(castNode(RenameStmt, unit.statement));
 	if (IsA(unit.statement, AlterObjectSchemaStmt))
 		(void)get_namespace_oid(castNode(AlterObjectSchemaStmt, unit.statement)->newschema, false);
+	check_objects(unit);
 	if (!IsA(unit.statement, AlterTableStmt))
 		return;
 	const auto *alter = castNode(AlterTableStmt, unit.statement);
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	if (command->subtype == AT_ChangeOwner)
+		(void)get_rolespec_oid(command->newowner, false);
 	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
 	char kind = OidIsValid(oid) ? get_rel_relkind(oid) : '\0';
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)

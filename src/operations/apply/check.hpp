@@ -9,7 +9,14 @@ namespace safe_migrate::operations::apply {
 // errors of index/check.hpp.
 index::Definition read_index(const Unit &unit);
 
-// Of a statement that needs no recipe: the server's errors as far as the catalog tells them.
+// Of a statement that needs no recipe: the server's errors as far as the catalog tells them without
+// a lock that stops anybody.  What needs none to be carried out is tried besides
+// (ddl/rehearsal.hpp).
 void check_as_it_stands(const Unit &unit);
+
+// Its parts: a sub-command on a column, on another thing of the table; any other statement.
+void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
+void check_table_command(Relation relation, const AlterTableCmd *command);
+void check_objects(const Unit &unit);
 
 } // namespace safe_migrate::operations::apply

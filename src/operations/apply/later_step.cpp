@@ -19,7 +19,8 @@ void plan(ddl::Recipe *recipe, JsonbContainer *stored)
 	unit.sql = pg::json_get_text(stored, "sql");
 	unit.number = static_cast<int>(pg::json_get_number(stored, "number", 0));
 	unit.statement = linitial_node(RawStmt, raw_parser(unit.sql, RAW_PARSE_DEFAULT))->stmt;
-	add_steps(recipe, unit);
+	bool checks;
+	add_steps(recipe, unit, &checks);
 }
 
 } // namespace

@@ -388,7 +388,7 @@ bool has_own_way(const Node *statement)
 
 } // namespace
 
-void add_steps(ddl::Recipe *recipe, const Unit &unit)
+void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks)
 {
 	refuse_what_is_no_ddl(unit);
 	if (IsA(unit.statement, IndexStmt) && castNode(IndexStmt, unit.statement)->concurrent) {
@@ -415,7 +415,9 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit)
 	if (!unbounded && effects->commits_inside && !is_analyze(unit.statement))
 		refuse_kind(unit, by_itself);
 	if (!unbounded) {
+		*checks = true;
 		check_as_it_stands(unit);
+		*checks = false;
 		add_as_it_stands(recipe, unit, *effects);
 	} else if (IsA(unit.statement, IndexStmt))
 		index::add_statement_steps(recipe, read_index(unit));

@@ -7,8 +7,9 @@ namespace safe_migrate::operations::apply {
 
 // Adds the steps for the unit as the catalog is now: as it stands where it is brief, by its recipe
 // where it is not.  Error 0A000 where there is no safe way, with the reason; the server's own
-// errors where the statement would raise them.
-void add_steps(ddl::Recipe *recipe, const Unit &unit);
+// errors where the statement would raise them.  *checks: true while it looks for those of a
+// statement that needs no recipe, which may depend on what is done to its table before.
+void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks);
 
 // The relations that the unit's effects touch, as oids; none for what only makes new ones.
 List *touched_relations(const Unit &unit);

@@ -338,6 +338,22 @@ void read_foreign_key(Definition *definition, Relation relation, const UserText 
 							body_of(*definition, text, parsed)));
 }
 
+// As AddRelationNewConstraints() cooks it: it knows the columns that are there.
+void check_generation(Relation relation, const Definition &definition, const UserText &text,
+					  const Constraint *parsed)
+{
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = text.source;
+	addNSItemToQuery(
+		state,
+		addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true), true,
+		true, true);
+	constexpr char stored = 's', is_virtual = 'v'; // ATTRIBUTE_GENERATED_…
+	(void)cookDefault(state, static_cast<Node *>(copyObjectImpl(parsed->raw_expr)), definition.type,
+					  definition.typmod, definition.name,
+					  pg::is_virtual(parsed) ? is_virtual : stored);
+}
+
 void read_constraint(Definition *definition, Relation relation, const UserText &text,
 					 ParseState *state, Constraint *parsed)
 {
@@ -356,6 +372,7 @@ void read_constraint(Definition *definition, Relation relation, const UserText &
 		case CONSTR_GENERATED:
 			definition->is_virtual = pg::is_virtual(parsed);
 			definition->is_stored = !definition->is_virtual;
+			check_generation(relation, *definition, text, parsed);
 			break;
 		case CONSTR_CHECK:
 			add_constraint(definition,

@@ -3,6 +3,7 @@
 
 #include "jobs/store.hpp"
 #include "operations/ddl/permission.hpp"
+#include "operations/ddl/rehearsal.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step.hpp"
 #include "operations/ddl/target.hpp"
@@ -172,6 +173,8 @@ jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 	const char *reason = recipe.judged && !existed ? ask_permission(recipe.judged) : nullptr;
 	if (reason)
 		jobs::add_event(id, "override", GetUserId(), reason);
+	if (!existed)
+		rehearse(recipe);
 	return id;
 }
 

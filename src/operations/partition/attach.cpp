@@ -291,12 +291,21 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
 }
 
-void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *statement,
-					  const char *sql)
+Bound check_new_partition(Relation parent, const CreateStmt *statement, const char *sql)
 {
+	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not partitioned", RelationGetRelationName(parent))));
 	Bound bound = make_bound(parent, statement->partbound, sql);
 	check_new_partition_bound(statement->relation->relname, parent, bound.spec,
 							  make_parsestate(nullptr));
+	return bound;
+}
+
+void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *statement,
+					  const char *sql)
+{
+	Bound bound = check_new_partition(parent, statement, sql);
 	Proof proof = add_default_proof(recipe, parent, bound.spec);
 	StringInfoData all, done;
 	initStringInfo(&all);

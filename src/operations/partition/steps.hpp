@@ -29,6 +29,9 @@ char *bound_of(Oid partition);
 // what was only for the proof goes.
 void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound);
 
+// The bound of a CREATE TABLE … PARTITION OF; the server's errors where there is no room for it.
+Bound check_new_partition(Relation parent, const CreateStmt *statement, const char *sql);
+
 // CREATE TABLE … PARTITION OF, as the caller wrote it, once it is proven that the default partition
 // holds no row for it.
 void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *statement,

@@ -1,0 +1,414 @@
+// See check.hpp.  Sub-commands of ALTER TABLE: what ATPrepCmd() and ATExecCmd() look at before they
+// change anything, in their words.
+#include "operations/apply/check.hpp"
+
+#include "pg/compat_alter.hpp"
+#include "pg/compat_analysis.hpp"
+#include "statement/constraint_rows.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/toast_compression.h"
+#include "catalog/dependency.h"
+#include "catalog/heap.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parse_type.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteSupport.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+namespace {
+
+using Attribute = const FormData_pg_attribute;
+
+// ---------------------------------------------------------------- one column
+
+// As ATColumnDefault() has it.
+void check_default(Relation, const AlterTableCmd *command, Attribute *column, const char *sql)
+{
+	if (!command->def || column->attgenerated != '\0' || column->attidentity != '\0')
+		return;
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = sql;
+	(void)cookDefault(state, static_cast<Node *>(copyObjectImpl(command->def)), column->atttypid,
+					  column->atttypmod, command->name, '\0');
+}
+
+// As ATPrepAlterColumnType() makes it; an error where there is no such cast.
+void check_cast(Relation relation, const AlterTableCmd *command, Attribute *column, Oid type,
+				int32 typmod)
+{
+	const Node *given = castNode(ColumnDef, command->def)->raw_default;
+	ParseState *state = make_parsestate(nullptr);
+	Node *value;
+	if (given) {
+		addNSItemToQuery(
+			state,
+			addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true),
+			false, true, true);
+		value = transformExpr(state, static_cast<Node *>(copyObjectImpl(given)),
+							  EXPR_KIND_ALTER_COL_TRANSFORM);
+	} else
+		value = reinterpret_cast<Node *>(makeVar(1, column->attnum, column->atttypid,
+												 column->atttypmod, column->attcollation, 0));
+	if (coerce_to_target_type(state, value, exprType(value), type, typmod, COERCION_ASSIGNMENT,
+							  COERCE_IMPLICIT_CAST, -1))
+		return;
+	const char *name = format_type_be(type);
+	if (given)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("result of USING clause for column \"%s\" cannot be cast "
+							   "automatically to type %s",
+							   command->name, name),
+						errhint("You might need to add an explicit cast.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" cannot be cast automatically to type %s", command->name, name),
+			 errhint("You might need to specify \"USING %s::%s\".", quote_identifier(command->name),
+					 format_type_with_typemod(type, typmod))));
+}
+
+// As ATExecAlterColumnType() goes through what depends on the column (which calls it a feature that
+// is not supported; here it is what an earlier statement can drop).
+void check_users_of_column(Relation relation, const char *name, AttrNumber number)
+{
+	struct User {
+		Oid class_id;
+		const char *what;
+	};
+	constexpr User users[] = {
+		{ProcedureRelationId, "used by a function or procedure"},
+		{RewriteRelationId, "used by a view or rule"},
+		{TriggerRelationId, "used in a trigger definition"},
+		{PolicyRelationId, "used in a policy definition"},
+		{PublicationRelRelationId, "used by a publication WHERE clause"},
+	};
+	ListCell *cell;
+	foreach (cell,
+			 statement::dependents_of(RelationRelationId, RelationGetRelid(relation), number)) {
+		const auto *dependent = static_cast<const statement::DependsOn *>(lfirst(cell));
+		for (const User &user : users)
+			if (dependent->class_id == user.class_id) {
+				ObjectAddress object = {dependent->class_id, dependent->object, 0};
+				ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+								errmsg("cannot alter type of a column %s", user.what),
+								errdetail("%s depends on column \"%s\"",
+										  getObjectDescription(&object, false), name)));
+			}
+	}
+}
+
+void check_type(Relation relation, const AlterTableCmd *command, Attribute *column, const char *)
+{
+	auto *definition = castNode(ColumnDef, command->def);
+	if (column->attinhcount > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("cannot alter inherited column \"%s\"", command->name)));
+	bool is_expression;
+	if (has_partition_attrs(relation,
+							bms_make_singleton(column->attnum - FirstLowInvalidHeapAttributeNumber),
+							&is_expression))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("cannot alter column \"%s\" because it is part of the partition key "
+							   "of relation \"%s\"",
+							   command->name, RelationGetRelationName(relation))));
+	Oid type;
+	int32 typmod;
+	typenameTypeIdAndMod(nullptr, definition->typeName, &type, &typmod);
+	check_cast(relation, command, column, type, typmod);
+	check_users_of_column(relation, command->name, column->attnum);
+	Node *value = column->atthasdef && column->attgenerated == '\0'
+					  ? build_column_default(relation, column->attnum)
+					  : nullptr;
+	if (value && !coerce_to_target_type(nullptr, value, exprType(value), type, typmod,
+										COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1))
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("default for column \"%s\" cannot be cast automatically to type %s",
+							   command->name, format_type_be(type))));
+}
+
+// As GetAttributeStorage().
+void check_storage(Relation, const AlterTableCmd *command, Attribute *column, const char *)
+{
+	const char *mode = strVal(command->def);
+	bool is_plain = pg_strcasecmp(mode, "plain") == 0;
+	bool is_default = pg::has_default_storage && pg_strcasecmp(mode, "default") == 0;
+	if (!is_plain && !is_default && pg_strcasecmp(mode, "external") != 0 &&
+		pg_strcasecmp(mode, "extended") != 0 && pg_strcasecmp(mode, "main") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid storage type \"%s\"", mode)));
+	if (!is_plain && !is_default && !TypeIsToastable(column->atttypid))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("column data type %s can only have storage PLAIN",
+							   format_type_be(column->atttypid))));
+}
+
+// As GetAttributeCompression().
+void check_compression(Relation, const AlterTableCmd *command, Attribute *column, const char *)
+{
+	const char *wanted = strVal(command->def);
+	if (strcmp(wanted, "default") == 0)
+		return;
+	if (!TypeIsToastable(column->atttypid))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("column data type %s does not support compression",
+							   format_type_be(column->atttypid))));
+	if (!CompressionMethodIsValid(CompressionNameToMethod(wanted)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid compression method \"%s\"", wanted)));
+}
+
+void not_in_state(const char *message, Relation relation, const AlterTableCmd *command)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg_internal(message, command->name, RelationGetRelationName(relation))));
+}
+
+void check_new_identity(Relation relation, const AlterTableCmd *command, Attribute *column,
+						const char *)
+{
+	if (column->attidentity != '\0')
+		not_in_state("column \"%s\" of relation \"%s\" is already an identity column", relation,
+					 command);
+	if (!column->attnotnull)
+		not_in_state("column \"%s\" of relation \"%s\" must be declared NOT NULL before identity "
+					 "can be added",
+					 relation, command);
+	if (column->atthasdef)
+		not_in_state("column \"%s\" of relation \"%s\" already has a default value", relation,
+					 command);
+}
+
+void check_identity(Relation relation, const AlterTableCmd *command, Attribute *column,
+					const char *)
+{
+	if (column->attidentity == '\0' && !command->missing_ok)
+		not_in_state("column \"%s\" of relation \"%s\" is not an identity column", relation,
+					 command);
+}
+
+void check_generated(Relation relation, const AlterTableCmd *command, Attribute *column,
+					 const char *)
+{
+	if (column->attgenerated == '\0' && !command->missing_ok)
+		not_in_state(pg::not_generated_message, relation, command);
+}
+
+// As ATExecDropNotNull(): a primary key's columns keep it.
+void check_nullable(Relation relation, const AlterTableCmd *command, Attribute *column,
+					const char *)
+{
+	Bitmapset *key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	if (bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, key))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("column \"%s\" is in a primary key", command->name)));
+	if (column->attidentity != '\0')
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("column \"%s\" of relation \"%s\" is an identity column",
+							   command->name, RelationGetRelationName(relation))));
+}
+
+// ---------------------------------------------------------------- names of other things
+
+void unfit_identity(int sqlstate, const char *message, const char *index)
+{
+	ereport(ERROR, (errcode(sqlstate), errmsg_internal(message, index)));
+}
+
+// As ATExecReplicaIdentity().
+void check_replica_identity(Relation relation, const AlterTableCmd *command)
+{
+	const auto *statement = castNode(ReplicaIdentityStmt, command->def);
+	if (statement->identity_type != REPLICA_IDENTITY_INDEX)
+		return;
+	const char *name = statement->name;
+	Oid oid = get_relname_relid(name, RelationGetNamespace(relation));
+	if (!OidIsValid(oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("index \"%s\" for table \"%s\" does not exist", name,
+							   RelationGetRelationName(relation))));
+	Relation index = index_open(oid, AccessShareLock);
+	if (index->rd_index->indrelid != RelationGetRelid(relation))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not an index for table \"%s\"", name,
+							   RelationGetRelationName(relation))));
+	if (!index->rd_index->indisunique)
+		unfit_identity(ERRCODE_WRONG_OBJECT_TYPE,
+					   "cannot use non-unique index \"%s\" as replica identity", name);
+	if (!index->rd_index->indimmediate)
+		unfit_identity(ERRCODE_FEATURE_NOT_SUPPORTED,
+					   "cannot use non-immediate index \"%s\" as replica identity", name);
+	if (RelationGetIndexExpressions(index) != NIL)
+		unfit_identity(ERRCODE_FEATURE_NOT_SUPPORTED,
+					   "cannot use expression index \"%s\" as replica identity", name);
+	if (RelationGetIndexPredicate(index) != NIL)
+		unfit_identity(ERRCODE_FEATURE_NOT_SUPPORTED,
+					   "cannot use partial index \"%s\" as replica identity", name);
+	for (int key = 0; key < IndexRelationGetNumberOfKeyAttributes(index); key++) {
+		Attribute *column =
+			TupleDescAttr(RelationGetDescr(relation), index->rd_index->indkey.values[key] - 1);
+		if (!column->attnotnull)
+			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+							errmsg("index \"%s\" cannot be used as replica identity because column "
+								   "\"%s\" is nullable",
+								   name, NameStr(column->attname))));
+	}
+	index_close(index, NoLock);
+}
+
+// As MergeAttributesIntoExisting() compares them.
+void check_columns_of_child(Relation child, Relation parent)
+{
+	TupleDesc wanted = RelationGetDescr(parent);
+	for (int i = 0; i < wanted->natts; i++) {
+		Attribute *column = TupleDescAttr(wanted, i);
+		const char *name = NameStr(column->attname);
+		if (column->attisdropped)
+			continue;
+		AttrNumber number = get_attnum(RelationGetRelid(child), name);
+		if (number <= 0)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("child table is missing column \"%s\"", name)));
+		Attribute *own = TupleDescAttr(RelationGetDescr(child), number - 1);
+		if (own->atttypid != column->atttypid || own->atttypmod != column->atttypmod)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("child table \"%s\" has different type for column \"%s\"",
+								   RelationGetRelationName(child), name)));
+		if (own->attcollation != column->attcollation)
+			ereport(ERROR, (errcode(ERRCODE_COLLATION_MISMATCH),
+							errmsg("child table \"%s\" has different collation for column \"%s\"",
+								   RelationGetRelationName(child), name)));
+		if (column->attnotnull && !own->attnotnull)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" in child table \"%s\" must be marked NOT NULL",
+								   name, RelationGetRelationName(child))));
+	}
+}
+
+void check_inheritance(Relation child, const AlterTableCmd *command)
+{
+	auto *name = castNode(RangeVar, command->def);
+	Relation parent = table_openrv(name, AccessShareLock);
+	bool is_child = false;
+	ListCell *cell;
+	foreach (cell, find_inheritance_children(RelationGetRelid(parent), NoLock))
+		is_child = is_child || lfirst_oid(cell) == RelationGetRelid(child);
+	if (command->subtype == AT_AddInherit) {
+		if (list_member_oid(find_all_inheritors(RelationGetRelid(child), NoLock, nullptr),
+							RelationGetRelid(parent)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("circular inheritance not allowed"),
+					 errdetail("\"%s\" is already a child of \"%s\".", name->relname,
+							   RelationGetRelationName(child))));
+		if (is_child)
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+							errmsg("relation \"%s\" would be inherited from more than once",
+								   RelationGetRelationName(parent))));
+		check_columns_of_child(child, parent);
+	} else if (!is_child)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s\" is not a parent of relation \"%s\"",
+							   RelationGetRelationName(parent), RelationGetRelationName(child))));
+	table_close(parent, NoLock);
+}
+
+} // namespace
+
+void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
+{
+	using Check = void (*)(Relation, const AlterTableCmd *, Attribute *, const char *);
+	struct Known {
+		AlterTableType type;
+		Check check; // nullptr: that there is such a column is all
+	};
+	constexpr Known known[] = {
+		{AT_ColumnDefault, check_default},
+		{AT_DropNotNull, check_nullable},
+		{AT_SetNotNull, nullptr},
+		{AT_DropExpression, check_generated},
+		{AT_SetStatistics, nullptr},
+		{AT_SetOptions, nullptr},
+		{AT_ResetOptions, nullptr},
+		{AT_SetStorage, check_storage},
+		{AT_SetCompression, check_compression},
+		{AT_AlterColumnType, check_type},
+		{AT_AddIdentity, check_new_identity},
+		{AT_SetIdentity, check_identity},
+		{AT_DropIdentity, check_identity},
+	};
+	for (const Known &one : known) {
+		if (one.type != command->subtype || !command->name)
+			continue;
+		AttrNumber number = get_attnum(RelationGetRelid(relation), command->name);
+		if (number == InvalidAttrNumber && !command->missing_ok)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("column \"%s\" of relation \"%s\" does not exist", command->name,
+								   RelationGetRelationName(relation))));
+		if (number > 0 && one.check)
+			one.check(relation, command, TupleDescAttr(RelationGetDescr(relation), number - 1),
+					  unit.sql);
+	}
+}
+
+void check_table_command(Relation relation, const AlterTableCmd *command)
+{
+	Oid oid = RelationGetRelid(relation);
+	switch (command->subtype) {
+		case AT_ReplicaIdentity:
+			check_replica_identity(relation, command);
+			break;
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+			(void)get_trigger_oid(oid, command->name, false);
+			break;
+		case AT_EnableRule:
+		case AT_EnableAlwaysRule:
+		case AT_EnableReplicaRule:
+		case AT_DisableRule:
+			(void)get_rewrite_oid(oid, command->name, false);
+			break;
+		case AT_AddInherit:
+		case AT_DropInherit:
+			check_inheritance(relation, command);
+			break;
+		case AT_DropOf:
+			if (!OidIsValid(relation->rd_rel->reloftype))
+				ereport(ERROR,
+						(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						 errmsg("\"%s\" is not a typed table", RelationGetRelationName(relation))));
+			break;
+		case AT_AlterConstraint:
+			(void)get_relation_constraint_oid(oid, pg::altered_constraint(command), false);
+			break;
+		default:
+			break;
+	}
+}
+
+} // namespace safe_migrate::operations::apply

@@ -1,0 +1,277 @@
+// See check.hpp.  What statements other than ALTER TABLE name beside the table itself.
+#include "operations/apply/check.hpp"
+
+#include "operations/ddl/restrict.hpp"
+#include "pg/compat_analysis.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/cluster.h"
+#include "commands/extension.h"
+#include "commands/policy.h"
+#include "commands/trigger.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_func.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+namespace {
+
+void add_relation(ParseState *state, Relation relation, const char *alias)
+{
+	addNSItemToQuery(state,
+					 addRangeTableEntryForRelation(state, relation, AccessShareLock,
+												   alias ? makeAlias(alias, NIL) : nullptr, false,
+												   false),
+					 false, true, true);
+}
+
+void check_condition(ParseState *state, const Node *condition, ParseExprKind kind, const char *name)
+{
+	(void)transformWhereClause(state, static_cast<Node *>(copyObjectImpl(condition)), kind, name);
+}
+
+// ---------------------------------------------------------------- triggers
+
+void check_trigger_function(const CreateTrigStmt *create)
+{
+	Oid function = LookupFuncName(create->funcname, 0, nullptr, false);
+	if (get_func_rettype(function) != TRIGGEROID)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+						errmsg("function %s must return type %s",
+							   NameListToString(create->funcname), "trigger")));
+}
+
+// As CreateTriggerFiringOn().
+void check_trigger(const CreateTrigStmt *create, const char *sql)
+{
+	check_trigger_function(create);
+	Relation relation = relation_openrv(create->relation, AccessShareLock);
+	Oid oid = RelationGetRelid(relation);
+	const char *name = RelationGetRelationName(relation);
+	if (!create->replace && OidIsValid(get_trigger_oid(oid, create->trigname, true)))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("trigger \"%s\" for relation \"%s\" already exists",
+							   create->trigname, name)));
+	ListCell *cell;
+	foreach (cell, create->columns)
+		if (get_attnum(oid, strVal(lfirst(cell))) == InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("column \"%s\" of relation \"%s\" does not exist",
+								   strVal(lfirst(cell)), name)));
+	if (create->whenClause) {
+		ParseState *state = make_parsestate(nullptr);
+		state->p_sourcetext = sql;
+		add_relation(state, relation, "old");
+		add_relation(state, relation, "new");
+		check_condition(state, create->whenClause, EXPR_KIND_TRIGGER_WHEN, "WHEN");
+	}
+	relation_close(relation, NoLock);
+}
+
+// ---------------------------------------------------------------- policies
+
+void check_roles(const List *roles)
+{
+	ListCell *cell;
+	foreach (cell, roles) {
+		auto *role = lfirst_node(RoleSpec, cell);
+		if (role->roletype != ROLESPEC_PUBLIC)
+			(void)get_rolespec_oid(role, false);
+	}
+}
+
+// As CreatePolicy() and AlterPolicy().
+void check_policy(RangeVar *table, const List *roles, const Node *qual, const Node *check,
+				  const char *sql)
+{
+	check_roles(roles);
+	Relation relation = relation_openrv(table, AccessShareLock);
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = sql;
+	add_relation(state, relation, nullptr);
+	check_condition(state, qual, EXPR_KIND_POLICY, "POLICY");
+	check_condition(state, check, EXPR_KIND_POLICY, "POLICY");
+	relation_close(relation, NoLock);
+}
+
+void check_new_policy(const CreatePolicyStmt *create, const char *sql)
+{
+	Oid oid = RangeVarGetRelid(create->table, NoLock, false);
+	if (OidIsValid(get_relation_policy_oid(oid, create->policy_name, true)))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("policy \"%s\" for table \"%s\" already exists", create->policy_name,
+							   get_rel_name(oid))));
+	check_policy(create->table, create->roles, create->qual, create->with_check, sql);
+}
+
+void check_changed_policy(const AlterPolicyStmt *alter, const char *sql)
+{
+	Oid oid = RangeVarGetRelid(alter->table, NoLock, false);
+	(void)get_relation_policy_oid(oid, alter->policy_name, false);
+	check_policy(alter->table, alter->roles, alter->qual, alter->with_check, sql);
+}
+
+// ---------------------------------------------------------------- views, queries, drops, …
+
+Query *analyse(const Node *query, const char *sql)
+{
+	RawStmt *raw = makeNode(RawStmt);
+	raw->stmt = static_cast<Node *>(copyObjectImpl(query));
+	return parse_analyze_fixedparams(raw, sql, nullptr, 0, nullptr);
+}
+
+// CREATE OR REPLACE VIEW: its columns stay, as checkViewTupleDesc() has it.
+void check_columns_of_view(Relation view, const ViewStmt *create, const char *sql)
+{
+	TupleDesc old = RelationGetDescr(view);
+	int i = 0;
+	ListCell *cell;
+	foreach (cell, analyse(create->query, sql)->targetList) {
+		auto *entry = lfirst_node(TargetEntry, cell);
+		if (entry->resjunk)
+			continue;
+		if (i >= old->natts)
+			return;
+		const FormData_pg_attribute *column = TupleDescAttr(old, i);
+		const char *name = i < list_length(create->aliases) ? strVal(list_nth(create->aliases, i))
+															: entry->resname;
+		if (strcmp(name, NameStr(column->attname)) != 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+							errmsg("cannot change name of view column \"%s\" to \"%s\"",
+								   NameStr(column->attname), name),
+							errhint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view "
+									"column instead.")));
+		Oid type = exprType(reinterpret_cast<Node *>(entry->expr));
+		int32 typmod = exprTypmod(reinterpret_cast<Node *>(entry->expr));
+		if (type != UNKNOWNOID && (type != column->atttypid || typmod != column->atttypmod))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("cannot change data type of view column \"%s\" from %s to %s", name,
+							format_type_with_typemod(column->atttypid, column->atttypmod),
+							format_type_with_typemod(type, typmod))));
+		i++;
+	}
+	if (i < old->natts)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("cannot drop columns from view")));
+}
+
+void check_replaced_view(const ViewStmt *create, const char *sql)
+{
+	RangeVar *name = create->view;
+	Oid oid = get_relname_relid(name->relname, RangeVarGetCreationNamespace(name));
+	if (!create->replace || !OidIsValid(oid))
+		return;
+	Relation view = relation_open(oid, AccessShareLock);
+	if (view->rd_rel->relkind != RELKIND_VIEW)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a view", RelationGetRelationName(view))));
+	check_columns_of_view(view, create, sql);
+	relation_close(view, NoLock);
+}
+
+// CREATE TABLE AS, CREATE MATERIALIZED VIEW: the query is analysed, and its name is free.
+void check_created_by_query(const CreateTableAsStmt *create, const char *sql)
+{
+	RangeVar *name = create->into->rel;
+	Oid schema = RangeVarGetCreationNamespace(name);
+	if (!create->if_not_exists && OidIsValid(get_relname_relid(name->relname, schema)))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+						errmsg("relation \"%s\" already exists", name->relname)));
+	if (!IsA(create->query, ExecuteStmt))
+		(void)analyse(create->query, sql);
+}
+
+// Each is there and of its kind, and nothing is left that depends on it.
+void check_drop(const DropStmt *drop)
+{
+	ListCell *cell;
+	foreach (cell, drop->objects) {
+		Relation relation = nullptr;
+		ObjectAddress object =
+			get_object_address(drop->removeType, static_cast<Node *>(lfirst(cell)), &relation,
+							   AccessShareLock, drop->missing_ok);
+		if (relation)
+			relation_close(relation, NoLock);
+		if (OidIsValid(object.objectId) && drop->behavior == DROP_RESTRICT &&
+			list_length(drop->objects) == 1)
+			ddl::refuse_dependents(object);
+	}
+}
+
+void check_cluster(const ClusterStmt *cluster)
+{
+	if (!cluster->relation || !cluster->indexname)
+		return;
+	Relation relation = table_openrv(cluster->relation, AccessShareLock);
+	Oid index = get_relname_relid(cluster->indexname, RelationGetNamespace(relation));
+	if (!OidIsValid(index))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("index \"%s\" for table \"%s\" does not exist", cluster->indexname,
+							   RelationGetRelationName(relation))));
+	check_index_is_clusterable(relation, index, AccessShareLock);
+	table_close(relation, NoLock);
+}
+
+void check_extension(const CreateExtensionStmt *create)
+{
+	if (!create->if_not_exists && OidIsValid(get_extension_oid(create->extname, true)))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("extension \"%s\" already exists", create->extname)));
+}
+
+void check_refresh(const RefreshMatViewStmt *refresh)
+{
+	Oid oid = RangeVarGetRelid(refresh->relation, NoLock, false);
+	if (get_rel_relkind(oid) != RELKIND_MATVIEW)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a materialized view", get_rel_name(oid))));
+}
+
+} // namespace
+
+void check_objects(const Unit &unit)
+{
+	Node *statement = unit.statement;
+	switch (nodeTag(statement)) {
+		case T_CreateTrigStmt:
+			return check_trigger(castNode(CreateTrigStmt, statement), unit.sql);
+		case T_CreatePolicyStmt:
+			return check_new_policy(castNode(CreatePolicyStmt, statement), unit.sql);
+		case T_AlterPolicyStmt:
+			return check_changed_policy(castNode(AlterPolicyStmt, statement), unit.sql);
+		case T_ViewStmt:
+			return check_replaced_view(castNode(ViewStmt, statement), unit.sql);
+		case T_CreateTableAsStmt:
+			return check_created_by_query(castNode(CreateTableAsStmt, statement), unit.sql);
+		case T_DropStmt:
+			return check_drop(castNode(DropStmt, statement));
+		case T_CreateExtensionStmt:
+			return check_extension(castNode(CreateExtensionStmt, statement));
+		case T_ClusterStmt:
+			return check_cluster(castNode(ClusterStmt, statement));
+		case T_RefreshMatViewStmt:
+			return check_refresh(castNode(RefreshMatViewStmt, statement));
+		default:
+			return;
+	}
+}
+
+} // namespace safe_migrate::operations::apply
