@@ -83,6 +83,11 @@ my %operation = (
 		q{apply('CREATE TABLE s.n (id int PRIMARY KEY, t_id bigint REFERENCES s.t); ALTER TABLE s.n ADD z int NOT NULL, ADD UNIQUE (z);
 		ALTER TABLE s.t ADD COLUMN n int, ADD CHECK (id > 0), DROP COLUMN old_ref; CREATE INDEX ON s.t (n); DROP INDEX s.t_old')}
 	],
+	'statements as they stand' => [
+		q{apply('CREATE SEQUENCE s.seq; CREATE TYPE s.kind AS ENUM (); CREATE TABLE s.n (id int, k s.kind); CREATE VIEW s.v AS SELECT a FROM s.t;
+		ALTER TABLE s.t ADD n int, ALTER b SET DEFAULT lower(''X''); ALTER TABLE s.t ALTER b DROP DEFAULT; ALTER TABLE s.t RENAME b TO "B b";
+		ALTER TABLE s.t RENAME CONSTRAINT later TO "Later"; ALTER TABLE s.t RENAME TO "T t"')}
+	],
 );
 
 sub new

@@ -56,7 +56,7 @@ sub looks_right
 	my $told = $walk->sql($name, q{SELECT count(*) FROM safe_migrate.events WHERE kind = 'left'
 		AND id > (SELECT max(id) FROM safe_migrate.events WHERE kind = 'queued')});
 	ok($told > 0 || $now eq $before{$name}, "$where: what is left is told");
-	return if $name eq 'script'; # nothing takes CREATE TABLE back
+	return if $name eq 'script'; # nothing takes DROP COLUMN back
 	# in a copy: what is done goes on here
 	my $undo = $walk->sql($name, q{SELECT string_agg(undo, E'\n' ORDER BY step_no DESC) FROM safe_migrate.job_steps WHERE state = 'done'});
 	$node->safe_psql('postgres', 'CREATE DATABASE undone TEMPLATE ' . $walk->database($name));

@@ -33,13 +33,12 @@ index::Definition read_index(const Unit &unit)
 	return definition;
 }
 
-namespace {
-
-// Not one that only the plain statement can add.
 bool is_known(const Constraint *constraint)
 {
 	return !pg::has_period(constraint) && !pg::is_without_overlaps(constraint);
 }
+
+namespace {
 
 // ADD COLUMN; what follows these words is read as add_column_safely() reads it.
 void check_new_column(const Unit &unit, Relation relation, const AlterTableCmd *command)

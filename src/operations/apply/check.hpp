@@ -9,6 +9,9 @@ namespace safe_migrate::operations::apply {
 // errors of index/check.hpp.
 index::Definition read_index(const Unit &unit);
 
+// Not a constraint that only the plain statement can add.
+bool is_known(const Constraint *constraint);
+
 // Of a statement that needs no recipe: the server's errors as far as the catalog tells them without
 // a lock that stops anybody.  What needs none to be carried out is tried besides
 // (ddl/rehearsal.hpp).

@@ -3,6 +3,7 @@
 
 #include "operations/apply/check.hpp"
 #include "operations/apply/script.hpp"
+#include "operations/apply/undo.hpp"
 #include "operations/column/definition.hpp"
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
@@ -115,6 +116,7 @@ void add_as_it_stands(ddl::Recipe *recipe, const Unit &unit, const Effects &effe
 {
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", unit.sql);
 	step->caller_path = true;
+	step->undo = undo_of(unit);
 	for (int i = 0; i < effects.n; i++) {
 		const Finding &finding = effects.findings[i];
 		bool known = false;
