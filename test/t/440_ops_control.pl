@@ -140,6 +140,13 @@ is(sql("SELECT string_agg(deadlocks_before || ' to ' || deadlocks_after, ', ' OR
 	join(', ', "$deadlocks to " . ($deadlocks + 1), ($deadlocks + 1) . ' to ' . ($deadlocks + 1)),
 	'the deadlocks that were counted while a step ran are kept with it');
 
+# ---- what somebody else is about to make is neither waited for nor taken for a mistake when it is queued
+$old->query_safe('BEGIN; CREATE TYPE coming AS ENUM ()');
+$job = queue(q{apply('CREATE TYPE coming AS ENUM ()')});
+wait_for($node, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND wait_event = 'transactionid')});
+$old->query_safe('ROLLBACK');
+wait_for_state($node, $job, 'succeeded');
+
 # ---- half way: what is done stays, is told, and can be undone or completed
 $job = queue(q{add_constraint_safely('p', 'CONSTRAINT half CHECK (a < 150)')});
 wait_for_state($node, $job, 'failed');
