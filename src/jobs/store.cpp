@@ -209,8 +209,12 @@ void fail_job(JobId id, const ErrorData *error, const char *statement)
 						pg::arg_text(error->hint),
 						pg::arg_text(statement ? statement : error->internalquery)};
 	pg::execute("UPDATE safe_migrate.job SET error_sqlstate = $2, error_message = $3,"
-				" error_detail = $4, error_hint = $5, error_statement = coalesce($6, "
-				"definition_text) WHERE id = $1",
+				" error_detail = $4, error_hint = CASE WHEN $5 LIKE '%retry()%' THEN $5 ELSE"
+				"   nullif(pg_catalog.concat_ws(E'\\n', $5, (SELECT e.detail || '.' FROM"
+				"     safe_migrate.event e WHERE e.job_id = $1 AND e.kind = 'left' AND e.id >"
+				"     (SELECT max(o.id) FROM safe_migrate.event o WHERE o.job_id = $1 AND"
+				"       o.kind = 'failed'))), '') END,"
+				" error_statement = coalesce($6, definition_text) WHERE id = $1",
 				args);
 	const Arg step_args[] = {pg::arg_int8(id), pg::arg_oid(MyDatabaseId)};
 	pg::execute("UPDATE safe_migrate.step SET state = 'failed',"

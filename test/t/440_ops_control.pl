@@ -151,6 +151,7 @@ wait_for_state($node, $job, 'succeeded');
 $job = queue(q{add_constraint_safely('p', 'CONSTRAINT half CHECK (a < 150)')});
 wait_for_state($node, $job, 'failed');
 like(sql("SELECT detail FROM safe_migrate.events WHERE job_id = $job AND kind = 'left'"), qr/^2 of 4 steps are done and stay/, 'what is left is told');
+like(sql("SELECT error_hint FROM safe_migrate.jobs WHERE id = $job"), qr/^2 of 4 steps are done and stay: .* retry\(\) goes on\.$/, 'with the error, too');
 is(sql("SELECT undo FROM safe_migrate.job_steps WHERE job_id = $job AND undo IS NOT NULL"), 'ALTER TABLE public.p DROP CONSTRAINT IF EXISTS half',
 	'and how it is undone');
 like(sql("SELECT error_detail FROM safe_migrate.jobs WHERE id = $job"), qr/^Rows in the way: 50, for example/, 'with the rows in the way');
