@@ -151,7 +151,7 @@ wait_for_state($node, $job, 'succeeded');
 $job = queue(q{add_constraint_safely('p', 'CONSTRAINT half CHECK (a < 150)')});
 wait_for_state($node, $job, 'failed');
 like(sql("SELECT detail FROM safe_migrate.events WHERE job_id = $job AND kind = 'left'"), qr/^2 of 4 steps are done and stay/, 'what is left is told');
-like(sql("SELECT error_hint FROM safe_migrate.jobs WHERE id = $job"), qr/^2 of 4 steps are done and stay: .* retry\(\) goes on\.$/, 'with the error, too');
+like(sql("SELECT error_hint FROM safe_migrate.jobs WHERE id = $job"), qr/^The constraint stays NOT VALID: .* call safe_migrate.retry\(\)/, 'with the error in words of its own');
 is(sql("SELECT undo FROM safe_migrate.job_steps WHERE job_id = $job AND undo IS NOT NULL"), 'ALTER TABLE public.p DROP CONSTRAINT IF EXISTS half',
 	'and how it is undone');
 like(sql("SELECT error_detail FROM safe_migrate.jobs WHERE id = $job"), qr/^Rows in the way: 50, for example/, 'with the rows in the way');
@@ -159,6 +159,11 @@ sql('UPDATE p SET a = 0 WHERE a >= 150');
 sql("SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 is(sql(q{SELECT bool_and(convalidated) FROM pg_constraint WHERE conname = 'half'}), 't', 'retry() completes it');
+
+sql(q{CREATE FUNCTION fails() RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE ''no value'' USING HINT = ''None.''; END'});
+$job = queue(q{add_column_safely('t', 'never int DEFAULT fails()')});
+wait_for_state($node, $job, 'failed');
+like(sql("SELECT error_hint FROM safe_migrate.jobs WHERE id = $job"), qr/^None\.\n1 of \d steps are done and stay: .* retry\(\) goes on\.$/, 'or counted, after the hint of the error itself');
 
 # ---- paused between two steps, the server restarted: it goes on from there
 $old->query_safe('BEGIN; SELECT count(*) FROM p');
