@@ -26,6 +26,8 @@ ifdef TEMP_INSTANCE
 REGRESS_OPTS += --temp-instance=tmp_check_regress --temp-config=$(TEMP_CONFIG)
 ISOLATION_OPTS += --temp-instance=tmp_check_iso --temp-config=$(TEMP_CONFIG)
 endif
+# (in the tests' own sessions, whatever the server's setting: what the guard says is tested where it is the matter)
+installcheck: export PGOPTIONS += -c safe_migrate.guard=off
 TAP_TESTS = $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS ?= $(sort $(wildcard test/t/*.pl))
 EXTRA_CLEAN = $(shell find src -name "*.d") tmp_check_regress

@@ -26,8 +26,7 @@ SELECT step, sql, lock, blocks, effect, bytes > 0 AS sized, reversible, undo, ki
 	COMMENT ON TABLE t IS 'x'
 $$);
 SELECT count(*) FROM pg_class WHERE relname = 'n';
-ALTER SYSTEM SET safe_migrate.small_table_size = 0;
-SELECT pg_reload_conf();
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET safe_migrate.small_table_size = 0', current_database()); END $$;
 CALL safe_migrate.run($$
 	CREATE TABLE n (id int PRIMARY KEY, r int REFERENCES ref);
 	CREATE INDEX ON n (r);
@@ -76,9 +75,9 @@ SELECT safe_migrate.apply(NULL);
 SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'z';
 
 -- what loses data is for the guard to let pass
-ALTER SYSTEM SET safe_migrate.guard = enforce;
-SELECT pg_reload_conf();
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET safe_migrate.guard = enforce', current_database()); END $$;
 \c
+SET safe_migrate.guard = enforce;
 SET client_min_messages = warning;
 SET search_path = ops;
 SET safe_migrate.inline = never;
@@ -90,9 +89,9 @@ COMMIT;
 CALL safe_migrate.wait('drop b');
 SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'b';
 SELECT reason FROM safe_migrate.audit WHERE reason = 'CHG-7';
-ALTER SYSTEM RESET safe_migrate.guard;
-ALTER SYSTEM RESET safe_migrate.small_table_size;
-SELECT pg_reload_conf();
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET safe_migrate.guard', current_database()); END $$;
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET safe_migrate.small_table_size', current_database()); END $$;
+SET safe_migrate.guard = off;
 
 -- at once, as one with the caller's transaction
 SET safe_migrate.inline = always;

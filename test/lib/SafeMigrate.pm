@@ -10,7 +10,10 @@ use Test::More;
 
 our @EXPORT = qw(new_server new_standby configure_server major_of wait_for wait_for_state state_of
   at_work full_speed worker_pids wait_for_workers make_orders schema_of stays_clean answer error_of
-  kill_hard wait_for_server);
+  kill_hard wait_for_server is_installed);
+
+# Settings are those that a test gives: the sessions of make's other tests are told more.
+delete $ENV{PGOPTIONS};
 
 # A started server that preloads the library, with settings given as name => value, the extension
 # created in database postgres.  allows_streaming => 1 makes it a primary, initdb => [...] are options
@@ -123,6 +126,14 @@ sub wait_for_server
 		select undef, undef, undef, 0.1;
 	}
 	croak('the server takes no connections again');
+}
+
+# Whether CREATE EXTENSION finds it: the modules that scripts/test installs are not there under installcheck.
+sub is_installed
+{
+	my ($extension) = @_;
+	my ($sharedir) = run_command([ 'pg_config', '--sharedir' ]);
+	return -e "$sharedir/extension/$extension.control";
 }
 
 sub worker_pids

@@ -5,6 +5,9 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use SafeMigrate;
+
+plan skip_all => 'test/modules/engine is not installed' unless is_installed('safe_migrate_engine');
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
