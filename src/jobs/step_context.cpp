@@ -182,7 +182,7 @@ Go StepContext::next_batch(bool writes)
 namespace {
 
 // Settings of one batch, until the end of its transaction.  What job code sets beyond them is
-// undone before it commits.
+// undone before it commits.  Whether the owner may be without triggers is for the batch to ask.
 void set_up_batch(const StepContext &context, const BatchOptions &options)
 {
 	apply_session_settings(context.session_settings);

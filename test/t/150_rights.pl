@@ -210,6 +210,38 @@ cmp_ok(sql('SELECT count(b) FROM revoked'), '<', $rows, 'in the middle of the wo
 sql("GRANT UPDATE ON revoked TO app; SELECT safe_migrate.retry($job)");
 full_speed($node, $job);
 
+# ---- fire_triggers => false, with rows written straight and, beside a trigger that fires ALWAYS, by statements
+sql(q{GRANT SET ON PARAMETER session_replication_role TO app;
+	CREATE TABLE others (id int PRIMARY KEY);
+	CREATE FUNCTION note_always() RETURNS trigger LANGUAGE plpgsql AS
+	$$BEGIN NEW.seen := concat_ws(',', NEW.seen, current_setting('session_replication_role')); RETURN NEW; END$$});
+for my $table ('silent', 'silent_always')
+{
+	make_table($table, 'app');
+	sql(qq{ALTER TABLE $table ADD other int REFERENCES others;
+		CREATE TRIGGER note BEFORE UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION note_user()});
+	sql("CREATE TRIGGER zz BEFORE UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION note_always();
+		ALTER TABLE $table ENABLE ALWAYS TRIGGER zz") if $table eq 'silent_always';
+	my $silently = sub {
+		return as('app', "SELECT safe_migrate.backfill('$table', 'b = upper(a), other = id', 'b IS NULL',
+			job_name => '$table', fire_triggers => false, $slowly)");
+	};
+	$job = $silently->();
+	at_work($node, $job);
+	sql('REVOKE SET ON PARAMETER session_replication_role FROM app');
+	like(waits_for_failure($job), qr/^failed\|42501\|permission denied to leave triggers out/,
+		"$table: REVOKE SET ON PARAMETER fails the running job with 42501");
+	is(sql("SELECT error_detail, error_hint ~ '^GRANT SET ON PARAMETER session_replication_role TO app;' FROM safe_migrate.jobs WHERE id = $job"),
+		'fire_triggers = false runs the job under session_replication_role = replica.|t', 'that says what is missing');
+	cmp_ok(sql("SELECT count(b) FROM $table"), '<', $rows, 'in the middle of the work');
+	sql("GRANT SET ON PARAMETER session_replication_role TO app; SELECT safe_migrate.retry($job)");
+	full_speed($node, $job);
+	is(sql("SELECT count(*) FROM $table WHERE b IS DISTINCT FROM upper(a) OR other IS DISTINCT FROM id"), '0', 'granted again, it completes');
+	is(sql("SELECT DISTINCT seen FROM $table"), $table eq 'silent' ? '' : 'replica',
+		'without triggers, but those that fire ALWAYS, and without foreign key checks');
+}
+is(as('app', 'SHOW session_replication_role'), 'origin', 'sessions are as they were');
+
 # ---- settings of role and database, and what job code sets
 make_table('sets', 'app');
 sql(q{CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$

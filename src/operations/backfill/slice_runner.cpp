@@ -3,6 +3,7 @@
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/index_upkeep.hpp"
 #include "operations/backfill/slice_state.hpp"
+#include "operations/backfill/validate.hpp"
 #include "operations/backfill/wal_pieces.hpp"
 #include "operations/backfill/write_path.hpp"
 #include "pg/compat_executor.hpp"
@@ -143,14 +144,15 @@ void conclude(Batch &batch, BlockNumber end)
 	runner.batch_cursor = result.cursor;
 }
 
-// What statements of the batch may wait for is bounded, and who asked for it may have
-// triggers not fire (the role's right to set that is checked here each time).
+// What statements of the batch may wait for is bounded.  Triggers do not fire where it was asked
+// for and whom the job works for still may set that.
 void set_limits(const Batch &batch, const BatchLimits &limits)
 {
 	pg::set_in_level_ms("lock_timeout", limits.lock_timeout_ms);
-	if (!batch.definition.fire_triggers && !batch.direct)
-		pg::set_in_level("session_replication_role", "replica",
-						 superuser() ? PGC_SUSET : PGC_USERSET);
+	if (batch.definition.fire_triggers)
+		return;
+	check_may_disable_triggers();
+	pg::set_in_level("session_replication_role", "replica", PGC_SUSET);
 }
 
 // What a row takes, triggers and all, is known after the first one.
