@@ -40,12 +40,12 @@ start_cluster() {
 }
 
 # Runs a python program as the server's user and waits for it; ^C reaches it as SIGTERM, so that it
-# can end its own children before the server goes.
+# can end its own children before the server goes: from when it listens on (test/bench/script.py).
 run_beside_cluster() {
 	local program=$1 status=0
 	shift
 	# shellcheck disable=SC2016
-	as_server sh -c 'cd "${0%/*}" && echo $$ >"$0" && exec "$@"' "$cluster/program.pid" \
+	as_server sh -c 'trap "" INT TERM; cd "${0%/*}" && echo $$ >"$0" && exec "$@"' "$cluster/program.pid" \
 		python3 "$source/$program" --bindir "$bindir" --socket-dir "$cluster" --data-dir "$cluster/data" \
 		--server-log "$cluster/server.log" --work-dir "$cluster" "$@" &
 	wait $! || status=$?
@@ -57,8 +57,7 @@ stop_program() {
 	local pid_file=${cluster:-}/program.pid pid tries=0
 	[ -s "$pid_file" ] || return 0
 	pid=$(cat "$pid_file")
-	kill -TERM "$pid" 2>/dev/null || return 0
-	while kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do
+	while kill -TERM "$pid" 2>/dev/null && [ $tries -lt 50 ]; do
 		sleep 0.1
 		tries=$((tries + 1))
 	done

@@ -37,11 +37,9 @@ missing_packages() {
 
 # Runs quietly; what it printed is shown when it fails.
 quietly() {
-	local log status=0
-	log=$(mktemp)
-	"$@" >"$log" 2>&1 || status=$?
-	[ $status = 0 ] || tail -n 40 "$log" >&2
-	rm -f "$log"
+	local printed status=0
+	printed=$("$@" 2>&1) || status=$?
+	[ $status = 0 ] || tail -n 40 <<<"$printed" >&2
 	return $status
 }
 
@@ -52,20 +50,34 @@ apt_install() {
 }
 
 # Debian makes and starts a cluster when a server package is installed, unless its configuration
-# says no; it says so for the time of the installation only.
+# says no; it says so for the time of the installation only, however that ends.
+createcluster_conf=/etc/postgresql-common/createcluster.conf
+
+without_clusters() {
+	[ -e "$createcluster_conf.safe_migrate" ] || as_root cp -p "$createcluster_conf" "$createcluster_conf.safe_migrate"
+	trap with_clusters EXIT
+	trap 'exit 130' INT TERM
+	echo 'create_main_cluster = false' | as_root tee -a "$createcluster_conf" >/dev/null
+}
+
+with_clusters() {
+	trap '' INT TERM
+	as_root mv "$createcluster_conf.safe_migrate" "$createcluster_conf"
+	trap - EXIT INT TERM
+}
+
 install_packages() {
-	local missing conf=/etc/postgresql-common/createcluster.conf
+	local missing
 	missing=$(missing_packages "$@")
 	[ -n "$missing" ] || return 0
 	mapfile -t missing <<<"$missing"
 	say "installing: ${missing[*]}"
 	as_root apt-get -qq -o Acquire::Check-Valid-Until=false update >&2 || true
 	[ -z "$(missing_packages postgresql-common)" ] || apt_install postgresql-common
-	as_root cp -p "$conf" "$conf.safe_migrate"
-	echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
 	local status=0
+	without_clusters
 	apt_install "${missing[@]}" || status=$?
-	as_root mv "$conf.safe_migrate" "$conf"
+	with_clusters
 	[ $status = 0 ] || die "apt could not install: ${missing[*]}"
 }
 
