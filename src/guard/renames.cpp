@@ -5,6 +5,7 @@
 #include "guard/override.hpp"
 #include "guard/report.hpp"
 #include "guard/transaction.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "access/attnum.h"
@@ -52,14 +53,15 @@ bool same_name(const Rename &rename, const Finding &finding)
 		   same(rename.finding.column, finding.column);
 }
 
-// Is there something of the old name again?
+// Is there something of the old name again that queries can read as they read the old one?
 bool is_there_again(const Finding &finding)
 {
 	Oid schema = get_namespace_oid(finding.schema, true);
 	Oid relation = OidIsValid(schema) ? get_relname_relid(finding.name, schema) : InvalidOid;
-	if (!OidIsValid(relation) || finding.cause == Cause::rename_table)
-		return OidIsValid(relation);
-	return get_attnum(relation, finding.column) != InvalidAttrNumber;
+	if (!OidIsValid(relation) || !statement::stands_for_table(get_rel_relkind(relation)))
+		return false;
+	return finding.cause == Cause::rename_table ||
+		   get_attnum(relation, finding.column) != InvalidAttrNumber;
 }
 
 void judge_one(Rename *rename)

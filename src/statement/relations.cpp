@@ -120,6 +120,13 @@ Exempt exemption(Oid relation)
 	return Exempt::no;
 }
 
+bool stands_for_table(char relkind)
+{
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
+		   relkind == RELKIND_VIEW || relkind == RELKIND_MATVIEW ||
+		   relkind == RELKIND_FOREIGN_TABLE;
+}
+
 bool holds_rows_of_others(Oid relation)
 {
 	ListCell *cell;

@@ -76,6 +76,9 @@ Exempt exemption(Oid relation); // everything but `empty`, which add_finding() l
 // Has a table that this session created got partitions or children that are others', with rows?
 bool holds_rows_of_others(Oid relation);
 
+// A table or what queries read as one: no index, sequence or composite type.
+bool stands_for_table(char relkind);
+
 // Sizes from elsewhere (export_sizes() of production, by qualified name) while explain() runs
 // with them; nullptr: those of this database.
 using SizeSource = bool (*)(void *state, Oid relation, int64 *heap, int64 *indexes);

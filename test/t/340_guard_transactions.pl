@@ -66,6 +66,11 @@ is(rules_of("BEGIN;\nALTER TABLE a_old RENAME TO tmp;\nALTER TABLE b RENAME TO a
 	'several-strong-locks', 'a swap of two tables breaks nobody');
 is(rules_of("BEGIN;\nALTER TABLE a_old RENAME TO gone;\nCREATE VIEW a_old AS TABLE gone;\nCOMMIT;"), '', 'nor with a view in its place');
 is(rules_of("BEGIN;\nALTER TABLE b RENAME TO b_old;\nALTER TABLE b_old RENAME TO b;\nCOMMIT;"), '', 'nor there and back');
+is(rules_of("BEGIN;\nALTER TABLE b RENAME TO b_old;\nCREATE SEQUENCE b;\nCOMMIT;\nDROP SEQUENCE b;\nALTER TABLE b_old RENAME TO b;"),
+	'rename-table rename-table', 'a sequence does not take its place');
+is(rules_of("BEGIN;\nALTER TABLE b RENAME id TO n;\nALTER TABLE b RENAME TO b_old;\nCREATE INDEX b ON c (id);\nCOMMIT;\n"
+	. "DROP INDEX b;\nBEGIN;\nALTER TABLE b_old RENAME TO b;\nALTER TABLE b RENAME n TO id;\nCOMMIT;"),
+	'several-strong-locks rename-table rename-column rename-column rename-table', 'nor an index that of a table, or of its column');
 is(rules_of("BEGIN;\nALTER TABLE b RENAME TO b_old;\nROLLBACK;"), '', 'a rename that is rolled back is none');
 is(rules_of("BEGIN;\nSAVEPOINT s;\nALTER TABLE b RENAME TO b_old;\nROLLBACK TO s;\nCOMMIT;"), '', 'nor one of a savepoint');
 is(rules_of('ALTER TABLE b RENAME COLUMN x TO y'), 'rename-column', 'a column');
