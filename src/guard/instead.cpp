@@ -177,6 +177,14 @@ char *assignments_of(const char *text)
 	return cut(text + linitial_node(ResTarget, update->targetList)->location, text + strlen(text));
 }
 
+// Without anything that could leave rows out, if not of this plan.
+bool is_plain_delete(const char *text)
+{
+	auto *erase = only_statement<DeleteStmt>(text, T_DeleteStmt);
+	return erase != nullptr && erase->whereClause == nullptr && erase->usingClause == NIL &&
+		   erase->withClause == nullptr;
+}
+
 // The condition of the rows that have not yet what the SET list gives them.
 char *unassigned_of(const char *text)
 {
@@ -229,6 +237,8 @@ char *value_of(const Effects *effects, const Finding &finding, const char *name,
 		return assignments_of(effects->text);
 	if (is("unassigned"))
 		return unassigned_of(effects->text);
+	if (is("all_rows"))
+		return is_plain_delete(effects->text) ? pstrdup("true") : nullptr;
 	if (is("parent"))
 		return partition_names(effects->text).parent;
 	if (is("partition"))

@@ -49,9 +49,18 @@ bool too_many_adopting = false;
 
 object_access_hook_type previous_hook = nullptr;
 
+// The partitioned table above all; itself where there is none, as while a DETACH CONCURRENTLY is
+// pending.
+Oid root_of(Oid relation)
+{
+	const List *ancestors =
+		get_rel_relispartition(relation) ? get_partition_ancestors(relation) : NIL;
+	return ancestors == NIL ? relation : llast_oid(ancestors);
+}
+
 void note_adoption(Oid parent)
 {
-	Oid root = get_rel_relispartition(parent) ? llast_oid(get_partition_ancestors(parent)) : parent;
+	Oid root = root_of(parent);
 	if (n_adopting < room_for_parents)
 		adopting[n_adopting++] = root;
 	else
@@ -146,9 +155,7 @@ bool is_recent_column(const statement::Finding &finding)
 	if (finding.cause != statement::Cause::drop_column || finding.column == nullptr ||
 		!OidIsValid(finding.relation))
 		return false;
-	Oid relation = finding.relation; // a partition's columns are those of its parents
-	if (get_rel_relispartition(relation))
-		relation = llast_oid(get_partition_ancestors(relation));
+	Oid relation = root_of(finding.relation); // a partition's columns are those of its parents
 	AttrNumber column = get_attnum(relation, finding.column);
 	return column > 0 && was_added_lately(relation, column);
 }

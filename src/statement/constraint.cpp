@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "access/htup_details.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -67,35 +68,72 @@ bool same_names(Oid relation, const ConstraintRow *row, const List *names)
 	return true;
 }
 
-// DefineIndex() attaches a partition's own constraint of the same kind on the same columns.
+// What CompareIndexInfo() looks at besides the key's columns.
+bool has_index_of(Oid relation, const ConstraintRow *row, const Constraint *wanted)
+{
+	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(row->index));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	auto *index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+	int n = index->indnkeyatts;
+	bool same = index->indnatts == n + list_length(wanted->including) &&
+				index->indnullsnotdistinct == wanted->nulls_not_distinct;
+	ListCell *cell;
+	foreach (cell, wanted->including)
+		same = same && index->indkey.values[n++] == get_attnum(relation, strVal(lfirst(cell)));
+	ReleaseSysCache(tuple);
+	return same;
+}
+
+// DefineIndex() attaches a partition's own constraint on the same columns, UNIQUE or PRIMARY KEY.
 bool has_same_constraint(Oid relation, const Constraint *wanted)
 {
-	char type = wanted->contype == CONSTR_PRIMARY  ? CONSTRAINT_PRIMARY
-				: wanted->contype == CONSTR_UNIQUE ? CONSTRAINT_UNIQUE
-												   : CONSTRAINT_EXCLUSION;
+	if (wanted->contype == CONSTR_EXCLUSION)
+		return false;
 	ListCell *cell;
 	foreach (cell, constraints_on(relation)) {
 		auto *row = static_cast<const ConstraintRow *>(lfirst(cell));
-		if (row->type == type && type != CONSTRAINT_EXCLUSION && !OidIsValid(row->parent) &&
-			row->is_deferrable == wanted->deferrable && same_names(relation, row, wanted->keys))
+		if ((row->type == CONSTRAINT_PRIMARY || row->type == CONSTRAINT_UNIQUE) &&
+			!OidIsValid(row->parent) && same_names(relation, row, wanted->keys) &&
+			has_index_of(relation, row, wanted))
 			return true;
 	}
 	return false;
 }
 
-// Where the index has to be built: the table, or the partitions of it that have none to match.
-List *where_built(AlterTable *alter, const Constraint *key)
+struct Builds {
+	List *built;   // oids
+	List *visited; // partitions that are looked at
+};
+
+// DefineIndex() of a partitioned table: a partition that has the constraint brings along all below
+// it.
+void add_builds(Oid parent, const Constraint *key, const List *reached, Builds *builds)
 {
-	if (alter->kind != RELKIND_PARTITIONED_TABLE)
-		return list_make1_oid(alter->relation);
-	List *built = NIL;
 	ListCell *cell;
-	foreach (cell, reached_by(alter)) {
-		Oid relation = lfirst_oid(cell);
-		if (get_rel_relkind(relation) == RELKIND_RELATION && !has_same_constraint(relation, key))
-			built = lappend_oid(built, relation);
+	foreach (cell, find_inheritance_children(parent, NoLock)) {
+		Oid partition = lfirst_oid(cell);
+		if (!list_member_oid(reached, partition))
+			continue;
+		builds->visited = lappend_oid(builds->visited, partition);
+		if (has_same_constraint(partition, key))
+			continue;
+		if (get_rel_relkind(partition) == RELKIND_RELATION)
+			builds->built = lappend_oid(builds->built, partition);
+		else
+			add_builds(partition, key, reached, builds);
 	}
-	return built;
+}
+
+// Where the index has to be built: the table, or the partitions of it that have none to match.
+Builds find_key_builds(AlterTable *alter, const Constraint *key)
+{
+	Builds builds = {};
+	if (alter->kind == RELKIND_PARTITIONED_TABLE)
+		add_builds(alter->relation, key, reached_by(alter), &builds);
+	else
+		builds.built = list_make1_oid(alter->relation);
+	return builds;
 }
 
 // The columns of the index in PRIMARY KEY USING INDEX, of String *.
@@ -133,12 +171,15 @@ void analyse_key_columns(AlterTable *alter, const Constraint *key)
 void analyse_key(AlterTable *alter, Cause cause, const Constraint *key, const Part &part)
 {
 	if (key->indexname == nullptr) {
-		List *built = where_built(alter, key);
+		Builds builds = find_key_builds(alter, key);
 		// DefineIndex() takes no more than Share on partitions, and no lock on other children
-		Lock lock = pg::add_constraint_locks_descendants ? alter->lock : Lock::share;
-		report(alter, cause, Effect::index_build, built, part, lock);
+		bool all = pg::add_constraint_locks_descendants;
+		Lock lock = all ? alter->lock : Lock::share;
+		// (or what the trigger of a deferrable one needs)
+		report(alter, cause, Effect::index_build, builds.built, part,
+			   key->deferrable ? Max(lock, Lock::share_row_exclusive) : lock);
 		if (alter->kind == RELKIND_PARTITIONED_TABLE)
-			add_locks(alter->analysis, reached_by(alter), lock);
+			add_locks(alter->analysis, all ? reached_by(alter) : builds.visited, lock);
 	}
 	analyse_key_columns(alter, key);
 }

@@ -68,10 +68,11 @@ bool any_restricts(const List *plans, Leaves leaves)
 	return false;
 }
 
-// A join without a condition leaves no row of the target out, whatever is joined.
+// A join without a condition leaves no row of the target out, whatever is joined.  The condition
+// may be in what the inner side is given of the outer one.
 bool join_restricts(const NestLoop *join, Leaves leaves)
 {
-	if (join->join.joinqual != NIL)
+	if (join->join.joinqual != NIL || (join->nestParams != NIL && join->join.jointype != JOIN_LEFT))
 		return true;
 	const Plan *plan = &join->join.plan;
 	return restricts(reads_target(plan->lefttree, leaves) ? plan->lefttree : plan->righttree,

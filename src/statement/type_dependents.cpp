@@ -104,6 +104,8 @@ bool is_rebuilt(const Changes &changes, Oid index)
 {
 	if (get_rel_relkind(index) != RELKIND_INDEX)
 		return false; // a partitioned one has nothing to build
+	if (get_rel_relispartition(index))
+		return true; // it goes with its parent's, which the server makes anew, and its own with it
 	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	if (!HeapTupleIsValid(tuple))
 		return false;

@@ -95,6 +95,15 @@ CREATE INDEX tozone_tz ON tozone (tz);
 CREATE TABLE pol (a varchar(10), b varchar(10));
 CREATE POLICY pp ON pol USING (b <> '');
 INSERT INTO pol VALUES ('a', 'b');
+CREATE TABLE parti (id int, a varchar(10), b varchar(10), c varchar(10)) PARTITION BY RANGE (id);
+CREATE TABLE parti1 PARTITION OF parti FOR VALUES FROM (0) TO (10);
+CREATE TABLE parti2 PARTITION OF parti FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (id);
+CREATE TABLE parti21 PARTITION OF parti2 DEFAULT;
+INSERT INTO parti SELECT i, i, i, i FROM generate_series(1, 19) i;
+CREATE INDEX ON parti (a);
+ALTER TABLE parti ADD UNIQUE (id, b);
+CREATE INDEX ON parti1 (c);
+CREATE INDEX ON parti2 (c);
 -- statements
 ALTER TABLE t ALTER v10 TYPE varchar(20);
 ALTER TABLE t ALTER COLUMN v10 SET DATA TYPE varchar(5);
@@ -287,3 +296,8 @@ ALTER TABLE clus ALTER a TYPE oid;
 ALTER TABLE pol ALTER a TYPE text;
 --@ fails
 ALTER TABLE pol ALTER b TYPE text;
+ALTER TABLE parti ALTER a TYPE varchar(20);
+ALTER TABLE parti ALTER b TYPE varchar(20);
+ALTER TABLE parti ALTER c TYPE varchar(20);
+ALTER TABLE parti ALTER c TYPE text, ALTER a TYPE text;
+ALTER TABLE parti ALTER a TYPE varchar(10);

@@ -45,6 +45,11 @@ CREATE FUNCTION any_of(name) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE f
 CREATE FUNCTION row_by_row() RETURNS void LANGUAGE plpgsql AS $$ DECLARE i int; BEGIN FOR i IN SELECT id FROM one LOOP UPDATE t SET b = 1 WHERE id = i; END LOOP; END $$;
 CREATE PROCEDURE all_of_other() LANGUAGE plpgsql AS 'BEGIN UPDATE other SET x = NULL; END';
 ANALYZE;
+CREATE TABLE tg (id int, o int, pad text);
+INSERT INTO tg SELECT i, i * 1000, repeat('x', 200) FROM generate_series(1, 40) i;
+CREATE TABLE huge (id int PRIMARY KEY, v int);
+INSERT INTO huge SELECT i, i FROM generate_series(1, 30000) i;
+ANALYZE tg, huge;
 -- statements
 UPDATE t SET b = 'x';
 UPDATE t SET b = 'x' WHERE true;
@@ -184,3 +189,10 @@ DO $$ BEGIN DELETE FROM t WHERE id = 1; DELETE FROM "It's"; END $$;
 DO $$ BEGIN DELETE FROM t WHERE id = 1; END $$;
 --@ inside
 SELECT some_of_t(a) FROM generate_series(1, 3) a;
+UPDATE tg SET id = h.v FROM huge h WHERE h.id = tg.o;
+DELETE FROM tg USING huge h WHERE h.id = tg.o AND h.v > 10000;
+DELETE FROM tg WHERE EXISTS (SELECT FROM huge h WHERE h.id = tg.o AND h.v > 10000);
+--@ inexact
+DELETE FROM tg WHERE NOT EXISTS (SELECT FROM huge h WHERE h.id = tg.o);
+MERGE INTO tg USING huge h ON h.id = tg.o AND h.v > 10000 WHEN MATCHED THEN UPDATE SET id = 1;
+UPDATE tg SET id = (SELECT v FROM huge h WHERE h.id = tg.o);
