@@ -62,8 +62,21 @@ Finding *add(AlterTable *alter, Cause cause, Effect effect, Oid relation, Lock l
 
 bool is_measured(Effect effect) { return grows_with_size(effect) || effect == Effect::data_loss; }
 
+List *constraints_of_column(Oid relation, const char *column)
+{
+	List *names = NIL;
+	AttrNumber attnum = get_attnum(relation, column);
+	ListCell *cell;
+	foreach (cell, constraints_on(relation)) {
+		auto *row = static_cast<const ConstraintRow *>(lfirst(cell));
+		if (attnum != InvalidAttrNumber && has_key(row, attnum))
+			names = lappend(names, const_cast<char *>(row->name));
+	}
+	return names;
+}
+
 // The constraints that go with DROP CONSTRAINT and DROP COLUMN, by name.
-List *constraints_dropped(const AlterTable *alter)
+List *constraints_dropped(AlterTable *alter)
 {
 	List *names = NIL;
 	ListCell *cell;
@@ -73,13 +86,9 @@ List *constraints_dropped(const AlterTable *alter)
 			names = lappend(names, command->name);
 		if (command->subtype != AT_DropColumn)
 			continue;
-		AttrNumber attnum = get_attnum(alter->relation, command->name);
-		ListCell *other;
-		foreach (other, constraints_on(alter->relation)) {
-			auto *row = static_cast<const ConstraintRow *>(lfirst(other));
-			if (attnum != InvalidAttrNumber && has_key(row, attnum))
-				names = lappend(names, const_cast<char *>(row->name));
-		}
+		ListCell *reached; // a child's own goes with its column
+		foreach (reached, reached_by(alter))
+			names = list_concat(names, constraints_of_column(lfirst_oid(reached), command->name));
 	}
 	return names;
 }

@@ -41,6 +41,23 @@ like(as_app($children, 'WITH others AS (DELETE FROM parent RETURNING 1) DELETE F
 is(sql('SELECT count(*) FROM big'), '1000', 'which are there');
 is(as_app($children, 'DELETE FROM ONLY parent'), '', 'without the children it passes');
 
+# ---- a partition whose DETACH CONCURRENTLY is pending: it has no parent any more that would answer for it
+as_app('CREATE TABLE halves (id int, x int) PARTITION BY RANGE (id); CREATE TABLE half PARTITION OF halves FOR VALUES FROM (0) TO (10); INSERT INTO halves SELECT 1, g FROM generate_series(1, 1000) g');
+my $reader = $node->background_psql('postgres');
+$reader->query_safe('BEGIN; SELECT count(*) FROM halves');
+like(error_of($node, q{SET statement_timeout = '1s'; ALTER TABLE halves DETACH PARTITION half CONCURRENTLY}, as => 'app'), qr/canceling statement/, 'a DETACH CONCURRENTLY is left half way');
+$reader->quit;
+is(sql(q{SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = 'half'::regclass}), 't', 'it is pending');
+is($node->safe_psql('postgres', q{SELECT rule FROM safe_migrate.explain('SELECT 1; ALTER TABLE half DROP COLUMN x') WHERE verdict = 'reject'}), 'drop-column', 'explain() knows what it loses');
+like(error_of($node, 'ALTER TABLE half DROP COLUMN x', as => 'app'), qr/55000: cannot alter partition/, 'which the server refuses');
+like(error_of($node, 'DROP TABLE half', as => 'app'), qr/SM001.*drop-table/s, 'the gate knows what is lost with it');
+
+# ---- a DELETE with conditions is not answered by one of all rows
+my $conditions = as_app('CREATE TABLE switch AS SELECT false AS is_on', 'DELETE FROM big USING switch WHERE is_on');
+like($conditions, qr/SM001.*delete-without-where/s, 'a condition that is not about its rows lets all of them pass, or none');
+unlike($conditions, qr/'true'/, 'the HINT does not offer to delete all of them');
+like(as_app('', 'DELETE FROM big'), qr/delete_safely\('public.big', 'true'\)/, 'where there is none it does');
+
 # ---- PREPARE TRANSACTION
 my $prepared = qr/SM001: PREPARE TRANSACTION is not safe/;
 like(as_app('CREATE TABLE queue (id int)', 'BEGIN', 'ALTER TABLE queue ADD COLUMN a int', "PREPARE TRANSACTION 'one'"), $prepared,
