@@ -74,39 +74,6 @@ List *parse(const char *sql)
 	return statements;
 }
 
-// A later statement of the same transaction block gives the name to something again: what the hook
-// looks for at commit.
-bool gives_name(const Node *statement, const char *name, bool column)
-{
-	if (IsA(statement, RenameStmt)) {
-		auto *rename = reinterpret_cast<const RenameStmt *>(statement);
-		return (rename->renameType == OBJECT_COLUMN) == column &&
-			   strcmp(rename->newname, name) == 0;
-	}
-	const RangeVar *given = nullptr;
-	if (IsA(statement, ViewStmt))
-		given = reinterpret_cast<const ViewStmt *>(statement)->view;
-	else if (IsA(statement, CreateStmt))
-		given = reinterpret_cast<const CreateStmt *>(statement)->relation;
-	return given != nullptr && !column && strcmp(given->relname, name) == 0;
-}
-
-bool is_rename_taken_back(const List *statements, const Overlay *overlay, const Finding &finding)
-{
-	bool column = finding.cause == Cause::rename_column;
-	const char *name = column ? finding.column : finding.name;
-	if (!overlay->in_block || name == nullptr || (!column && finding.cause != Cause::rename_table))
-		return false;
-	for (int i = overlay->statement_no; i < list_length(statements); i++) {
-		const Node *statement = list_nth_node(RawStmt, statements, i)->stmt;
-		if (IsA(statement, TransactionStmt))
-			return false;
-		if (gives_name(statement, name, column))
-			return true;
-	}
-	return false;
-}
-
 const char *reason_of(Exempt exempt)
 {
 	switch (exempt) {
@@ -149,7 +116,7 @@ Judged judge_finding(const Script &script, const Effects &effects, const Finding
 		judged.rule = rule_of(finding.cause).name;
 	if (judged.level == Level::allow)
 		return judged;
-	if (is_rename_taken_back(script.statements, script.overlay, finding)) {
+	if (statement::overlay::is_rename_taken_back(script.overlay, script.statements, finding)) {
 		judged.level = Level::allow;
 		judged.reason = "the name is there again at the end of the transaction";
 		return judged;

@@ -22,11 +22,11 @@ template <class T> const T *as(const Node *node) { return reinterpret_cast<const
 
 const char *last_name(const List *names) { return names == NIL ? "" : strVal(llast(names)); }
 
-void note_new(Overlay *overlay, const RangeVar *name, bool if_not_exists)
+void note_new(Overlay *overlay, const RangeVar *name, char kind, bool if_not_exists)
 {
 	if (if_not_exists && resolve(overlay, name).exists())
 		return;
-	add_relation(overlay, name);
+	add_relation(overlay, name, kind);
 }
 
 // A foreign key of a relation, its own or the column's.
@@ -53,15 +53,15 @@ void note_rows(Overlay *overlay, const RangeVar *name)
 
 void note_view(Overlay *overlay, const RangeVar *name)
 {
-	note_new(overlay, name, true);
+	note_new(overlay, name, RELKIND_VIEW, true);
 	note_rows(overlay, name);
 }
 
-void note_create_table(Overlay *overlay, const CreateStmt *create)
+void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
 {
 	if (create->if_not_exists && resolve(overlay, create->relation).exists())
 		return;
-	ScriptRelation *relation = add_relation(overlay, create->relation);
+	ScriptRelation *relation = add_relation(overlay, create->relation, kind);
 	ListCell *cell;
 	foreach (cell, create->tableElts)
 		note_table_element(overlay, relation, static_cast<Node *>(lfirst(cell)));
@@ -82,7 +82,7 @@ void note_create_index(Overlay *overlay, const IndexStmt *create)
 	name.schemaname = const_cast<char *>(table->schema);
 	if (create->if_not_exists && resolve(overlay, &name).exists())
 		return;
-	ScriptRelation *index = add_relation(overlay, &name);
+	ScriptRelation *index = add_relation(overlay, &name, RELKIND_INDEX);
 	index->of = table;
 	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
 	ListCell *cell;
@@ -237,7 +237,7 @@ const char *string_of(const Node *node)
 void note_select(Overlay *overlay, const SelectStmt *select)
 {
 	if (select->intoClause != nullptr)
-		note_new(overlay, select->intoClause->rel, false);
+		note_new(overlay, select->intoClause->rel, RELKIND_RELATION, false);
 	if (list_length(select->targetList) != 1 || select->fromClause != NIL)
 		return;
 	Node *value = linitial_node(ResTarget, select->targetList)->val;
@@ -302,11 +302,18 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 {
 	switch (nodeTag(statement)) {
 		case T_CreateStmt:
-			return note_create_table(overlay, as<CreateStmt>(statement));
+			return note_create_table(overlay, as<CreateStmt>(statement),
+									 as<CreateStmt>(statement)->partspec != nullptr
+										 ? RELKIND_PARTITIONED_TABLE
+										 : RELKIND_RELATION);
 		case T_CreateForeignTableStmt:
-			return note_create_table(overlay, &as<CreateForeignTableStmt>(statement)->base);
+			return note_create_table(overlay, &as<CreateForeignTableStmt>(statement)->base,
+									 RELKIND_FOREIGN_TABLE);
 		case T_CreateTableAsStmt:
 			return note_new(overlay, as<CreateTableAsStmt>(statement)->into->rel,
+							as<CreateTableAsStmt>(statement)->objtype == OBJECT_MATVIEW
+								? RELKIND_MATVIEW
+								: RELKIND_RELATION,
 							as<CreateTableAsStmt>(statement)->if_not_exists);
 		case T_ViewStmt:
 			return note_view(overlay, as<ViewStmt>(statement)->view);
@@ -317,7 +324,7 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 				note_rows(overlay, as<CreateTrigStmt>(statement)->relation);
 			return;
 		case T_CreateSeqStmt:
-			return note_new(overlay, as<CreateSeqStmt>(statement)->sequence,
+			return note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
 							as<CreateSeqStmt>(statement)->if_not_exists);
 		case T_IndexStmt:
 			return note_create_index(overlay, as<IndexStmt>(statement));

@@ -142,21 +142,6 @@ bool schema_exists(const Overlay *overlay, const char *schema)
 	return OidIsValid(get_namespace_oid(schema, true));
 }
 
-const char *creation_schema(const Overlay *overlay, const RangeVar *name)
-{
-	if (name->relpersistence == RELPERSISTENCE_TEMP)
-		return temporary_schema;
-	if (name->schemaname != nullptr)
-		return schema_key(name->schemaname);
-	ListCell *cell;
-	foreach (cell, overlay->search_path) {
-		auto *schema = static_cast<const char *>(lfirst(cell));
-		if (schema_exists(overlay, schema))
-			return schema_key(schema);
-	}
-	return "";
-}
-
 ScriptRelation *new_relation(Overlay *overlay)
 {
 	return static_cast<ScriptRelation *>(
@@ -260,6 +245,21 @@ Named resolve(const Overlay *overlay, const RangeVar *name)
 	return found;
 }
 
+const char *creation_schema(const Overlay *overlay, const RangeVar *name)
+{
+	if (name->relpersistence == RELPERSISTENCE_TEMP)
+		return temporary_schema;
+	if (name->schemaname != nullptr)
+		return schema_key(name->schemaname);
+	ListCell *cell;
+	foreach (cell, overlay->search_path) {
+		auto *schema = static_cast<const char *>(lfirst(cell));
+		if (schema_exists(overlay, schema))
+			return schema_key(schema);
+	}
+	return "";
+}
+
 RangeVar *range_var_of(const List *names)
 {
 	return makeRangeVarFromNameList(const_cast<List *>(names));
@@ -292,11 +292,12 @@ ScriptRelation *record_of(Overlay *overlay, Oid relation)
 	return entry->relation;
 }
 
-ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name)
+ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name, char kind)
 {
 	ScriptRelation *relation = new_relation(overlay);
 	relation->schema = MemoryContextStrdup(overlay->memory, creation_schema(overlay, name));
 	relation->name = MemoryContextStrdup(overlay->memory, name->relname);
+	relation->kind = kind;
 	relation->created_by = overlay->statement_no;
 	put_name(overlay, relation->schema, relation->name, relation);
 	return relation;

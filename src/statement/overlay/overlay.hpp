@@ -37,6 +37,7 @@ struct ScriptRelation {
 	Oid oid; // 0: only the script creates it
 	const char *schema;
 	const char *name; // by now
+	char kind;		  // RELKIND_… where the script creates it
 	int created_by;
 	int changed_by;		 // the last that did anything to it
 	int gone_by;		 // dropped
@@ -117,6 +118,10 @@ void note_statement(Overlay *overlay, const char *source, const RawStmt *raw);
 // The last statement that changed something of a name that the text mentions; 0 = none did.
 int names_changed_by(const Overlay *overlay, const char *source, const RawStmt *raw);
 
+// Is there something of the old name again at the end of the transaction block that the statement
+// at hand is in?  `statements`: RawStmt, of the whole script.
+bool is_rename_taken_back(const Overlay *overlay, const List *statements, const Finding &renamed);
+
 // ---------------------------------------------------------------- among the files of the overlay
 
 // What a name means by now: a relation of the script's, one of the catalog's (`script` may be
@@ -134,7 +139,9 @@ RangeVar *range_var_of(const List *names); // of a DROP
 // The script's record of a relation that is there; made where there is none.
 ScriptRelation *record_of(Overlay *overlay, Oid relation);
 ScriptRelation *find_record(const Overlay *overlay, Oid relation);
-ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name);
+ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name, char kind);
+// Where CREATE puts it; "" = nowhere.
+const char *creation_schema(const Overlay *overlay, const RangeVar *name);
 void rename_relation(Overlay *overlay, ScriptRelation *relation, const char *schema,
 					 const char *name);
 void drop_relation(Overlay *overlay, ScriptRelation *relation);
