@@ -171,12 +171,31 @@ void give_back_unwanted(const WantedLocks &shared, const WantedLocks &own)
 	taken.n = kept;
 }
 
-// As the statement itself would wait for them.
-void lock_own(const WantedLocks &locks)
+// As the statement itself would wait for them.  False: nobody was in the way.
+bool lock_own(const WantedLocks &locks)
 {
-	for (int i = 0; i < locks.n; i++)
-		LockRelationOid(locks.entries[i].relation, locks.entries[i].mode);
+	bool has_waited = false;
+	for (int i = 0; i < locks.n; i++) {
+		const WantedLock &lock = locks.entries[i];
+		if (ConditionalLockRelationOid(lock.relation, lock.mode))
+			continue;
+		LockRelationOid(lock.relation, lock.mode);
+		has_waited = true;
+	}
 	remember_taken(locks);
+	return has_waited;
+}
+
+// What there was nothing to lose of has got rows since, which sends no invalidation.
+bool has_something_to_lose(const Effects *effects)
+{
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		if (finding.exempt == Exempt::empty && finding.effect == statement::Effect::data_loss &&
+			exists(finding.relation) && !statement::is_empty(finding.relation))
+			return true;
+	}
+	return false;
 }
 
 } // namespace
@@ -198,16 +217,19 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 	give_back_unwanted(wanted, own);
 	const WantedLocks missing = not_held(wanted);
 	const WantedLocks missing_own = not_held(own);
+	bool has_waited = false;
 	if (missing.n > 0) {
-		queue_politely(missing,
-					   pg::patience_of(budget.lock_try, budget.lock_retry, budget.lock_timeout,
-									   holds_strong_lock(), LockTimeout));
+		has_waited = queue_politely(missing, pg::patience_of(budget.lock_try, budget.lock_retry,
+															 budget.lock_timeout,
+															 holds_strong_lock(), LockTimeout));
 		remember_taken(missing);
 	}
-	lock_own(missing_own);
+	has_waited |= lock_own(missing_own);
 	if (budget.max_hold > 0)
 		limit_hold(wanted, budget.max_hold);
-	return missing.n + missing_own.n > 0 && SharedInvalidMessageCounter != judged_at;
+	return missing.n + missing_own.n > 0 &&
+		   (has_waited || SharedInvalidMessageCounter != judged_at ||
+			has_something_to_lose(effects));
 }
 
 bool holds_strong_lock()

@@ -21,8 +21,9 @@ uint64 catalog_moment();
 
 // Takes the strong locks that the effects predict, in the order of the findings, and starts the
 // clock on how long they may be held while somebody waits.  Returns true when the catalog may have
-// changed since judged_at: the caller analyses and judges again, under the locks, and calls it
-// again with again = true, which gives back what is not wanted any more; so until it returns false.
+// changed since judged_at, or tables grown, since somebody was in the way: the caller analyses and
+// judges again, under the locks, and calls it again with again = true, which gives back what is not
+// wanted any more; so until it returns false.
 //
 //	 bool again = false;
 //	 do {

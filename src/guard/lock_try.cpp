@@ -94,14 +94,16 @@ void pause(int ms)
 
 } // namespace
 
-void queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
+bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 {
+	if (take_at_once(wanted))
+		return false;
 	const TimestampTz begin = GetCurrentTimestamp();
 	pg::Waiting waiting = {};
 	int reached = 0; // the lock at which the last stay ended
 	bool told = false;
 
-	while (!take_at_once(wanted)) {
+	do {
 		MemoryContext memory =
 			AllocSetContextCreate(CurrentMemoryContext, "lock holders", ALLOCSET_SMALL_SIZES);
 		const pg::Obstacles obstacles = look_for_obstacles(wanted, memory);
@@ -121,11 +123,12 @@ void queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 			continue;
 		}
 		if (stay_in_queue(wanted, next, &reached))
-			return;
+			break;
 		waiting.stays++;
 		waiting.has_paused = false;
 		waiting.was_last = next.last;
-	}
+	} while (!take_at_once(wanted));
+	return true;
 }
 
 void give_back(const WantedLock &lock)

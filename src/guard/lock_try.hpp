@@ -24,8 +24,8 @@ struct WantedLocks {
 };
 
 // Takes all of them, one after the other in each stay, or none and raises 55P03 (blockers.hpp).
-// They belong to the current (sub)transaction.
-void queue_politely(const WantedLocks &wanted, const pg::Patience &patience);
+// They belong to the current (sub)transaction.  False: nobody was in the way.
+bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience);
 
 // Gives back one that queue_politely() took in this (sub)transaction.
 void give_back(const WantedLock &lock);

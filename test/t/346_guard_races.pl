@@ -44,7 +44,8 @@ sub waits_for_a_lock
 
 sub during_swap
 {
-	my ($prepare, $statement, $existing, $swapped) = @_;
+	my ($prepare, $statement, $existing, $swapped, $late) = @_;
+	$late //= 'SELECT 1';
 	$swapped //= "ALTER TABLE target RENAME TO old_target;\nALTER TABLE large RENAME TO target";
 	my $name = 'races_' . ++$number;
 	sql('DROP SCHEMA IF EXISTS s, old_s, l CASCADE; DROP TABLE IF EXISTS target, old_target, large;
@@ -68,6 +69,7 @@ DO \$\$ BEGIN
 		PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
 	END LOOP;
 END \$\$;
+$late;
 COMMIT;
 SQL
 	$_->{run}->finish for $swap, $session;
@@ -106,6 +108,24 @@ for my $case (
 		qr/ERROR:  SM001: \Q$command\E is not safe/, "$statement: $what that is there, and the large one that has its name when the lock is there");
 	is(sql("SELECT count(*) || ' ' || pg_typeof(max(a)) || ' ' || (SELECT count(*) FROM pg_indexes WHERE tablename = 'target')
 		FROM target WHERE b = 1"), '1000 integer 0', 'which stays as it was');
+}
+
+# One that gets its rows while the statement waits for it: nothing of the catalog changes.
+for my $case (
+	[ 'DROP TABLE', 'DROP TABLE target', 'an empty table', '' ],
+	[ 'TRUNCATE TABLE', 'TRUNCATE target', 'an empty table', '' ],
+	[ 'ALTER TABLE', 'ALTER TABLE target DROP COLUMN b', 'an empty table', '' ],
+	[ 'DROP SCHEMA', 'DROP SCHEMA s CASCADE', 'an empty table', '; CREATE SCHEMA s; ALTER TABLE target SET SCHEMA s', 's.target' ],
+	[ 'ALTER TABLE', 'ALTER TABLE target ALTER a TYPE bigint', 'a small table', '; INSERT INTO target VALUES (1, 1)' ],
+	[ 'CREATE INDEX', 'CREATE INDEX ON target (a)', 'a small table', '; INSERT INTO target VALUES (1, 1)' ])
+{
+	my ($command, $statement, $what, $rows, $name) = @$case;
+	$name //= 'target';
+	like(during_swap(q{SET safe_migrate.small_table_size = '36kB'}, $statement, "CREATE TABLE target (a int, b int)$rows",
+			"INSERT INTO $name SELECT 1, 1 WHERE false", "INSERT INTO $name SELECT i, 1 FROM generate_series(2, 1000) i"),
+		qr/ERROR:  SM001: \Q$command\E is not safe/, "$statement: $what that is filled while the lock is waited for");
+	is(sql("SELECT max(a) || ' ' || pg_typeof(max(a)) || ' ' || (SELECT count(*) FROM pg_indexes WHERE tablename = 'target')
+		FROM $name WHERE b = 1"), '1000 integer 0', 'which stays as it was');
 }
 
 # Names of which no table's lock keeps others from giving them away: the schema's, and one that comes
