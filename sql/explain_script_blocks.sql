@@ -10,6 +10,8 @@ CREATE TABLE big2 (id int, c text);
 CREATE SEQUENCE seq;
 INSERT INTO big VALUES (1, 1, 'x');
 INSERT INTO big2 VALUES (1, 'x');
+CREATE TABLE many AS SELECT i AS id, i AS x FROM generate_series(1, 20000) i;
+ANALYZE many;
 \c -
 SET search_path = eb;
 SET safe_migrate.small_table_size = 0;
@@ -31,6 +33,15 @@ SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big RENAME TO bb; CREATE TABLE nb (L
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big RENAME COLUMN x TO y; ALTER TABLE big2 RENAME COLUMN c TO x; COMMIT') WHERE rule <> 'several-strong-locks';
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big RENAME COLUMN x TO y; ALTER TABLE big ADD COLUMN x int; COMMIT');
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big RENAME COLUMN x TO y; ALTER TABLE big RENAME TO bb; CREATE TABLE big (i int); COMMIT');
+
+-- many rows written while a strong lock is held, told once
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE many SET x = 1 WHERE x > 0; UPDATE many SET x = 2 WHERE x > 0; COMMIT; UPDATE many SET x = 3 WHERE x > 0');
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; WITH d AS (DELETE FROM many WHERE x > 0 RETURNING id) SELECT count(*) FROM d; COMMIT');
+SELECT reason FROM safe_migrate.explain('BEGIN; ALTER TABLE big ADD COLUMN z int; INSERT INTO big2 SELECT id FROM many; COMMIT') WHERE verdict = 'warn';
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; MERGE INTO many USING (SELECT i FROM generate_series(1, 20000) i) s ON s.i = many.id WHEN MATCHED AND x > 1 THEN DELETE; COMMIT');
+-- a few are none, nor are those of a new table; what can't be estimated may be many
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE many SET x = 1 WHERE x = 1; INSERT INTO many VALUES (1), (2); CREATE TABLE nm AS TABLE many; INSERT INTO nm TABLE many; COMMIT');
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; CREATE TABLE nm AS TABLE many; INSERT INTO big2 SELECT id FROM nm; COMMIT');
 
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;

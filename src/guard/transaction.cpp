@@ -9,6 +9,7 @@
 #include "guard/renames.hpp"
 #include "guard/report.hpp"
 #include "pg/compat_analysis.hpp"
+#include "statement/dml.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -31,8 +32,7 @@ using statement::Effects;
 using statement::Exempt;
 using statement::Finding;
 using statement::Lock;
-
-constexpr double many_rows = 10000; // that keep a transaction busy
+using statement::many_rows;
 
 bool rows_were_told = false; // once a transaction
 

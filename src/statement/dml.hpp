@@ -11,6 +11,8 @@ extern "C" {
 
 namespace safe_migrate::statement {
 
+constexpr double many_rows = 10000; // that keep a transaction busy
+
 // What the actions of a MERGE that have no condition do, whatever the rows hold.
 struct MergeActions {
 	bool all_matched;	// rows of the target that match are updated or deleted

@@ -470,6 +470,7 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	Effects *effects = analysis->effects;
 	overlay->statement_no++;
 	*overlay->fails = false;
+	overlay->written = InvalidOid;
 	overlay->location = raw->stmt_location;
 	overlay->length = raw->stmt_len;
 	analysis->in_transaction = overlay->in_block;

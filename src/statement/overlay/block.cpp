@@ -1,6 +1,7 @@
 // Transaction blocks in a script: which strong locks they hold, what they undo.
 #include "statement/overlay/note.hpp"
 
+#include "statement/dml.hpp"
 #include "statement/identifiers.hpp"
 #include "statement/relations.hpp"
 
@@ -68,6 +69,7 @@ void begin(Overlay *overlay)
 		return; // a WARNING, no more
 	overlay->in_block = true;
 	overlay->block_begin = overlay->statement_no;
+	overlay->rows_were_told = false;
 	set_savepoint(overlay, nullptr);
 }
 
@@ -218,31 +220,55 @@ void hold(Overlay *overlay, const Effects *effects, int n)
 	MemoryContextSwitchTo(caller);
 }
 
+const char *facts_of(const HeldLock *held)
+{
+	const char *name = get_rel_name(held->relation);
+	return psprintf("the transaction holds a strong lock on %s since statement %d",
+					name != nullptr
+						? quote_qualified_identifier(
+							  get_namespace_name(get_rel_namespace(held->relation)), name)
+						: "a table",
+					held->statement_no);
+}
+
 Finding *add_held(Analysis *analysis, const HeldLock *held, Cause cause, const Finding &like,
 				  Effect effect)
 {
 	int64 bytes = like.bytes;
-	const char *name = get_rel_name(held->relation);
 	Finding *finding = add_finding(analysis, cause, effect, like.relation, like.lock);
 	finding->is_target = true;
 	finding->bytes = bytes;
-	finding->facts =
-		psprintf("the transaction holds a strong lock on %s since statement %d",
-				 name != nullptr ? quote_qualified_identifier(
-									   get_namespace_name(get_rel_namespace(held->relation)), name)
-								 : "a table",
-				 held->statement_no);
+	finding->facts = facts_of(held);
 	return finding;
 }
 
+// Mirrors add_row_findings() of guard/transaction.cpp.
+void add_rows_written(Overlay *overlay, Analysis *analysis, const HeldLock *held)
+{
+	if (!OidIsValid(overlay->written) || overlay->rows_were_told ||
+		(overlay->rows >= 0 && overlay->rows < many_rows))
+		return;
+	Finding *finding = add_finding(analysis, Cause::work_after_strong_lock, Effect::scan,
+								   overlay->written, Lock::row_exclusive);
+	if (finding->exempt != Exempt::no)
+		return;
+	overlay->rows_were_told = true;
+	finding->is_target = true;
+	finding->bytes = -1;
+	finding->facts = overlay->rows >= 0
+						 ? psprintf("about %.0f rows, while %s", overlay->rows, facts_of(held))
+						 : psprintf("how many rows can't be estimated, while %s", facts_of(held));
+}
+
 // Mirrors guard/transaction.cpp, which does it for the live transaction.
-void add_findings_of_block(const Overlay *overlay, Analysis *analysis)
+void add_findings_of_block(Overlay *overlay, Analysis *analysis)
 {
 	const HeldLock *first = first_held_on_rows(overlay);
+	int n = analysis->effects->n;
 	if (first == nullptr)
 		return;
+	add_rows_written(overlay, analysis, first);
 	bool told = false;
-	int n = analysis->effects->n;
 	for (int i = 0; i < n; i++) {
 		const Finding finding = analysis->effects->findings[i]; // the array grows
 		if (finding.exempt != Exempt::no || !OidIsValid(finding.relation))
@@ -276,6 +302,11 @@ void judge_prepared(const Overlay *overlay, Analysis *analysis)
 }
 
 } // namespace
+
+bool holds_strong_lock(const Overlay *overlay)
+{
+	return overlay->in_block && first_held_on_rows(overlay) != nullptr;
+}
 
 void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {

@@ -94,9 +94,12 @@ struct Overlay : NameSource {
 
 	bool in_block;
 	int block_begin;
-	List *held;		  // HeldLock *
-	List *log;		  // LoggedStatement *: what is noted again after a ROLLBACK
-	List *savepoints; // Savepoint *
+	List *held;	 // HeldLock *
+	Oid written; // the statement at hand writes so many of its rows; < 0: nobody knows
+	double rows;
+	bool rows_were_told; // once a block
+	List *log;			 // LoggedStatement *: what is noted again after a ROLLBACK
+	List *savepoints;	 // Savepoint *
 };
 
 // In the current memory context, which has to outlive it.  Ends with end_script(), or the
@@ -111,6 +114,9 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 // What the statement does to its transaction block, and the block to it: adds findings on the locks
 // held.  After analyse_in_script().
 void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw);
+
+// Does the transaction block hold a strong lock that somebody's work waits for?
+bool holds_strong_lock(const Overlay *overlay);
 
 // That it has been carried out.  Not in a subtransaction: it may change the search_path.
 void note_statement(Overlay *overlay, const char *source, const RawStmt *raw);

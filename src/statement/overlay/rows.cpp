@@ -320,12 +320,12 @@ void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *
 }
 
 // Its locks go with the subtransaction.
-Planned plan_and_forget(Analysis *analysis, const Change &change, Oid relation)
+template <class Plan> Planned plan_and_forget(Plan &&plan)
 {
 	Planned result = {};
 	bool done = false;
 	ErrorData *error = pg::run_subtransaction([&] {
-		plan_rows(analysis, change, relation, &result);
+		plan(&result);
 		done = true;
 		ereport(ERROR, (errcode(pg::errcode_roll_back),
 						errmsg_internal("locks of the plan are given back")));
@@ -333,6 +333,11 @@ Planned plan_and_forget(Analysis *analysis, const Change &change, Oid relation)
 	if (!done)
 		ReThrowError(error);
 	return result;
+}
+
+Planned plan_and_forget(Analysis *analysis, const Change &change, Oid relation)
+{
+	return plan_and_forget([&](Planned *result) { plan_rows(analysis, change, relation, result); });
 }
 
 // ---------------------------------------------------------------- findings
@@ -392,17 +397,31 @@ void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oi
 			"that the role may not read";
 }
 
-// Where the script has changed the target, a condition may name a column that is not there yet.
+// What the block's strong locks have to wait for: the most of the statement's parts.
+void note_written(Overlay *overlay, Oid relation, const Planned &planned)
+{
+	double rows = planned.planned ? static_cast<double>(planned.rows) : -1;
+	if (OidIsValid(overlay->written) && overlay->rows >= 0 && rows >= 0 && overlay->rows >= rows)
+		return;
+	overlay->written = relation;
+	overlay->rows = rows;
+}
+
+// Where the script has changed what is named, a condition may name a column that is not there yet.
+template <class Plan> Planned plan_if_possible(Plan &&plan)
+{
+	Planned planned = {};
+	ErrorData *error = pg::run_subtransaction([&] { planned = plan(); });
+	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return error == nullptr ? planned : Planned{};
+}
+
 Planned plan_changed(Analysis *analysis, const Change &change, Oid named, Oid relation)
 {
 	if (RangeVarGetRelid(change.target, NoLock, true) != named)
 		return {};
-	Planned planned = {};
-	ErrorData *error =
-		pg::run_subtransaction([&] { planned = plan_and_forget(analysis, change, relation); });
-	if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(error);
-	return error == nullptr ? planned : Planned{};
+	return plan_if_possible([&] { return plan_and_forget(analysis, change, relation); });
 }
 
 void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, const Named &target,
@@ -415,9 +434,12 @@ void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, con
 	bool positioned = change.where != nullptr && IsA(change.where, CurrentOfExpr);
 	int changed = changed_by(overlay, change, target);
 	Planned planned = {};
-	if (!positioned && (!bare || is_view || estimates))
+	bool is_watched = holds_strong_lock(overlay) && !positioned;
+	if (!positioned && (!bare || is_view || estimates || is_watched))
 		planned = changed == 0 ? plan_and_forget(analysis, change, relation)
 							   : plan_changed(analysis, change, target.oid, relation);
+	if (is_watched)
+		note_written(overlay, relation, planned);
 	if (is_view && planned.planned)
 		bare = false; // it may leave rows out
 	int n = analysis->effects->n;
@@ -451,7 +473,29 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 	judge_table(overlay, analysis, change, target, rows);
 }
 
-// Rows that are added harm nobody, but for what rules and triggers make of them.
+// The rows that it adds; planned = false where that can't be told.
+Planned plan_insertion(Analysis *analysis, const InsertStmt *insert)
+{
+	if (insert->selectStmt == nullptr)
+		return {true, false, 1, NIL};
+	auto *select = static_cast<SelectStmt *>(copyObjectImpl(insert->selectStmt));
+	if (select->valuesLists != NIL)
+		return {true, false, list_length(select->valuesLists), NIL};
+	if (insert->withClause != nullptr && select->withClause != nullptr)
+		return {};
+	if (insert->withClause != nullptr)
+		select->withClause = reading(insert->withClause);
+	return plan_if_possible([&] {
+		return plan_and_forget([&](Planned *result) {
+			const PlannedStmt *plan = plan_select(analysis, reinterpret_cast<Node *>(select));
+			result->planned = plan != nullptr;
+			result->rows = plan != nullptr ? static_cast<int64>(plan->planTree->plan_rows) : 0;
+		});
+	});
+}
+
+// Rows that are added harm nobody, but for what rules and triggers make of them, and as far as
+// somebody waits for the transaction.
 void look_at_insertion(Overlay *overlay, Analysis *analysis, const InsertStmt *insert)
 {
 	Named target = resolve(overlay, insert->relation);
@@ -461,6 +505,8 @@ void look_at_insertion(Overlay *overlay, Analysis *analysis, const InsertStmt *i
 	if (rows.changed_by != 0)
 		return add_dependence(overlay, analysis, target.oid, rows.changed_by, what_decides);
 	analysis->effects->runs_code |= rows.is_rewritten;
+	if (!target.is_new() && !rows.is_replaced && holds_strong_lock(overlay))
+		note_written(overlay, rows.relation, plan_insertion(analysis, insert));
 }
 
 void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause *around)
