@@ -8,7 +8,7 @@ using namespace safe_migrate::operations::backfill;
 namespace {
 
 // A hundredth of a table: 10 blocks of 1000, 50 rows a block.
-constexpr SampleCost sample = {10, 500, 1000, 10000, 250000};
+constexpr SampleCost sample = {10, 500, 0, 1000, 10000, 250000};
 
 TableFacts table_with(int indexes)
 {
@@ -33,6 +33,25 @@ TEST(EstimateModel, AnEmptySampleGivesNothing)
 	EXPECT_EQ(estimate.rows, 0);
 	EXPECT_EQ(estimate.duration_us, 0);
 	EXPECT_EQ(estimate.growth_bytes, 0);
+}
+
+TEST(EstimateModel, RowsThatOthersHoldCostWhatTheOthersDo)
+{
+	SampleCost half_held = {10, 250, 250, 1000, 5000, 125000};
+	const Estimate all = extrapolate(sample, table_with(4));
+	const Estimate half = extrapolate(half_held, table_with(4));
+	EXPECT_DOUBLE_EQ(half.rows, all.rows);
+	EXPECT_DOUBLE_EQ(half.duration_us, all.duration_us);
+	EXPECT_DOUBLE_EQ(half.wal_bytes, all.wal_bytes);
+	EXPECT_DOUBLE_EQ(half.growth_bytes, all.growth_bytes);
+}
+
+TEST(EstimateModel, ASampleThatOthersHoldTellsNothing)
+{
+	EXPECT_FALSE(is_known({}));
+	EXPECT_FALSE(is_known({10, 0, 500, 1000, 0, 0}));
+	EXPECT_TRUE(is_known({10, 0, 0, 1000, 0, 0})); // there is nothing to do
+	EXPECT_TRUE(is_known({10, 1, 499, 1000, 20, 500}));
 }
 
 TEST(EstimateModel, WithAnIndexOnTheTargetItCostsWhatAPlainUpdateDoes)

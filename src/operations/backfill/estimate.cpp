@@ -1,17 +1,19 @@
 // estimate_backfill(): what a backfill would take, from blocks that are really written and rolled
-// back.  Rows that others hold are passed over, each part of the sample is one short internal
-// subtransaction, and the whole ends after a few seconds whatever the fraction.  What it leaves
-// behind: dead row versions in the sampled blocks, and what triggers do outside of transactions.
+// back.  Rows that others hold are counted and not written, each part of the sample is one short
+// internal subtransaction, and the whole ends after a few seconds whatever the fraction.  What it
+// leaves behind: dead row versions in the sampled blocks, and what triggers do outside of
+// transactions.
 #include <cmath>
 
 #include "operations/backfill/estimate_model.hpp"
+#include "operations/backfill/leaf_columns.hpp"
 #include "operations/backfill/resolve.hpp"
+#include "operations/backfill/row_lock.hpp"
 #include "operations/backfill/run_query.hpp"
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/guc.hpp"
-#include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -40,14 +42,26 @@ namespace {
 constexpr BlockNumber part_blocks = 32;	  // one subtransaction
 constexpr BlockNumber least_blocks = 128; // of each leaf, or all that it has
 constexpr int longest_ms = 5000;		  // of the whole sample
+constexpr int64 longest_wait_ms = 200;	  // for a lock, in one part
 
 // One leaf and what its sample gave so far.
 struct Sample {
 	const Definition *definition;
 	Relation leaf;
+	TimestampTz deadline;
+	LockTupleMode lock, strongest_lock;
 	BlockNumber first, end; // the part at hand
 	SampleCost cost;
 	double rows_on_blocks; // alive or not
+	const char *left_out;  // why rows were not written; nullptr = they were
+};
+
+// All leaves.
+struct Total {
+	Estimate estimate;
+	double blocks, left_out_blocks;
+	int tables, left_out_tables; // those that have blocks
+	const char *left_out;		 // why one of them was
 };
 
 // Queries -------------------------------------------------------------------------------
@@ -96,8 +110,7 @@ void add_condition(Query *query, Node *condition)
 		makeBoolExpr(AND_EXPR, list_make2(condition, query->jointree->quals), -1));
 }
 
-// SELECT ctid … WHERE ctid in this part AND predicate FOR [NO KEY] UPDATE SKIP LOCKED
-Query *locking_query(const Sample &sample)
+Query *select_ctid(const Sample &sample)
 {
 	Query *query = statement_on_leaf(sample);
 	query->commandType = CMD_SELECT;
@@ -106,19 +119,33 @@ Query *locking_query(const Sample &sample)
 		makeTargetEntry(reinterpret_cast<Expr *>(
 							makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0)),
 						1, pstrdup("ctid"), false));
-	RowMarkClause *mark = makeNode(RowMarkClause);
-	mark->rti = 1;
-	mark->strength =
-		sample.definition->action == RowAction::update ? LCS_FORNOKEYUPDATE : LCS_FORUPDATE;
-	mark->waitPolicy = LockWaitSkip;
-	query->rowMarks = list_make1(mark);
-	query->hasForUpdate = true;
+	return query;
+}
 
+// SELECT ctid … WHERE ctid in this part AND predicate
+Query *finding_query(const Sample &sample)
+{
+	Query *query = select_ctid(sample);
 	ItemPointerData from, to;
 	ItemPointerSet(&from, sample.first, 0);
 	ItemPointerSet(&to, sample.end, 0);
 	add_condition(query, compare_ctid(TIDLessOperator, to));
 	add_condition(query, compare_ctid(TIDGreaterEqOperator, from));
+	return query;
+}
+
+// SELECT ctid … WHERE ctid IN (…) FOR [NO KEY] UPDATE SKIP LOCKED, as strong as writing them needs
+Query *locking_query(const Sample &sample, Datum *tids, int n)
+{
+	Query *query = select_ctid(sample);
+	query->jointree->quals = ctid_in(tids, n);
+	query->hasSubLinks = false; // they were the predicate's
+	RowMarkClause *mark = makeNode(RowMarkClause);
+	mark->rti = 1;
+	mark->strength = sample.lock == LockTupleExclusive ? LCS_FORUPDATE : LCS_FORNOKEYUPDATE;
+	mark->waitPolicy = LockWaitSkip;
+	query->rowMarks = list_make1(mark);
+	query->hasForUpdate = true;
 	return query;
 }
 
@@ -146,6 +173,15 @@ bool receive_tid(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+TidReceiver make_tid_receiver()
+{
+	TidReceiver receiver = {};
+	receiver.base = plain_receiver(receive_tid);
+	receiver.room = 64;
+	receiver.tids = static_cast<Datum *>(palloc(sizeof(Datum) * receiver.room));
+	return receiver;
+}
+
 // Sampling ------------------------------------------------------------------------------
 
 double count_rows(Relation rel, BlockNumber first, BlockNumber end)
@@ -163,51 +199,94 @@ double count_rows(Relation rel, BlockNumber first, BlockNumber end)
 	return rows;
 }
 
-// Runs in a subtransaction that always ends by an error, which rolls the writes back.
-void write_part(Sample *sample)
+// Says what the body waited for where that took too long; all that it did is undone.
+template <class F> const char *try_briefly(const Sample &sample, F &&body)
 {
-	TidReceiver found = {};
-	found.base = plain_receiver(receive_tid);
-	found.room = 64;
-	found.tids = static_cast<Datum *>(palloc(sizeof(Datum) * found.room));
-	DestReceiver nothing = plain_receiver([](TupleTableSlot *, DestReceiver *) { return true; });
-
-	sample->rows_on_blocks += count_rows(sample->leaf, sample->first, sample->end);
-	Query *lock = locking_query(*sample);
-	TimestampTz start = GetCurrentTimestamp();
-	run_query(lock, &found.base);
-	sample->cost.scan_us += static_cast<double>(GetCurrentTimestamp() - start);
-	if (found.n > 0) {
-		Query *write = statement_on_leaf(*sample);
-		add_condition(write, ctid_in(found.tids, found.n));
-		const uint64 wal = pgWalUsage.wal_bytes;
-		start = GetCurrentTimestamp();
-		sample->cost.rows += static_cast<double>(run_query(write, &nothing).written);
-		sample->cost.write_us += static_cast<double>(GetCurrentTimestamp() - start);
-		sample->cost.wal_bytes += static_cast<double>(pgWalUsage.wal_bytes - wal);
-	}
-	sample->cost.blocks += sample->end - sample->first;
-	ereport(ERROR, (errcode(pg::errcode_roll_back), errmsg("the sample is rolled back")));
+	ErrorData *error = pg::try_undone([&] {
+		int64 left_ms = (sample.deadline - GetCurrentTimestamp()) / 1000;
+		pg::set_local_ms("lock_timeout", Min(Max(left_ms, 10), longest_wait_ms));
+		body();
+	});
+	if (error != nullptr && !pg::is_retryable(error))
+		ReThrowError(error);
+	return error != nullptr ? error->message : nullptr;
 }
 
-// A part whose triggers or foreign keys wait for others is left out.
+const char *find_rows(Sample *sample, TidReceiver *found)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	const char *left_out =
+		try_briefly(*sample, [&] { run_query(finding_query(*sample), &found->base); });
+	if (left_out != nullptr)
+		return left_out;
+	sample->cost.scan_us += static_cast<double>(GetCurrentTimestamp() - start);
+	sample->cost.blocks += sample->end - sample->first;
+	sample->cost.rows_held += found->n; // until they are written
+	sample->rows_on_blocks += count_rows(sample->leaf, sample->first, sample->end);
+	return nullptr;
+}
+
+void write_rows(Sample *sample, const TidReceiver &found)
+{
+	SampleCost *cost = &sample->cost;
+	TidReceiver locked = make_tid_receiver();
+	DestReceiver nothing = plain_receiver([](TupleTableSlot *, DestReceiver *) { return true; });
+
+	LockRelationOid(RelationGetRelid(sample->leaf), RowExclusiveLock);
+	TimestampTz start = GetCurrentTimestamp();
+	run_query(locking_query(*sample, found.tids, found.n), &locked.base);
+	cost->scan_us += static_cast<double>(GetCurrentTimestamp() - start);
+	if (locked.n == 0)
+		return;
+	Query *write = statement_on_leaf(*sample);
+	add_condition(write, ctid_in(locked.tids, locked.n));
+	const uint64 wal = pgWalUsage.wal_bytes;
+	start = GetCurrentTimestamp();
+	cost->rows += static_cast<double>(run_query(write, &nothing).written);
+	cost->write_us += static_cast<double>(GetCurrentTimestamp() - start);
+	cost->wal_bytes += static_cast<double>(pgWalUsage.wal_bytes - wal);
+	cost->rows_held -= locked.n;
+}
+
+const char *try_to_write(Sample *sample, const TidReceiver &found)
+{
+	const SampleCost before = sample->cost;
+	const char *left_out = try_briefly(*sample, [&] { write_rows(sample, found); });
+	if (left_out != nullptr)
+		sample->cost = before;
+	return left_out;
+}
+
+// Rows whose triggers or foreign keys wait for others are found and not written.
+const char *find_and_write(Sample *sample)
+{
+	TidReceiver found = make_tid_receiver();
+	const char *left_out = find_rows(sample, &found);
+	if (left_out != nullptr || found.n == 0)
+		return left_out;
+	left_out = try_to_write(sample, found);
+	// a trigger may change a key that others look at, more than what was locked for
+	if (left_out != nullptr && sample->lock != sample->strongest_lock) {
+		sample->lock = sample->strongest_lock;
+		left_out = try_to_write(sample, found);
+	}
+	return left_out;
+}
+
 void sample_part(Sample *sample)
 {
-	const Sample before = *sample;
-	ErrorData *error = pg::run_subtransaction([sample] {
-		pg::set_local("lock_timeout", "200ms");
-		LockRelationOid(RelationGetRelid(sample->leaf), RowExclusiveLock);
-		write_part(sample);
-	});
-	if (error == nullptr || error->sqlerrcode == pg::errcode_roll_back)
-		return;
-	if (!pg::is_retryable(error))
-		ReThrowError(error);
-	*sample = before;
+	MemoryContext memory =
+		AllocSetContextCreate(CurrentMemoryContext, "safe_migrate sample", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(memory);
+	const char *left_out = find_and_write(sample);
+	MemoryContextSwitchTo(old);
+	if (left_out != nullptr)
+		sample->left_out = pstrdup(left_out);
+	MemoryContextDelete(memory);
 }
 
 // Parts spread evenly over the leaf, in an order that is fair wherever it breaks off.
-void sample_leaf(Sample *sample, BlockNumber blocks, double fraction, TimestampTz deadline)
+void sample_leaf(Sample *sample, BlockNumber blocks, double fraction)
 {
 	constexpr double golden_ratio = 0.6180339887498949;
 	double wanted = Max(blocks * fraction, static_cast<double>(least_blocks));
@@ -221,7 +300,7 @@ void sample_leaf(Sample *sample, BlockNumber blocks, double fraction, TimestampT
 			all ? i * part_blocks : static_cast<BlockNumber>(position * (blocks - part_blocks));
 		sample->end = Min(sample->first + part_blocks, blocks);
 		sample_part(sample);
-		if (GetCurrentTimestamp() >= deadline)
+		if (GetCurrentTimestamp() >= sample->deadline)
 			return;
 		position += golden_ratio;
 		position -= floor(position);
@@ -240,33 +319,83 @@ double index_blocks(Relation rel)
 	return blocks;
 }
 
-void add_leaf(Estimate *total, double *bytes, const Resolved &resolved, const Target &target,
-			  Oid leaf, double fraction, TimestampTz deadline)
+Sample begin_sample(const Definition &definition, Relation leaf, TimestampTz deadline)
 {
-	Relation rel = table_open(leaf, NoLock);
-	const BlockNumber blocks = RelationGetNumberOfBlocks(rel);
 	Sample sample = {};
-	sample.definition = resolved.definition;
-	sample.leaf = rel;
-	if (blocks > 0)
-		sample_leaf(&sample, blocks, fraction, deadline);
+	const LeafColumns columns = map_columns(definition, leaf);
+	const bool erase = definition.action == RowAction::erase;
+	const bool triggers = leaf->trigdesc != nullptr && leaf->trigdesc->trig_update_before_row;
+	sample.definition = &definition;
+	sample.leaf = leaf;
+	sample.deadline = deadline;
+	sample.lock = lock_mode(leaf, columns, erase, false);
+	sample.strongest_lock = lock_mode(leaf, columns, erase, triggers);
+	return sample;
+}
 
+TableFacts find_facts(const Sample &sample, BlockNumber blocks, const Resolved &resolved,
+					  const Target &target)
+{
 	bool blocking = false;
 	TableFacts facts = {};
 	facts.blocks = blocks;
-	facts.indexes = count_indexes(target, leaf, resolved.assigned, &blocking);
+	facts.indexes =
+		count_indexes(target, RelationGetRelid(sample.leaf), resolved.assigned, &blocking);
 	facts.erases = resolved.definition->action == RowAction::erase;
 	facts.heap_only_possible = !blocking && !facts.erases;
 	if (sample.rows_on_blocks > 0)
-		facts.bytes_per_row = BLCKSZ * (blocks + index_blocks(rel)) /
+		facts.bytes_per_row = BLCKSZ * (blocks + index_blocks(sample.leaf)) /
 							  (sample.rows_on_blocks * blocks / sample.cost.blocks);
-	Estimate estimate = extrapolate(sample.cost, facts);
-	total->rows += estimate.rows;
-	total->duration_us += estimate.duration_us;
-	total->wal_bytes += estimate.wal_bytes;
-	total->growth_bytes += estimate.growth_bytes;
-	*bytes += static_cast<double>(blocks) * BLCKSZ;
+	return facts;
+}
+
+void leave_out(Total *total, const Sample &sample, BlockNumber blocks)
+{
+	total->left_out_blocks += blocks;
+	total->left_out_tables++;
+	total->left_out =
+		sample.left_out != nullptr ? sample.left_out : "all rows that match are locked";
+}
+
+void add_leaf(Total *total, const Resolved &resolved, const Target &target, Oid leaf,
+			  double fraction, TimestampTz deadline)
+{
+	Relation rel = table_open(leaf, NoLock);
+	const BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+	if (blocks > 0) {
+		Sample sample = begin_sample(*resolved.definition, rel, deadline);
+		sample_leaf(&sample, blocks, fraction);
+		total->blocks += blocks;
+		total->tables++;
+		if (is_known(sample.cost))
+			total->estimate =
+				add(total->estimate,
+					extrapolate(sample.cost, find_facts(sample, blocks, resolved, target)));
+		else
+			leave_out(total, sample, blocks);
+	}
 	table_close(rel, NoLock);
+}
+
+// Tables that nothing is known of are taken to be like the others.
+void complete(Total *total, Relation root)
+{
+	if (total->left_out_tables == 0)
+		return;
+	if (total->left_out_tables == total->tables)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("no row of the sample of table \"%s\" could be written",
+						RelationGetRelationName(root)),
+				 errdetail("What kept the last part of the sample back: %s.", total->left_out),
+				 errhint("Try again when the transactions that hold these locks have ended.")));
+	ereport(NOTICE, (errmsg("the estimate is without a sample of %d of %d tables",
+							total->left_out_tables, total->tables),
+					 errdetail("They are taken to be like the others. What kept the last part of "
+							   "the sample back: %s.",
+							   total->left_out)));
+	total->estimate =
+		scale(total->estimate, total->blocks / (total->blocks - total->left_out_blocks));
 }
 
 Datum to_tuple(FunctionCallInfo fcinfo, const Estimate &estimate, double bytes)
@@ -295,13 +424,13 @@ Datum estimate(FunctionCallInfo fcinfo, Oid relation, const Request &request, do
 		check_nullable(resolved, target);
 
 	const TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), longest_ms);
-	Estimate total = {};
-	double bytes = 0;
+	Total total = {};
 	ListCell *lc;
 	foreach (lc, target.leaves)
-		add_leaf(&total, &bytes, resolved, target, lfirst_oid(lc), fraction, deadline);
+		add_leaf(&total, resolved, target, lfirst_oid(lc), fraction, deadline);
+	complete(&total, target.root);
 	close_target(target);
-	return to_tuple(fcinfo, total, bytes);
+	return to_tuple(fcinfo, total.estimate, total.blocks * BLCKSZ);
 }
 
 } // namespace

@@ -9,13 +9,18 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 
-void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase, bool any_column)
+LockTupleMode lock_mode(Relation leaf, const LeafColumns &columns, bool erase, bool any_column)
 {
 	Bitmapset *key_columns = RelationGetIndexAttrBitmap(leaf, INDEX_ATTR_BITMAP_KEY);
 	bool key_changes =
 		bms_overlap(key_columns, columns.changed_set) || (any_column && !bms_is_empty(key_columns));
+	return erase || key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
+}
+
+void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase, bool any_column)
+{
 	lock.leaf = leaf;
-	lock.mode = erase || key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
+	lock.mode = lock_mode(leaf, columns, erase, any_column);
 	lock.slot = table_slot_create(leaf, nullptr);
 }
 

@@ -19,6 +19,8 @@ struct RowLock {
 
 // FOR UPDATE where the row goes or a key column may change, else FOR NO KEY UPDATE: as
 // heap_update() chooses.  any_column: a trigger may change more than what is assigned.
+LockTupleMode lock_mode(Relation leaf, const LeafColumns &columns, bool erase, bool any_column);
+
 void begin(RowLock &lock, Relation leaf, const LeafColumns &columns, bool erase, bool any_column);
 
 // False where somebody else holds the row, or has changed it.  What does not conflict is no
