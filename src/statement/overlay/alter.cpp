@@ -514,7 +514,8 @@ void lock_parent(const Overlay *overlay, Analysis *analysis, const Constraint *c
 void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTableStmt *statement,
 					  const ScriptRelation *relation)
 {
-	add_new(analysis, relation, static_cast<Lock>(AlterTableGetLockLevel(statement->cmds)));
+	judge_new(overlay, analysis, relation,
+			  static_cast<Lock>(AlterTableGetLockLevel(statement->cmds)));
 	ListCell *cell;
 	foreach (cell, statement->cmds) {
 		auto *command = lfirst_node(AlterTableCmd, cell);

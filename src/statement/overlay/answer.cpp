@@ -2,6 +2,7 @@
 #include "statement/overlay/answer.hpp"
 
 #include "pg/compat_repack.hpp"
+#include "pg/options.hpp"
 #include "statement/dependents.hpp"
 #include "statement/identifiers.hpp"
 #include "statement/overlay/rows.hpp"
@@ -58,10 +59,34 @@ void alter_table(const Overlay *overlay, Analysis *analysis, const AlterTableStm
 		ask_catalog(overlay, analysis, live);
 }
 
+// A table of the script's own that the new one is put under, or refers to.
+void look_at_parent(const Overlay *overlay, Analysis *analysis, const RangeVar *name)
+{
+	Named parent = resolve(overlay, name);
+	if (parent.is_new() && parent.script->partitions_by != 0)
+		judge_new(overlay, analysis, parent.script, Lock::none);
+}
+
+void look_at_references(const Overlay *overlay, Analysis *analysis, const List *constraints)
+{
+	ListCell *cell;
+	foreach (cell, constraints) {
+		auto *element = static_cast<Node *>(lfirst(cell));
+		if (IsA(element, Constraint) && castNode(Constraint, element)->contype == CONSTR_FOREIGN)
+			look_at_parent(overlay, analysis, castNode(Constraint, element)->pktable);
+		else if (IsA(element, ColumnDef))
+			look_at_references(overlay, analysis, castNode(ColumnDef, element)->constraints);
+	}
+}
+
 // The constraints of the default partition say whether it is scanned for a new one.
 void create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *create)
 {
 	ask_catalog(overlay, analysis, create);
+	look_at_references(overlay, analysis, create->tableElts);
+	ListCell *cell;
+	foreach (cell, create->inhRelations)
+		look_at_parent(overlay, analysis, lfirst_node(RangeVar, cell));
 	if (create->partbound == nullptr)
 		return;
 	Named parent = resolve(overlay, linitial_node(RangeVar, create->inhRelations));
@@ -91,7 +116,7 @@ void create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *c
 	int by;
 	analysis->effects->commits_inside = create->concurrent;
 	if (table.is_new())
-		return add_new(analysis, table.script, lock);
+		return judge_new(overlay, analysis, table.script, lock);
 	if (!table.exists() && table.gone_by != 0)
 		fails_for_lack_of(overlay, create->relation, table.gone_by);
 	if (OidIsValid(table.oid) && family_is_changed(overlay, table.oid, &by))
@@ -114,13 +139,11 @@ void create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *c
 void lock_other_ends(const Overlay *overlay, Analysis *analysis, const ScriptRelation *table,
 					 DropBehavior behavior)
 {
-	bool own = false;
 	ListCell *cell;
 	foreach (cell, table->constraints) {
 		auto *constraint = static_cast<const ScriptConstraint *>(lfirst(cell));
 		if (constraint->parent == nullptr || constraint->dropped_by != 0)
 			continue;
-		own = true;
 		add_script_lock(analysis, constraint->parent, Lock::access_exclusive);
 	}
 	if (table->of != nullptr && OidIsValid(table->of->oid)) {
@@ -129,8 +152,8 @@ void lock_other_ends(const Overlay *overlay, Analysis *analysis, const ScriptRel
 		if (OidIsValid(rest))
 			add_lock(analysis, rest, Lock::access_exclusive);
 	}
-	if (table->foreign_keys_by != 0 && !own && behavior == DROP_CASCADE)
-		add_dependence(overlay, analysis, table->oid, table->foreign_keys_by,
+	if (table->referenced_by != 0 && behavior == DROP_CASCADE)
+		add_dependence(overlay, analysis, table->oid, table->referenced_by,
 					   "foreign keys that refer to it");
 }
 
@@ -151,9 +174,9 @@ void drop_relations(const Overlay *overlay, Analysis *analysis, const DropStmt *
 		}
 		if (target.script != nullptr) {
 			if (target.is_new())
-				add_new(analysis, target.script, lock);
+				judge_new(overlay, analysis, target.script, lock);
 			lock_other_ends(overlay, analysis, target.script, drop->behavior);
-			if (target.script->partitions_by != 0)
+			if (target.script->partitions_by != 0 && !target.is_new())
 				add_dependence(overlay, analysis, target.oid, target.script->partitions_by,
 							   "its partitions, children or parents");
 		}
@@ -218,8 +241,10 @@ void rename(const Overlay *overlay, Analysis *analysis, const RenameStmt *statem
 		Named target = resolve(overlay, statement->relation);
 		if (!statement->missing_ok)
 			insist_on(overlay, statement->relation, target);
-		if (target.is_new())
+		if (target.is_new() && statement->subname == nullptr)
 			return add_new(analysis, target.script, Lock::access_exclusive);
+		if (target.is_new())
+			return judge_new(overlay, analysis, target.script, Lock::access_exclusive);
 		if (statement->renameType == OBJECT_COLUMN && target.script != nullptr) {
 			const ScriptColumn *column = find_column(target.script, statement->subname);
 			if (column != nullptr && column->added_by != 0)
@@ -239,8 +264,10 @@ List *those_there(const Overlay *overlay, Analysis *analysis, const List *relati
 		const RangeVar *name = IsA(node, VacuumRelation) ? castNode(VacuumRelation, node)->relation
 														 : castNode(RangeVar, node);
 		Named target = resolve(overlay, name);
-		if (target.is_new())
+		if (target.is_new() && lock <= Lock::share_update_exclusive)
 			add_new(analysis, target.script, lock);
+		else if (target.is_new())
+			judge_new(overlay, analysis, target.script, lock);
 		else if (!target.exists() && target.gone_by != 0)
 			fails_for_lack_of(overlay, name, target.gone_by);
 		else
@@ -254,15 +281,15 @@ void truncate(const Overlay *overlay, Analysis *analysis, const TruncateStmt *st
 	TruncateStmt *live = copy_of(statement);
 	live->relations = those_there(overlay, analysis, statement->relations, Lock::access_exclusive);
 	ListCell *cell;
-	foreach (cell, live->relations) {
+	foreach (cell, statement->relations) {
 		Named target = resolve(overlay, lfirst_node(RangeVar, cell));
 		int by;
 		if (OidIsValid(target.oid) && family_is_changed(overlay, target.oid, &by))
 			add_dependence(overlay, analysis, target.oid, by,
 						   "its partitions, children or parents");
-		if (target.script != nullptr && target.script->foreign_keys_by != 0 &&
+		if (target.script != nullptr && target.script->referenced_by != 0 &&
 			statement->behavior == DROP_CASCADE)
-			add_dependence(overlay, analysis, target.oid, target.script->foreign_keys_by,
+			add_dependence(overlay, analysis, target.oid, target.script->referenced_by,
 						   "foreign keys that refer to it");
 	}
 	if (live->relations != NIL)
@@ -313,7 +340,7 @@ void other(const Overlay *overlay, Analysis *analysis, const Node *statement)
 	if (name != nullptr) {
 		Named target = resolve(overlay, name);
 		if (target.is_new())
-			return add_new(analysis, target.script, Lock::access_exclusive);
+			return judge_new(overlay, analysis, target.script, Lock::access_exclusive);
 		if (!target.exists() && target.gone_by != 0 && !IsA(statement, ViewStmt))
 			fails_for_lack_of(overlay, name, target.gone_by);
 	}
@@ -339,7 +366,10 @@ void dispatch(const Overlay *overlay, Analysis *analysis, const Node *statement)
 			return of_domain(overlay, analysis, as<AlterDomainStmt>(statement));
 		case T_VacuumStmt: {
 			VacuumStmt *live = copy_of(as<VacuumStmt>(statement));
-			live->rels = those_there(overlay, analysis, live->rels, Lock::access_exclusive);
+			live->rels =
+				those_there(overlay, analysis, live->rels,
+							pg::has_option(live->options, "full") ? Lock::access_exclusive
+																  : Lock::share_update_exclusive);
 			if (live->rels != NIL || as<VacuumStmt>(statement)->rels == NIL)
 				ask_catalog(overlay, analysis, live);
 			return;
@@ -417,6 +447,18 @@ void add_new(Analysis *analysis, const ScriptRelation *relation, Lock lock)
 	finding->lock = lock;
 	finding->exempt = Exempt::created_here;
 	finding->is_target = true;
+	finding->schema = relation->schema;
+	finding->name = relation->name;
+}
+
+void judge_new(const Overlay *overlay, Analysis *analysis, const ScriptRelation *relation,
+			   Lock lock)
+{
+	if (relation->partitions_by == 0)
+		return add_new(analysis, relation, lock);
+	add_dependence(overlay, analysis, InvalidOid, relation->partitions_by,
+				   "its partitions, children or parents");
+	Finding *finding = &analysis->effects->findings[analysis->effects->n - 1];
 	finding->schema = relation->schema;
 	finding->name = relation->name;
 }

@@ -12,8 +12,11 @@ void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, in
 // 42P01 where an earlier statement has taken the name away.
 void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target);
 
-// A relation that only the script creates: whatever happens to it harms nobody.
+// A relation that only the script creates: whatever happens to it alone harms nobody.
 void add_new(Analysis *analysis, const ScriptRelation *relation, Lock lock);
+// … and to what is under it, which may be others'.
+void judge_new(const Overlay *overlay, Analysis *analysis, const ScriptRelation *relation,
+			   Lock lock);
 
 // An effect on a relation that is there, of all its leaves; bytes are filled in by the effect.
 Finding *add_answer(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock);

@@ -65,8 +65,17 @@ void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
 	ListCell *cell;
 	foreach (cell, create->tableElts)
 		note_table_element(overlay, relation, static_cast<Node *>(lfirst(cell)));
-	if (create->partbound != nullptr)
-		relation->of = relation_of(overlay, linitial_node(RangeVar, create->inhRelations));
+	foreach (cell, create->inhRelations) {
+		ScriptRelation *parent = relation_of(overlay, lfirst_node(RangeVar, cell));
+		if (create->partbound != nullptr)
+			relation->of = parent;
+		if (parent != nullptr)
+			note_parent(overlay, relation, parent);
+	}
+	ScriptRelation *type =
+		create->ofTypename != nullptr ? type_of(overlay, create->ofTypename) : nullptr;
+	if (type != nullptr)
+		note_parent(overlay, relation, type);
 }
 
 void note_create_index(Overlay *overlay, const IndexStmt *create)

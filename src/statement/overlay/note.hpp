@@ -13,6 +13,9 @@ void note_change(Overlay *overlay, const char *text, const Node *statement);
 // Parts of ALTER TABLE and CREATE TABLE; column = of whose definition the constraint is a part.
 void note_constraint(Overlay *overlay, ScriptRelation *relation, const Constraint *constraint,
 					 const char *column);
+// That the script has put it under: a table, or the composite type that it is of.
+void note_parent(Overlay *overlay, ScriptRelation *child, ScriptRelation *parent);
+ScriptRelation *type_of(Overlay *overlay, const TypeName *type); // nullptr: the script's, or none
 void note_column_rename(Overlay *overlay, ScriptRelation *relation, const char *from,
 						const char *to);
 void note_constraint_rename(Overlay *overlay, ScriptRelation *relation, const char *from,

@@ -96,6 +96,26 @@ void note_changed(Overlay *overlay, ScriptRelation *relation, const char *column
 	column_of(overlay, relation, column)->changed_by = overlay->statement_no;
 }
 
+// It and all above it have now rows of others under them.
+void note_adoption(Overlay *overlay, ScriptRelation *parent)
+{
+	if (parent->partitions_by == overlay->statement_no)
+		return;
+	parent->partitions_by = overlay->statement_no;
+	ListCell *cell;
+	foreach (cell, parent->parents)
+		note_adoption(overlay, static_cast<ScriptRelation *>(lfirst(cell)));
+}
+
+void put_under(Overlay *overlay, ScriptRelation *child, ScriptRelation *parent)
+{
+	note_parent(overlay, child, parent);
+	if (child->created_by == 0 || child->partitions_by != 0)
+		note_adoption(overlay, parent);
+	if (child->created_by == 0)
+		child->partitions_by = overlay->statement_no;
+}
+
 void note_attach(Overlay *overlay, ScriptRelation *parent, const AlterTableCmd *command)
 {
 	auto *partition = castNode(PartitionCmd, command->def);
@@ -103,19 +123,14 @@ void note_attach(Overlay *overlay, ScriptRelation *parent, const AlterTableCmd *
 	if (child == nullptr)
 		return;
 	child->of = command->subtype == AT_AttachPartition ? parent : nullptr;
-	if (child->created_by == 0) {
-		parent->partitions_by = overlay->statement_no;
-		child->partitions_by = overlay->statement_no;
-	}
+	put_under(overlay, child, parent);
 }
 
 void note_inherit(Overlay *overlay, ScriptRelation *child, const AlterTableCmd *command)
 {
 	ScriptRelation *parent = relation_of(overlay, castNode(RangeVar, command->def));
-	if (parent == nullptr || child->created_by != 0)
-		return;
-	parent->partitions_by = overlay->statement_no;
-	child->partitions_by = overlay->statement_no;
+	if (parent != nullptr)
+		put_under(overlay, child, parent);
 }
 
 void note_command(Overlay *overlay, ScriptRelation *relation, const AlterTableCmd *command)
@@ -149,12 +164,28 @@ void note_command(Overlay *overlay, ScriptRelation *relation, const AlterTableCm
 		case AT_AddInherit:
 		case AT_DropInherit:
 			return note_inherit(overlay, relation, command);
+		case AT_AddOf:
+			if (ScriptRelation *type = type_of(overlay, castNode(TypeName, command->def)))
+				put_under(overlay, relation, type);
+			return;
 		default:
 			return; // nothing that a later statement's effects hinge on
 	}
 }
 
 } // namespace
+
+void note_parent(Overlay *overlay, ScriptRelation *child, ScriptRelation *parent)
+{
+	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
+	child->parents = list_append_unique_ptr(child->parents, parent);
+	MemoryContextSwitchTo(caller);
+}
+
+ScriptRelation *type_of(Overlay *overlay, const TypeName *type)
+{
+	return type->names != NIL ? relation_of(overlay, range_var_of(type->names)) : nullptr;
+}
 
 void note_alter_table(Overlay *overlay, ScriptRelation *relation, const AlterTableStmt *statement)
 {
@@ -197,7 +228,7 @@ void note_constraint(Overlay *overlay, ScriptRelation *relation, const Constrain
 		added->parent = relation_of(overlay, constraint->pktable);
 		relation->foreign_keys_by = overlay->statement_no;
 		if (added->parent != nullptr)
-			added->parent->foreign_keys_by = overlay->statement_no;
+			added->parent->foreign_keys_by = added->parent->referenced_by = overlay->statement_no;
 	}
 	if (constraint->contype == CONSTR_UNIQUE || constraint->contype == CONSTR_PRIMARY ||
 		constraint->contype == CONSTR_EXCLUSION)

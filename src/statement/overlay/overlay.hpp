@@ -45,11 +45,13 @@ struct ScriptRelation {
 	int indexes_by;		 // an index was added or dropped
 	int partitions_by;	 // a partition with rows was attached, or one was detached
 	int foreign_keys_by; // a foreign key from or to it was added
+	int referenced_by;	 // … to it
 	int rows_by;		 // what it shows as a view, its rules, its INSTEAD OF triggers
 	List *columns;		 // ScriptColumn
 	List *constraints;	 // ScriptConstraint
 	List *key;			 // of an index: the names of its columns; NIL with expressions
 	ScriptRelation *of;	 // of an index: its table; of a partition: its parent
+	List *parents;		 // ScriptRelation: that the script puts it under, its composite type too
 };
 
 // A strong lock that the open transaction block holds.

@@ -464,7 +464,7 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 	if (rows.changed_by != 0)
 		return add_dependence(overlay, analysis, target.oid, rows.changed_by, what_decides);
 	if (target.is_new())
-		return add_new(analysis, target.script, Lock::row_exclusive);
+		return judge_new(overlay, analysis, target.script, Lock::row_exclusive);
 	analysis->effects->runs_code |= rows.is_rewritten;
 	if (rows.is_replaced)
 		return add_locks(analysis, rows.views, Lock::row_exclusive);

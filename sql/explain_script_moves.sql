@@ -1,0 +1,46 @@
+-- explain() over scripts that put relations somewhere else: under new parents, into other schemas, to other owners, into extensions.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+RESET client_min_messages;
+CREATE SCHEMA em;
+CREATE SCHEMA em_other;
+SET search_path = em;
+CREATE TABLE big (id int, x int, c text, ts timestamp);
+CREATE TABLE big2 (id int PRIMARY KEY, c text);
+CREATE TABLE parts (id int, x int) PARTITION BY LIST (id);
+CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+INSERT INTO big VALUES (1, 1, 'x', 'now');
+INSERT INTO big2 VALUES (1, 'x');
+INSERT INTO parts VALUES (1, 1);
+CREATE TYPE pair AS (id int, x int);
+CREATE TABLE pairs AS SELECT 1 AS id, 2 AS x;
+\c -
+SET search_path = em;
+SET safe_migrate.small_table_size = 0;
+-- the last statement, after the others
+CREATE FUNCTION pg_temp.after(script text, VARIADIC last text[]) RETURNS TABLE (last_statement text, verdict text, rule text, reason text)
+LANGUAGE sql AS 'SELECT l, e.verdict, e.rule, substring(e.reason FROM ''it depends on what statement.*'') FROM unnest(last) WITH ORDINALITY u(l, i)
+	CROSS JOIN LATERAL (SELECT *, max(statement_no) OVER () AS n FROM safe_migrate.explain(script || '';'' || l)) e WHERE e.statement_no = e.n ORDER BY i';
+
+-- a new parent has the rows of what was put under it
+SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np', 'TRUNCATE np', 'DELETE FROM np', 'UPDATE np SET id = 1',
+	'ALTER TABLE np ADD COLUMN z serial', 'ALTER TABLE np ALTER id TYPE bigint', 'ALTER TABLE np ADD CHECK (id > 0)', 'ALTER TABLE np ALTER c SET NOT NULL',
+	'ALTER TABLE np DROP COLUMN c', 'ALTER TABLE np RENAME c TO d', 'DROP TABLE np CASCADE', 'VACUUM FULL np', 'LOCK np');
+SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np', 'ALTER TABLE np RENAME TO np2', 'ANALYZE np', 'INSERT INTO np VALUES (1)');
+-- at whatever height, and in whatever order
+SELECT * FROM pg_temp.after('CREATE TABLE np2 (LIKE big); CREATE TABLE np () INHERITS (np2); ALTER TABLE big INHERIT np', 'TRUNCATE np2');
+SELECT * FROM pg_temp.after('CREATE TABLE np2 (LIKE big); CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np; ALTER TABLE np INHERIT np2', 'TRUNCATE np2');
+SELECT * FROM pg_temp.after('CREATE TABLE np2 (LIKE big); CREATE TABLE np (LIKE big); ALTER TABLE np INHERIT np2', 'TRUNCATE np2');
+SELECT * FROM pg_temp.after('ALTER TABLE pairs OF pair', 'ALTER TYPE pair ALTER ATTRIBUTE x TYPE bigint CASCADE');
+-- partitions
+SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE parts) PARTITION BY LIST (id); ALTER TABLE parts DETACH PARTITION parts1; ALTER TABLE np ATTACH PARTITION parts1 FOR VALUES IN (1)',
+	'CREATE INDEX ON np (x)', 'TRUNCATE np', 'DROP TABLE np', 'CREATE TABLE np2 PARTITION OF np FOR VALUES IN (2)', 'ALTER TABLE np ADD UNIQUE (id)');
+SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big) PARTITION BY LIST (id); CREATE TABLE np1 (LIKE big); ALTER TABLE np ATTACH PARTITION np1 FOR VALUES IN (1)', 'CREATE INDEX ON np (x)');
+-- foreign keys to a new table
+SELECT * FROM pg_temp.after('CREATE TABLE np (id int PRIMARY KEY, o int REFERENCES big2); ALTER TABLE big ADD FOREIGN KEY (id) REFERENCES np NOT VALID',
+	'TRUNCATE np CASCADE', 'DROP TABLE np CASCADE', 'TRUNCATE np');
+
+SET safe_migrate.guard = off;
+SET client_min_messages = warning;
+DROP SCHEMA em CASCADE;
+DROP SCHEMA em_other CASCADE;
