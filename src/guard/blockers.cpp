@@ -4,6 +4,7 @@
 #include "pg/lock_table.hpp"
 
 extern "C" {
+#include "catalog/objectaddress.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 }
@@ -77,7 +78,8 @@ char *blockers_of(const WantedLocks &wanted, int which, const pg::LockHolder **f
 	for (int i = 0; i < wanted.n && *first == nullptr; i++) {
 		const WantedLock &lock = wanted.entries[(which + i) % wanted.n];
 		int n = 0;
-		pg::LockHolder *holders = pg::conflicting_holders(lock.relation, lock.mode, &n);
+		pg::LockHolder *holders =
+			pg::conflicting_holders(lock.relation, lock.mode, &n, lock.class_id);
 		sort_by_age(holders, n);
 		for (int k = 0; k < std::min(n, most_named); k++) {
 			if (k > 0)
@@ -115,7 +117,8 @@ pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory
 	MemoryContext caller = MemoryContextSwitchTo(memory);
 	pg::Obstacles all = {0, 0, -1};
 	for (int i = 0; i < wanted.n; i++)
-		pg::add_obstacles(wanted.entries[i].relation, wanted.entries[i].mode, &all);
+		pg::add_obstacles(wanted.entries[i].relation, wanted.entries[i].mode, &all,
+						  wanted.entries[i].class_id);
 	MemoryContextSwitchTo(caller);
 	return all;
 }
@@ -138,6 +141,15 @@ void report_no_lock(const WantedLocks &wanted, int which, int64 elapsed_ms)
 	char *blockers = blockers_of(wanted, which, &first);
 	const char *hint = hint_for(first);
 
+	if (OidIsValid(lock.class_id)) {
+		const ObjectAddress object = {lock.class_id, lock.relation, 0};
+		const char *description = getObjectDescription(&object, true);
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("no %s lock on %s within %s", pg::lock_mode_name(lock.mode),
+							   description != nullptr ? description : "an object",
+							   format_duration(elapsed_ms)),
+						errdetail_internal("%s", blockers), errhint("%s", hint)));
+	}
 	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg("no %s lock on \"%s.%s\" within %s", pg::lock_mode_name(lock.mode),
 						   lock.schema, lock.name, format_duration(elapsed_ms)),

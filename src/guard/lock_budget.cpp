@@ -63,7 +63,7 @@ WantedLocks wanted_locks(const Effects *effects, bool (*is_wanted)(const Finding
 		WantedLock &entry = wanted.entries[*places.put(finding.relation, wanted.n)];
 		if (&entry == &wanted.entries[wanted.n]) {
 			entry = {finding.relation, mode, finding.schema != nullptr ? finding.schema : "",
-					 finding.name != nullptr ? finding.name : ""};
+					 finding.name != nullptr ? finding.name : "", InvalidOid};
 			wanted.n++;
 		} else if (entry.mode < mode)
 			entry.mode = mode;
@@ -71,13 +71,27 @@ WantedLocks wanted_locks(const Effects *effects, bool (*is_wanted)(const Finding
 	return wanted;
 }
 
-WantedLocks not_held(const WantedLocks &wanted)
+WantedLocks not_held(const WantedLocks &wanted, int more = 0)
 {
 	WantedLocks missing = {};
-	missing.entries = static_cast<WantedLock *>(palloc(sizeof(WantedLock) * (wanted.n + 1)));
+	missing.entries = static_cast<WantedLock *>(palloc(sizeof(WantedLock) * (wanted.n + more + 1)));
 	for (int i = 0; i < wanted.n; i++)
 		if (!pg::holds_lock(wanted.entries[i].relation, wanted.entries[i].mode))
 			missing.entries[missing.n++] = wanted.entries[i];
+	return missing;
+}
+
+// Relations, and objects that are none: those stay locked, whatever the statement is found to be
+// about when it is judged again.
+WantedLocks not_held(const WantedLocks &relations, const Effects *effects)
+{
+	WantedLocks missing = not_held(relations, effects->n_objects);
+	for (int i = 0; i < effects->n_objects; i++) {
+		const statement::Object &object = effects->objects[i];
+		if (!pg::holds_lock(object.object, AccessExclusiveLock, object.class_id))
+			missing.entries[missing.n++] = {object.object, AccessExclusiveLock, "", "",
+											object.class_id};
+	}
 	return missing;
 }
 
@@ -149,7 +163,9 @@ void remember_taken(const WantedLocks &locks)
 		taken_capacity = larger;
 	}
 	for (int i = 0; i < locks.n; i++)
-		taken.entries[taken.n++] = {locks.entries[i].relation, locks.entries[i].mode, "", ""};
+		if (!OidIsValid(locks.entries[i].class_id))
+			taken.entries[taken.n++] = {locks.entries[i].relation, locks.entries[i].mode, "", "",
+										0};
 }
 
 void give_back_unwanted(const WantedLocks &shared, const WantedLocks &own)
@@ -215,7 +231,7 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 	const WantedLocks wanted = wanted_locks(effects, is_shared_lock);
 	const WantedLocks own = wanted_locks(effects, is_own_lock);
 	give_back_unwanted(wanted, own);
-	const WantedLocks missing = not_held(wanted);
+	const WantedLocks missing = not_held(wanted, effects);
 	const WantedLocks missing_own = not_held(own);
 	bool has_waited = false;
 	if (missing.n > 0) {

@@ -3,6 +3,7 @@
 
 #include "guard/blockers.hpp"
 #include "pg/guc.hpp"
+#include "pg/lock_table.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -31,18 +32,36 @@ template <class Body> void as_transaction(Body &&body)
 	CurrentResourceOwner = saved; // an error aborts the transaction, which sets its own
 }
 
+// False (at_once only): somebody is in the way.
+bool take(const WantedLock &lock, bool at_once)
+{
+	if (OidIsValid(lock.class_id))
+		return pg::lock_object(lock.class_id, lock.relation, lock.mode, at_once);
+	if (at_once)
+		return ConditionalLockRelationOid(lock.relation, lock.mode);
+	LockRelationOid(lock.relation, lock.mode);
+	return true;
+}
+
+void release(const WantedLock &lock)
+{
+	if (OidIsValid(lock.class_id))
+		UnlockDatabaseObject(lock.class_id, lock.relation, 0, lock.mode);
+	else
+		UnlockRelationOid(lock.relation, lock.mode);
+}
+
 // Where nobody is in the way no subtransaction is needed, whose number would be one more for all
 // snapshots to look at.
 bool take_at_once(const WantedLocks &wanted)
 {
 	int taken = 0;
 	as_transaction([&] {
-		while (taken < wanted.n && ConditionalLockRelationOid(wanted.entries[taken].relation,
-															  wanted.entries[taken].mode))
+		while (taken < wanted.n && take(wanted.entries[taken], true))
 			taken++;
 		if (taken < wanted.n)
 			for (int i = taken - 1; i >= 0; i--)
-				UnlockRelationOid(wanted.entries[i].relation, wanted.entries[i].mode);
+				release(wanted.entries[i]);
 	});
 	return taken == wanted.n;
 }
@@ -59,7 +78,7 @@ void lock_within(const WantedLocks &wanted, const pg::NextMove &stay, int *reach
 		*reached = i;
 		const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		pg::set_in_level_ms("lock_timeout", std::max(1, static_cast<int>(left)), PGC_USERSET);
-		LockRelationOid(wanted.entries[i].relation, wanted.entries[i].mode);
+		(void)take(wanted.entries[i], false);
 	}
 	CHECK_FOR_INTERRUPTS(); // a timeout that came with the grant belongs in here
 	AtEOXact_GUC(true, nest);
@@ -133,7 +152,7 @@ bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 
 void give_back(const WantedLock &lock)
 {
-	as_transaction([&] { UnlockRelationOid(lock.relation, lock.mode); });
+	as_transaction([&] { release(lock); });
 }
 
 } // namespace safe_migrate::guard

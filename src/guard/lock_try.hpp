@@ -12,10 +12,11 @@ extern "C" {
 namespace safe_migrate::guard {
 
 struct WantedLock {
-	Oid relation;
+	Oid relation; // or another object,
 	LOCKMODE mode;
 	const char *schema;
 	const char *name;
+	Oid class_id; // of that catalog; InvalidOid: a relation
 };
 
 struct WantedLocks {
@@ -27,7 +28,7 @@ struct WantedLocks {
 // They belong to the current (sub)transaction.  False: nobody was in the way.
 bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience);
 
-// Gives back one that queue_politely() took in this (sub)transaction.
+// Gives back one on a relation that queue_politely() took in this (sub)transaction.
 void give_back(const WantedLock &lock);
 
 } // namespace safe_migrate::guard

@@ -13,6 +13,7 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "utils/backend_status.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 }
 
@@ -20,10 +21,13 @@ namespace safe_migrate::pg {
 
 namespace {
 
-LOCKTAG tag_of(Oid relation)
+LOCKTAG tag_of(Oid class_id, Oid object)
 {
 	LOCKTAG tag;
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+	if (OidIsValid(class_id))
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, class_id, object, 0);
+	else
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, object);
 	return tag;
 }
 
@@ -91,9 +95,9 @@ const char *state_name(BackendState state)
 
 } // namespace
 
-LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n)
+LockHolder *conflicting_holders(Oid object, LOCKMODE mode, int *n, Oid class_id)
 {
-	LOCKTAG tag = tag_of(relation);
+	LOCKTAG tag = tag_of(class_id, object);
 	int found = 0;
 	const VirtualTransactionId *transactions = GetLockConflicts(&tag, mode, &found);
 	auto *holders = static_cast<LockHolder *>(palloc0(sizeof(LockHolder) * (found + 1)));
@@ -108,10 +112,10 @@ LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n)
 	return holders;
 }
 
-void add_obstacles(Oid relation, LOCKMODE mode, Obstacles *all)
+void add_obstacles(Oid object, LOCKMODE mode, Obstacles *all, Oid class_id)
 {
 	int n = 0;
-	const LockHolder *holders = conflicting_holders(relation, mode, &n);
+	const LockHolder *holders = conflicting_holders(object, mode, &n, class_id);
 	for (int k = 0; k < n; k++) {
 		all->holders++;
 		if (holders[k].autovacuum && !holders[k].wraparound)
@@ -139,13 +143,22 @@ void describe_holder(LockHolder *holder)
 		holder->query = pgstat_clip_activity(status->st_activity_raw);
 }
 
-bool holds_lock(Oid relation, LOCKMODE mode)
+bool holds_lock(Oid object, LOCKMODE mode, Oid class_id)
 {
-	LOCKTAG tag = tag_of(relation);
+	LOCKTAG tag = tag_of(class_id, object);
 	for (LOCKMODE held = mode; held <= AccessExclusiveLock; held++)
 		if (lock_held_by_me(&tag, held))
 			return true;
 	return false;
+}
+
+bool lock_object(Oid class_id, Oid object, LOCKMODE mode, bool at_once)
+{
+	LOCKTAG tag = tag_of(class_id, object);
+	if (LockAcquire(&tag, mode, false, at_once) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return true;
 }
 
 Oid *strongly_locked_relations(int *n)

@@ -25,17 +25,22 @@ struct LockHolder {
 	const char *query;
 };
 
-// Those who hold locks on the relation of this database that conflict with the mode.
-LockHolder *conflicting_holders(Oid relation, LOCKMODE mode, int *n);
+// Where a class is given, the object is one of that catalog, else a relation; of this database.
+// Those who hold locks on it that conflict with the mode.
+LockHolder *conflicting_holders(Oid object, LOCKMODE mode, int *n, Oid class_id = InvalidOid);
 
 // Counts them, for the decision whether to queue.
-void add_obstacles(Oid relation, LOCKMODE mode, Obstacles *all);
+void add_obstacles(Oid object, LOCKMODE mode, Obstacles *all, Oid class_id = InvalidOid);
 
 // Fills in the texts; the age only if the current user may see it.
 void describe_holder(LockHolder *holder);
 
-// Does this transaction hold that lock, or a stronger one, on the relation?
-bool holds_lock(Oid relation, LOCKMODE mode);
+// Does this transaction hold that lock, or a stronger one, on it?
+bool holds_lock(Oid object, LOCKMODE mode, Oid class_id = InvalidOid);
+
+// As LockDatabaseObject(), which the server has no conditional one of before 17.  False (at_once
+// only): somebody is in the way.
+bool lock_object(Oid class_id, Oid object, LOCKMODE mode, bool at_once);
 
 // The relations of this database, catalogs apart, on which this process holds a lock of ShareLock
 // or stronger.

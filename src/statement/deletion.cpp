@@ -9,6 +9,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -390,6 +391,42 @@ const char *words_of_refusal(const Dependents &dependents)
 
 } // namespace
 
+namespace {
+
+// Nobody else has it, nor drops or adds to what is in it.
+bool is_of_this_session(const Dependents &dependents)
+{
+	for (int i = 0; i < dependents.n; i++) {
+		const ObjectAddress &object = dependents.items[i].object;
+		if (dependents.items[i].original &&
+			(object.classId != RelationRelationId || exemption(object.objectId) == Exempt::no))
+			return false;
+	}
+	return true;
+}
+
+// AcquireDeletionLock() of what is no relation.  While the server waits for it, what is in the way
+// of the deletion may go, and what goes along may become more.
+void add_objects(Analysis *analysis, const Dependents &dependents)
+{
+	Effects *effects = analysis->effects;
+	if (!analysis->at_once || is_of_this_session(dependents))
+		return;
+	const Size size = sizeof(Object) * (effects->n_objects + dependents.n + 1); // and the owned one
+	effects->objects = static_cast<Object *>(
+		effects->objects == nullptr ? palloc(size) : repalloc(effects->objects, size));
+	auto add = [effects](const ObjectAddress &object) {
+		if (object.classId != RelationRelationId && !IsSharedRelation(object.classId))
+			effects->objects[effects->n_objects++] = {object.classId, object.objectId};
+	};
+	for (int i = dependents.n - 1; i >= 0; i--)
+		add(dependents.items[i].object);
+	if (dependents.owned != nullptr)
+		add(*dependents.owned);
+}
+
+} // namespace
+
 bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior behavior)
 {
 	if (!analysis->at_once)
@@ -399,6 +436,7 @@ bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior b
 		refused = is_in_the_way(dependents, dependents.items[i]);
 	if (!refused)
 		return false;
+	add_objects(analysis, dependents);
 	Deletion deletion = {analysis, &dependents, Cause::lock};
 	for (int i = dependents.n - 1; i >= 0; i--)
 		add_lock_of_refused(deletion, dependents.items[i]);
@@ -411,6 +449,7 @@ bool is_refused(Analysis *analysis, const Dependents &dependents, DropBehavior b
 void add_deletion(Analysis *analysis, const Dependents &dependents, Cause cause_of_targets)
 {
 	Deletion deletion = {analysis, &dependents, cause_of_targets};
+	add_objects(analysis, dependents);
 	for (int i = dependents.n - 1; i >= 0; i--) {
 		const Dependent &dependent = dependents.items[i];
 		const ObjectAddress &object = dependent.object;

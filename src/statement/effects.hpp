@@ -160,6 +160,13 @@ struct Finding {
 	const char *facts;		// what the other fields don't tell, as a clause for DETAIL, or nullptr
 };
 
+// What is no relation, and goes or stands in the way when something is dropped: the server locks it
+// in ACCESS EXCLUSIVE mode.
+struct Object {
+	uint32_t class_id; // the catalog's
+	uint32_t object;
+};
+
 struct FindingPlaces; // where the findings of each relation begin: analysis.cpp
 
 // All of one statement.
@@ -170,6 +177,8 @@ struct Effects {
 	int n;
 	int capacity;
 	FindingPlaces *places; // of findings, once there are many
+	Object *objects;
+	int n_objects;
 	bool commits_inside;   // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
 	bool runs_code;		   // of others: judged when it runs
 	int depends_on;		   // number of the statement of a script whose outcome one would have to

@@ -48,7 +48,7 @@ sub during_swap
 	$late //= 'SELECT 1';
 	$swapped //= "ALTER TABLE target RENAME TO old_target;\nALTER TABLE large RENAME TO target";
 	my $name = 'races_' . ++$number;
-	sql('DROP SCHEMA IF EXISTS s, old_s, l CASCADE; DROP TABLE IF EXISTS target, old_target, large;
+	sql('DROP SCHEMA IF EXISTS s, old_s, l CASCADE; DROP TABLE IF EXISTS target, old_target, large CASCADE;
 		CREATE TABLE large AS SELECT i AS a, 1 AS b FROM generate_series(1, 1000) i');
 	sql($existing) if defined $existing;
 	my $gate = psql_under_way("SELECT pg_advisory_lock(1);\nSELECT pg_sleep(3600);\n", "${name}_gate");
@@ -65,7 +65,7 @@ $swapped;
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${name}_gate';
 DO \$\$ BEGIN
 	WHILE NOT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE a.application_name = '$name' AND NOT l.granted AND l.locktype = 'relation') LOOP
+		WHERE a.application_name = '$name' AND NOT l.granted AND l.locktype IN ('relation', 'object')) LOOP
 		PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
 	END LOOP;
 END \$\$;
@@ -140,6 +140,26 @@ for my $case (
 	like(during_swap($prepare, $statement, "CREATE SCHEMA s; CREATE SCHEMA l; CREATE TABLE s.target (a int, b int); CREATE TABLE l.$made AS TABLE large", $swapped),
 		qr/ERROR:  SM001/, "$statement, when its name has come to mean another table: $swapped");
 	is(sql("SELECT count(*) FROM $left"), '1000', 'which stays as it was');
+}
+
+# What stands in the way of a drop, for as long as it does; and what goes along, when it has come to that.
+my $reads = 'CREATE FUNCTION reads() RETURNS int BEGIN ATOMIC SELECT max(b) FROM target; END';
+for my $case (
+	[ 'DROP TABLE target', 'CREATE FUNCTION reads() RETURNS SETOF target LANGUAGE sql AS $$ SELECT * FROM target $$', 'DROP FUNCTION reads()' ],
+	[ 'ALTER TABLE target DROP COLUMN b', $reads, 'DROP FUNCTION reads()' ],
+	[ 'ALTER TABLE target DROP COLUMN b', "$reads; CREATE FUNCTION also() RETURNS SETOF target LANGUAGE sql AS 'TABLE target'",
+		"DROP FUNCTION also();\nCREATE OR REPLACE FUNCTION reads() RETURNS int BEGIN ATOMIC SELECT 1; END" ],
+	[ 'DROP SCHEMA s CASCADE', 'CREATE SCHEMA s', 'ALTER TABLE target SET SCHEMA s', 's' ])
+{
+	my ($statement, $existing, $removed, $schema) = @$case;
+	$existing = "ALTER TABLE large RENAME TO target; DROP FUNCTION IF EXISTS reads, also; $existing";
+	if (!$schema)
+	{
+		like(during_swap('SELECT 1', $statement, $existing, $removed, "ROLLBACK;\nBEGIN"), qr/ERROR:  2BP01/,
+			"$statement: the server refuses it when what is in its way has been there all along");
+	}
+	like(during_swap('SELECT 1', $statement, $existing, $removed), qr/ERROR:  SM001/, "$statement, during $removed");
+	is(sql('SELECT count(b) FROM ' . ($schema // 'public') . '.target'), '1000', 'the rows are there');
 }
 
 # ---- explain() and the guard beside sessions that drop, create and change what is looked at
