@@ -59,13 +59,13 @@ pg::NextMove next_move(const StepContext &context, const pg::Obstacles &obstacle
 {
 	const JobSettings &settings = context.settings;
 	pg::Waiting course = context.locks.course;
-	if (context.locks.since != 0)
+	int patience = context.waits_for_locks ? INT_MAX : settings.ddl_lock_retry;
+	if (context.locks.since != 0 && !context.waits_for_locks)
 		course.elapsed_ms = (GetCurrentTimestamp() - context.locks.since) / 1000;
 	if (course.stays > 0)
 		course.stays++; // a job has time: no pause is as short as a stay
-	return pg::next_move(
-		pg::patience_of(settings.ddl_lock_try, settings.ddl_lock_retry, 0, false, 0), course,
-		obstacles, pg_prng_double(&pg_global_prng_state));
+	return pg::next_move(pg::patience_of(settings.ddl_lock_try, patience, 0, false, 0), course,
+						 obstacles, pg_prng_double(&pg_global_prng_state));
 }
 
 // The end of the step, with who is in the way.
@@ -126,6 +126,7 @@ Batch stay_away(StepContext *context, ErrorData *error, int mode)
 	context->begin_wait(Condition::locked, detail, blocker);
 	if (first)
 		context->note_event("waiting for a lock", detail);
+	FreeErrorData(error); // one of many
 	return Batch::again;
 }
 

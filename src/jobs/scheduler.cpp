@@ -296,7 +296,9 @@ void publish_ended()
 		else if (!has_lead && job->state != JobState::queued && job->state != JobState::running)
 			publish_state(MyDatabaseId, ids[i], job->state);
 		else if (job->state == JobState::cancelled)
-			interrupt_statements(MyDatabaseId, ids[i]);
+			interrupt_statements(MyDatabaseId, ids[i], InStatement::cancellable);
+		else if (job->state == JobState::paused)
+			interrupt_statements(MyDatabaseId, ids[i], InStatement::repeatable);
 	}
 }
 
@@ -384,6 +386,8 @@ bool wait_for_work(const Round &round, bool *timed_out)
 	}
 	if (busy)
 		sample();
+	if (busy && !safe_migrate::settings::enabled)
+		interrupt_repeatable(MyDatabaseId);
 	bool due = round.look_again != 0 && GetCurrentTimestamp() >= round.look_again;
 	*timed_out = !(events & WL_LATCH_SET) && !busy && !due;
 	return (events & WL_LATCH_SET) || due;

@@ -197,12 +197,21 @@ void wake_job(Oid database, JobId id)
 	wake_scheduler(database);
 }
 
-void interrupt_statements(Oid database, JobId id)
+void interrupt_statements(Oid database, JobId id, InStatement kind)
 {
 	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
 		if (worker.used && worker.database == database && worker.job == id && worker.pid != 0 &&
-			worker.in_statement)
+			worker.in_statement >= kind)
+			kill(worker.pid, SIGINT);
+}
+
+void interrupt_repeatable(Oid database)
+{
+	Guard guard(LW_SHARED);
+	for (const LiveWorker &worker : shared->workers)
+		if (worker.used && worker.database == database && worker.pid != 0 &&
+			worker.in_statement == InStatement::repeatable)
 			kill(worker.pid, SIGINT);
 }
 

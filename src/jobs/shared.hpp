@@ -56,6 +56,13 @@ struct LiveJob {
 	TimestampTz not_before; // the scheduler starts no worker for it before this
 };
 
+// Of a worker in the middle of a long statement: who interrupts it.
+enum class InStatement : uint8_t {
+	none,
+	cancellable, // cancel()
+	repeatable	 // pause() and safe_migrate.enabled = off as well: nothing is lost with it
+};
+
 struct LiveWorker {
 	bool used;
 	Oid database;
@@ -63,10 +70,10 @@ struct LiveWorker {
 	int number; // 0 leads
 	pid_t pid;	// 0 until it has started
 	Latch *latch;
-	bool ended_well;   // it had nothing more to do: no pause before the next one
-	bool in_statement; // a long one, which cancel() has to interrupt
-	Oid connect_as;	   // role of the connection
-	Oid owner;		   // role it works as
+	bool ended_well; // it had nothing more to do: no pause before the next one
+	InStatement in_statement;
+	Oid connect_as; // role of the connection
+	Oid owner;		// role it works as
 };
 
 struct Shared {
@@ -113,8 +120,11 @@ void set_text(char *to, size_t size, const char *from);
 void wake_scheduler(Oid database);
 // The job's row changed (pause, configure, …): its workers and the scheduler look again.
 void wake_job(Oid database, JobId id);
-// A long statement does not look at what its job is told: SIGINT for workers that run one.
-void interrupt_statements(Oid database, JobId id);
+// A long statement does not look at what its job is told: SIGINT for the job's workers that run one
+// of that kind, or one that stops more easily.
+void interrupt_statements(Oid database, JobId id, InStatement kind);
+// The same for the repeatable ones of all jobs of the database.
+void interrupt_repeatable(Oid database);
 // A state as committed: seen by waiters at once.
 void publish_state(Oid database, JobId id, JobState state);
 

@@ -306,20 +306,18 @@ Batch StepContext::handle_error(ErrorData *error)
 
 namespace {
 
-// Returns whether the job's control is as this worker has seen it.
-bool set_in_statement(bool in_statement)
+void set_in_statement(InStatement in_statement)
 {
 	Guard guard;
 	shared->workers[worker.slot].in_statement = in_statement;
-	const LiveJob *live = find_live_job(worker.database, worker.job_id, false);
-	return !live || !worker.control_known || live->control == worker.control_seen;
 }
 
 } // namespace
 
-bool StepContext::begin_statement()
+bool StepContext::begin_statement(bool repeatable)
 {
-	if (set_in_statement(true))
+	set_in_statement(repeatable ? InStatement::repeatable : InStatement::cancellable);
+	if (!is_called())
 		return true;
 	end_statement();
 	return false;
@@ -327,7 +325,7 @@ bool StepContext::begin_statement()
 
 void StepContext::end_statement()
 {
-	(void)set_in_statement(false);
+	set_in_statement(InStatement::none);
 	QueryCancelPending = false; // it came too late
 }
 

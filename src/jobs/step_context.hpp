@@ -58,6 +58,7 @@ struct StepContext {
 	int workers;		   // wanted now (configure() may change it)
 	bool takes_helpers;	   // the step is where others may share its slices
 	bool errors_are_final; // even those that are otherwise tried again
+	bool waits_for_locks;  // without end: for those that hold up nobody's reading and writing
 	Oid owner;
 	Oid relation;				  // the job's
 	const char *definition;		  // step.definition, jsonb text
@@ -104,9 +105,10 @@ struct StepContext {
 	// In the middle of a long batch: does control or a new configuration want next_batch()?
 	bool is_called() const;
 
-	// Around a statement that may take long: cancel() interrupts it.  False where the job was told
-	// something since next_batch(): look again.
-	bool begin_statement();
+	// Around a statement that may take long: cancel() interrupts it, and where it may begin anew,
+	// pause() and safe_migrate.enabled = off as well.  False where the job was told something since
+	// next_batch(): look again.
+	bool begin_statement(bool repeatable = false);
 	void end_statement();
 
 	// Whether sessions other than workers write, whose commits wait for this one's WAL as well.

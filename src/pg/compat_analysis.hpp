@@ -167,6 +167,10 @@ inline bool may_maintain(Oid relation, Oid role)
 #endif
 }
 
+// VACUUM and ANALYZE of a table are also of those that inherit from it; of a partitioned table they
+// always were.
+inline constexpr bool vacuum_descends = PG_VERSION_NUM >= 180000;
+
 inline bool has_returning(const UpdateStmt *update)
 {
 #if PG_VERSION_NUM >= 180000

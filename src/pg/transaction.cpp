@@ -123,6 +123,7 @@ namespace {
 
 struct Statement {
 	const char *sql;
+	const char *activity;
 	MemoryContext memory; // where parse tree and plan live: outside the transactions it makes
 };
 
@@ -132,7 +133,7 @@ void execute_statement(void *arg)
 	auto *statement = static_cast<Statement *>(arg);
 
 	debug_query_string = statement->sql;
-	pgstat_report_activity(STATE_RUNNING, statement->sql);
+	pgstat_report_activity(STATE_RUNNING, statement->activity);
 	StartTransactionCommand();
 	MemoryContextSwitchTo(statement->memory);
 
@@ -169,13 +170,13 @@ void execute_statement(void *arg)
 
 } // namespace
 
-ErrorData *run_toplevel(const char *sql, int log_level)
+ErrorData *run_toplevel(const char *sql, const char *activity, int log_level)
 {
 	Assert(!IsTransactionState());
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext memory =
 		AllocSetContextCreate(TopMemoryContext, "safe_migrate statement", ALLOCSET_DEFAULT_SIZES);
-	Statement statement = {sql, memory};
+	Statement statement = {sql, activity, memory};
 	ErrorData *error = guarded(execute_statement, &statement, log_level, false);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(memory);

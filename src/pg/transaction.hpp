@@ -58,8 +58,8 @@ template <class F> void run_undone(F &&body)
 
 // Runs exactly one top-level statement as PortalRun(isTopLevel = true) does, in
 // its own transaction(s): the way to VACUUM and to CREATE INDEX CONCURRENTLY
-// from a worker.  Returns as run_transaction does.
-ErrorData *run_toplevel(const char *sql, int log_level = 0);
+// from a worker; activity: what pg_stat_activity shows meanwhile.  Returns as run_transaction does.
+ErrorData *run_toplevel(const char *sql, const char *activity, int log_level = 0);
 
 // True when the transaction (or the session) in `error` may simply be tried again:
 // deadlock_detected, serialization_failure, lock_not_available.

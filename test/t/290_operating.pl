@@ -39,6 +39,68 @@ for my $case ([ 'off', 'on', 1 ], [ 'on', 'off', 0 ])
 	is(sql("SELECT relallvisible > 0 FROM pg_class WHERE relname = '$table'"), $vacuums ? 't' : 'f', "vacuum_after turned $then: the table");
 }
 
+# ---- the vacuum step waits visibly, and stops when it is told to
+sql(q{CREATE TABLE slow ();
+	CREATE FUNCTION slow_key(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+		IF EXISTS (SELECT FROM public.slow) THEN PERFORM pg_sleep(100); END IF;
+		RETURN $1;
+	END $$});
+make_table('vacuumed');
+sql('CREATE INDEX ON vacuumed (slow_key(a))');
+my $locker = $node->background_psql('postgres');
+my $locker_pid = $locker->query_safe('BEGIN; SELECT pg_backend_pid(); LOCK TABLE vacuumed IN SHARE UPDATE EXCLUSIVE MODE');
+my $vacuum = sql(q{SELECT safe_migrate.backfill('vacuumed', 'b = a', settings => '{"ddl_lock_retry": "0"}')});
+my $waits = "SELECT condition = 'waiting for a lock' AND waiting_for_pid = $locker_pid AND waiting_for ~ 'LOCK TABLE' AND phase = 'vacuum'
+	FROM safe_migrate.progress WHERE job_id = $vacuum";
+my $no_worker = "SELECT worker_pids = '{}' FROM safe_migrate.progress WHERE job_id = $vacuum";
+wait_for($node, $waits);
+is(sql(q{SELECT string_agg(query, ', ') FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker'}), "job $vacuum: vacuum",
+	'a vacuum step that waits for its lock says so, with its holder');
+sql("SELECT safe_migrate.pause($vacuum)");
+wait_for($node, $no_worker);
+sql("SELECT safe_migrate.resume($vacuum)");
+wait_for($node, $waits);
+sql("SELECT safe_migrate.cancel($vacuum)");
+wait_for($node, $no_worker);
+pass('pause() and cancel() end the wait');
+sql("SELECT safe_migrate.retry($vacuum)");
+wait_for($node, $waits);
+
+my $vacuums = qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'safe_migrate worker' AND wait_event = 'PgSleep'};
+sql('INSERT INTO slow DEFAULT VALUES');
+$locker->query_safe('COMMIT');
+wait_for($node, $vacuums);
+is(sql(q{SELECT query FROM pg_stat_activity WHERE wait_event = 'PgSleep'}), "job $vacuum: vacuum", 'pg_stat_activity: job and phase, no SQL, while it vacuums');
+sql("SELECT safe_migrate.pause($vacuum)");
+wait_for($node, $no_worker);
+is(state_of($node, $vacuum), 'paused', 'pause() interrupts VACUUM');
+sql("SELECT safe_migrate.resume($vacuum)");
+wait_for($node, $vacuums);
+is(sql("SELECT retries FROM safe_migrate.jobs WHERE id = $vacuum"), 0, 'which is no error, and it begins anew');
+configure_server($node, 'safe_migrate.enabled' => 'off');
+wait_for($node, "SELECT condition = 'disabled' FROM safe_migrate.progress WHERE job_id = $vacuum");
+configure_server($node, 'safe_migrate.enabled' => 'on');
+wait_for($node, $vacuums);
+pass('so does the switch safe_migrate.enabled');
+sql("SELECT safe_migrate.cancel($vacuum)");
+wait_for($node, $no_worker);
+pass('and cancel()');
+sql("DELETE FROM slow; SELECT safe_migrate.retry($vacuum)");
+wait_for_state($node, $vacuum, 'succeeded');
+is(sql(q{SELECT count(*) FROM pg_stats WHERE tablename = 'vacuumed' AND attname = 'b'}), 1, 'retry() vacuums');
+
+# a leaf is a part of what it waits for
+sql(q{CREATE TABLE parts (id int, a text, b text) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+	CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20); INSERT INTO parts SELECT i, i FROM generate_series(0, 19) i});
+$locker->query_safe('BEGIN; LOCK TABLE parts_2 IN SHARE UPDATE EXCLUSIVE MODE');
+$vacuum = sql(q{SELECT safe_migrate.backfill('parts', 'b = a')});
+wait_for($node, "SELECT condition = 'waiting for a lock' AND waiting_for_pid = $locker_pid AND phase = 'vacuum' FROM safe_migrate.progress WHERE job_id = $vacuum");
+is(sql(q{SELECT count(*) FROM pg_stats WHERE tablename = 'parts_1'}), 0, 'VACUUM begins when all its locks are free');
+$locker->query_safe('SET LOCAL safe_migrate.guard = off; DROP TABLE parts_2; COMMIT');
+wait_for_state($node, $vacuum, 'succeeded');
+is(sql(q{SELECT count(DISTINCT tablename) FROM pg_stats WHERE tablename ~ '^parts'}), 2, 'and does what is left then');
+$locker->quit;
+
 # ---- what a job waits for
 make_table('locked');
 my $job = sql(q{SELECT safe_migrate.backfill('locked', 'b = a', settings => '{"nice_ratio": 50}')});

@@ -146,7 +146,12 @@ TimestampTz begin_stay(const StepRun &run)
 	for_each_lock(*run.step, [&](Oid relation, LOCKMODE mode) {
 		pg::add_obstacles(relation, mode, &obstacles);
 	});
-	pg::NextMove stay = jobs::begin_stay(run.context, obstacles);
+	return begin_stay_among(run.context, obstacles);
+}
+
+TimestampTz begin_stay_among(StepContext *context, const pg::Obstacles &obstacles)
+{
+	pg::NextMove stay = jobs::begin_stay(context, obstacles);
 	if (stay.deadlock_timeout > 0 && stay.deadlock_timeout < DeadlockTimeout)
 		pg::set_local_ms("deadlock_timeout", stay.deadlock_timeout, PGC_SUSET);
 	return GetCurrentTimestamp() + static_cast<int64>(stay.ms) * 1000;
@@ -258,7 +263,7 @@ ErrorData *run_own_top_level(const char *sql)
 	if (error)
 		return error;
 	pg::mark_own_statement();
-	error = pg::run_toplevel(sql);
+	error = pg::run_toplevel(sql, worker.activity);
 	(void)pg::take_own_statement_mark();
 	return error;
 }

@@ -39,6 +39,7 @@ void take_locks(const StepRun &run);
 // Its two parts, for who takes them in another way: when the stay is over (jobs/lock_wait.hpp,
 // errors too), and lock_timeout set to what is left of it.
 TimestampTz begin_stay(const StepRun &run);
+TimestampTz begin_stay_among(jobs::StepContext *context, const pg::Obstacles &obstacles);
 void stay_until(TimestampTz deadline);
 
 // Before a batch that asks for AccessExclusiveLock: stop also where the patience is over, as
