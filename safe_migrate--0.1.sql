@@ -221,32 +221,40 @@ FROM safe_migrate.job j
 		ON a.pid = coalesce(nullif(x.current_locker_pid, 0), l.waiting_for_pid)
 WHERE safe_migrate.may_see(j.owner);
 
+-- Each process that waits, and those that it waits for in the end; relations of this database only.
+-- Without JIT: the planner, who knows nothing of locks, takes this for much.
+CREATE FUNCTION lock_chains(OUT pid int, OUT relation oid, OUT root_pid int, OUT waitstart timestamptz)
+	RETURNS SETOF record LANGUAGE sql VOLATILE ROWS 10 SET jit = off
+BEGIN ATOMIC
+	WITH RECURSIVE waiting AS MATERIALIZED (
+		SELECT l.pid, CASE WHEN l.database IN (0, d.oid) THEN l.relation END AS relation,
+			unnest(pg_blocking_pids(l.pid)) AS blocked_by, l.waitstart
+		FROM pg_catalog.pg_locks l, pg_catalog.pg_database d
+		WHERE NOT l.granted AND d.datname = current_database()
+	), chain AS (
+		SELECT w.pid, w.relation, w.blocked_by, w.waitstart FROM waiting w
+		UNION -- which ends where they go in a circle, too
+		SELECT c.pid, c.relation, w.blocked_by, c.waitstart FROM chain c JOIN waiting w ON w.pid = c.blocked_by
+	)
+	SELECT c.pid, c.relation, c.blocked_by, c.waitstart FROM chain c
+	WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.pid = c.blocked_by);
+END;
+COMMENT ON FUNCTION lock_chains() IS 'processes that wait for locks, and the heads of the queues that they stand in';
+
 -- Who blocks whom on which relation now, job or not.
 CREATE VIEW blockers AS
-WITH RECURSIVE waiting AS (
-	SELECT l.pid, l.relation, l.mode, unnest(pg_blocking_pids(l.pid)) AS blocked_by, l.waitstart
-	FROM pg_catalog.pg_locks l
-	WHERE NOT l.granted
-), chain AS (
-	SELECT w.pid, w.relation, w.mode, w.blocked_by, w.waitstart, ARRAY[w.pid] AS seen FROM waiting w
-	UNION
-	SELECT c.pid, c.relation, c.mode, w.blocked_by, c.waitstart, c.seen || w.pid
-	FROM chain c JOIN waiting w ON w.pid = c.blocked_by
-	WHERE NOT w.pid = ANY (c.seen)
-)
-SELECT r.relation::regclass AS relation, r.blocked_by AS root_pid, a.usename AS root_user,
+SELECT r.relation::regclass AS relation, r.root_pid, a.usename AS root_user,
 	a.application_name AS root_application, a.state AS root_state,
 	clock_timestamp() - a.xact_start AS root_age, a.query AS root_query,
 	count(DISTINCT r.pid) AS waiters, array_agg(DISTINCT r.pid) AS waiting_pids,
 	max(clock_timestamp() - r.waitstart) AS longest_wait,
-	CASE WHEN r.blocked_by = 0 THEN
+	CASE WHEN r.root_pid = 0 THEN
 			'SELECT gid, owner, prepared FROM pg_prepared_xacts; -- then ROLLBACK PREPARED the one that is forgotten'
 		ELSE format('SELECT pg_%s_backend(%s);',
 			CASE WHEN a.state LIKE 'idle in transaction%' THEN 'terminate' ELSE 'cancel' END,
-			r.blocked_by) END AS action
-FROM chain r LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = r.blocked_by
-WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.pid = r.blocked_by)
-GROUP BY r.relation, r.blocked_by, a.usename, a.application_name, a.state, a.xact_start, a.query;
+			r.root_pid) END AS action
+FROM safe_migrate.lock_chains() r LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = r.root_pid
+GROUP BY r.relation, r.root_pid, a.usename, a.application_name, a.state, a.xact_start, a.query;
 
 -- ---------------------------------------------------------------- backfill, delete_safely
 

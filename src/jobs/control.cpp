@@ -63,7 +63,10 @@ void act(JobId id, Action action, const char *reason)
 	require_preload();
 	PreventCommandIfReadOnly(psprintf("%s()", name_of(action)));
 	JobRow *job = job_or_error(id);
-	check_may_control(job);
+	if (action == Action::retry)
+		check_may_act_for_owner(job);
+	else
+		check_may_control(job);
 	Transition t = move_job(id, action, GetUserId(), reason);
 	if (t.effect == Effect::repeats)
 		say_repeated(*job, action);
@@ -109,7 +112,10 @@ void configure(JobId id, const char *setting, const char *value)
 	require_preload();
 	PreventCommandIfReadOnly("configure()");
 	JobRow *job = job_or_error(id);
-	check_may_control(job);
+	if (strcmp(setting, "throttle_query") == 0)
+		check_may_act_for_owner(job);
+	else
+		check_may_control(job);
 	job = load_job(id, true);
 	if (!job || is_final(job->state))
 		ereport(ERROR,

@@ -13,6 +13,9 @@ void check_may_queue();
 bool may_see(Oid owner);
 bool may_control(Oid owner);
 void check_may_control(const JobRow *job); // error 42501
+// For what begins work again or brings code into it, which is run as the owner: the owner's rights
+// are needed, to stop others' sessions is not enough.  Error 42501.
+void check_may_act_for_owner(const JobRow *job);
 
 // Such a job is paused, for reassign().
 bool owner_is_gone(const JobRow &job);

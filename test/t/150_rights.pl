@@ -74,6 +74,14 @@ for my $role ('app', 'mate', 'signaller', 'postgres')
 	as($role, "SELECT safe_migrate.resume('secret work')");
 	isnt(state_of($node, $job), 'paused', "$role resumes it");
 }
+as('signaller', "SELECT safe_migrate.configure($job, 'nice_ratio', '3')");
+for my $call ("configure($job, 'throttle_query', 'SELECT true')", "configure('secret work', 'throttle_query', NULL)", "retry($job)")
+{
+	like(error_of($node, "SELECT safe_migrate.$call", as => 'signaller'), qr/ERROR:  42501: permission denied for job $job/,
+		"a signaller slows it down, but $call is its owner's: it would be run with the owner's rights");
+}
+as('mate', "SELECT safe_migrate.configure($job, 'throttle_query', 'SELECT false')");
+as('mate', "SELECT safe_migrate.configure($job, 'throttle_query', NULL)");
 is(sql("SELECT string_agg(role, ',' ORDER BY id) FROM safe_migrate.events WHERE job_id = $job AND kind = 'paused'"),
 	'app,mate,signaller,postgres', 'events tell who paused it');
 for my $sql ('SELECT count(*) FROM safe_migrate.job', 'SELECT count(*) FROM safe_migrate.step',

@@ -1,12 +1,14 @@
 # wait(), require(), notifications, events, blockers, and what pg_stat_activity shows of workers.
 use strict;
 use warnings;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use SafeMigrate;
 
 my $node = new_server('wait',
+	max_prepared_transactions => 2,
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '2ms',
 	'safe_migrate.vacuum_after' => 'off');
@@ -183,6 +185,25 @@ wait_for($node, q{SELECT count(*) = 0 FROM safe_migrate.blockers});
 is(sql(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'contended'::regclass AND attname = 'c'}), '1', 'pasted, it clears the way');
 $session{$_}->quit for qw(middle last);
 eval { $session{root}->quit };
+
+# many who wait for one row, each behind all before it; in another database; for a prepared transaction
+$node->safe_psql('postgres', q{BEGIN; UPDATE contended SET n = 2; PREPARE TRANSACTION 'forgotten'});
+$node->append_conf('waiters.sql', "UPDATE contended SET n = n + 1;\n");
+my $waiters = IPC::Run::start([ 'pgbench', '-n', '-c', '30', '-t', '1', '-f', $node->data_dir . '/waiters.sql', $node->connstr('postgres') ],
+	'<', \undef, '>', \my $printed, '2>&1');
+$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+$node->safe_psql('elsewhere', 'CREATE TABLE far ()');
+my %far = map { $_ => $node->background_psql('elsewhere', on_error_stop => 0) } qw(holds waits);
+$far{holds}->query_safe('BEGIN; LOCK TABLE far');
+$far{waits}->query_until(qr/^$/, "SELECT FROM far;\n");
+wait_for($node, q{SELECT sum(waiters) = 30 FROM safe_migrate.blockers WHERE root_pid = 0});
+is(sql(q{SELECT bool_and(action LIKE '%pg_prepared_xacts%') FROM safe_migrate.blockers WHERE root_pid = 0}), 't', 'all of them stand behind a prepared transaction');
+is(sql(q{SELECT count(*) FILTER (WHERE relation IS NULL), sum(waiters) FROM safe_migrate.blockers WHERE root_pid <> 0}), '1|1', 'a table of another database has no name here');
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'forgotten'});
+$far{holds}->query_safe('COMMIT');
+$_->quit for values %far;
+$waiters->finish;
+is(sql('SELECT n FROM contended'), '31', 'they all come to their turn');
 
 # a job's own lock wait: the blocker is named in progress
 $job = queue_slowly('locked');
