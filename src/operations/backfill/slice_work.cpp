@@ -8,6 +8,7 @@
 #include "operations/backfill/batch_target.hpp"
 #include "operations/backfill/slice_progress.hpp"
 #include "operations/backfill/slice_runner.hpp"
+#include "operations/backfill/validate.hpp"
 #include "pg/horizon.hpp"
 #include "settings.hpp"
 
@@ -121,6 +122,8 @@ Outcome batch_body(Work *work, BatchResult *result)
 		work->stuck_xid = InvalidTransactionId;
 	BatchLimits limits = {work->target.us(), !TransactionIdIsValid(work->stuck_xid),
 						  batch_lock_timeout_ms, wal_piece};
+	if (!work->definition->fire_triggers)
+		check_may_disable_triggers();
 	*result = run_batch(work->runner, limits);
 	if (result->end == BatchEnd::relation_changed) {
 		change_slices(work, [&] {
