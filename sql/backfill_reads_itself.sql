@@ -25,3 +25,43 @@ CALL safe_migrate.wait('more'::text);
 SELECT count(*) FROM numbered WHERE mark = 1;
 DROP TABLE numbered;
 DROP FUNCTION next_n, marked;
+
+-- what changes the row at hand, or one that is yet to come, is refused as in one UPDATE or DELETE; by
+-- statements, too, where a trigger fires
+CREATE TABLE numbered (id int PRIMARY KEY, n int, m int, t int);
+INSERT INTO numbered SELECT i FROM generate_series(1, 1000) i;
+CREATE FUNCTION touch(int) RETURNS int LANGUAGE plpgsql AS
+	'BEGIN UPDATE numbered SET m = 1 WHERE id = $1; RETURN $1; END';
+CREATE FUNCTION erase(int) RETURNS bool LANGUAGE plpgsql AS
+	'BEGIN DELETE FROM numbered WHERE id = $1; RETURN true; END';
+CREATE FUNCTION hold(int) RETURNS int LANGUAGE plpgsql AS
+	'BEGIN PERFORM FROM numbered WHERE id = $1 FOR UPDATE; RETURN $1; END';
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN coalesce(NEW, OLD); END';
+CREATE FUNCTION touch_next() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN UPDATE numbered SET t = OLD.id WHERE id = OLD.id + 7; RETURN NULL; END';
+UPDATE numbered SET n = touch(id) WHERE n IS NULL;
+\echo :LAST_ERROR_SQLSTATE
+DELETE FROM numbered WHERE erase(id);
+\echo :LAST_ERROR_SQLSTATE
+CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = touch(id)'));
+\echo :LAST_ERROR_SQLSTATE
+CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = touch(id + 1)'));
+CALL safe_migrate.wait(safe_migrate.delete_safely('numbered', 'erase(id)'));
+\echo :LAST_ERROR_SQLSTATE
+CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = hold(id)'));
+SELECT count(*), count(n), count(m) FROM numbered;
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON numbered FOR EACH ROW EXECUTE FUNCTION keep();
+UPDATE numbered SET n = NULL WHERE true;
+CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = touch(id)', job_name => 'touch'));
+\echo :LAST_ERROR_SQLSTATE
+CALL safe_migrate.wait(safe_migrate.delete_safely('numbered', 'erase(id)', job_name => 'erase'));
+\echo :LAST_ERROR_SQLSTATE
+CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = hold(id)', job_name => 'hold'));
+SELECT count(*), count(n), count(m) FROM numbered;
+
+-- rows that an AFTER trigger has changed before they were looked at are for the next pass
+CREATE TRIGGER touch_next AFTER UPDATE OF n ON numbered FOR EACH ROW EXECUTE FUNCTION touch_next();
+CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = 0', 'n > 0', job_name => 'next'));
+SELECT count(*), count(n), min(t), max(t), count(t) FROM numbered WHERE n = 0;
+DROP TABLE numbered;
+DROP FUNCTION touch, erase, hold, keep, touch_next;

@@ -16,15 +16,16 @@ extern "C" {
 namespace safe_migrate::operations::backfill {
 namespace {
 
-bool check_and_skip(TM_Result result)
+// The row is not written: others hold it, or have changed it.
+void check_skipped(TM_Result result)
 {
 	switch (result) {
 		case TM_Updated:
 		case TM_Deleted:
 		case TM_BeingModified:
 		case TM_WouldBlock:
-		case TM_SelfModified: // by a function that the expression called
-			return true;
+		case TM_SelfModified:
+			return;
 		default:
 			elog(ERROR, "unexpected result %d of a row change", static_cast<int>(result));
 	}
@@ -35,9 +36,20 @@ TM_Result try_update(DirectWriter &writer, ItemPointerData tid, bool wait,
 {
 	TM_FailureData failure;
 	LockTupleMode mode;
+	TM_Result result = pg::update_tuple(writer.leaf, &tid, writer.slot, writer.lock.command, wait,
+										&failure, &mode, update);
 
-	return pg::update_tuple(writer.leaf, &tid, writer.slot, GetCurrentCommandId(true), wait,
-							&failure, &mode, update);
+	refuse_changed(writer.lock, result, failure);
+	return result;
+}
+
+TM_Result try_delete(DirectWriter &writer, ItemPointerData tid, bool wait)
+{
+	TM_FailureData failure;
+	TM_Result result = pg::delete_tuple(writer.leaf, &tid, writer.lock.command, wait, &failure);
+
+	refuse_changed(writer.lock, result, failure);
+	return result;
 }
 
 // Index entries of a version that is not heap-only; runs in per-tuple memory.
@@ -132,7 +144,7 @@ Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple v
 	if (result == TM_Ok)
 		written = index_version(writer, update);
 	else
-		check_and_skip(result);
+		check_skipped(result);
 	MemoryContextSwitchTo(caller);
 	ExecClearTuple(writer.slot);
 	return written;
@@ -140,16 +152,13 @@ Written update_row(DirectWriter &writer, const ItemPointerData &tid, HeapTuple v
 
 Written erase_row(DirectWriter &writer, const ItemPointerData &tid)
 {
-	TM_FailureData failure;
-	ItemPointerData copy = tid;
-	CommandId command = GetCurrentCommandId(true);
-	TM_Result result = pg::delete_tuple(writer.leaf, &copy, command, false, &failure);
+	TM_Result result = try_delete(writer, tid, false);
 
 	if (result == TM_BeingModified && lock_row(writer.lock, tid))
-		result = pg::delete_tuple(writer.leaf, &copy, command, true, &failure);
+		result = try_delete(writer, tid, true);
 	if (result == TM_Ok)
 		return Written::erased;
-	check_and_skip(result);
+	check_skipped(result);
 	return Written::skipped;
 }
 

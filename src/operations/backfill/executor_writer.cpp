@@ -215,6 +215,7 @@ Flushed flush(ExecutorWriter &writer)
 	if (writer.look_again)
 		look_again(writer);
 	PopActiveSnapshot();
+	begin_command(writer.lock);
 	flushed.written = writer.n_written;
 	flushed.kept = writer.n_queued - writer.n_written;
 	for (int i = 0; i < writer.n_written && !writer.erase; i++)
