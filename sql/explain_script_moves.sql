@@ -40,6 +40,21 @@ SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big) PARTITION BY LIST (id); 
 SELECT * FROM pg_temp.after('CREATE TABLE np (id int PRIMARY KEY, o int REFERENCES big2); ALTER TABLE big ADD FOREIGN KEY (id) REFERENCES np NOT VALID',
 	'TRUNCATE np CASCADE', 'DROP TABLE np CASCADE', 'TRUNCATE np');
 
+-- into a schema, to an owner, into an extension: and these are dropped
+SELECT * FROM pg_temp.after('ALTER TABLE big SET SCHEMA em_other', 'DROP SCHEMA em_other CASCADE', 'REINDEX SCHEMA em_other', 'REINDEX SCHEMA CONCURRENTLY em_other');
+SELECT * FROM pg_temp.after('ALTER SCHEMA em_other RENAME TO em_third; ALTER SCHEMA em RENAME TO em_other', 'DROP SCHEMA em_other CASCADE') WHERE verdict <> 'reject';
+SELECT * FROM pg_temp.after('ALTER TABLE big OWNER TO pg_monitor', 'DROP OWNED BY pg_monitor', 'REASSIGN OWNED BY pg_monitor TO pg_signal_backend');
+SELECT * FROM pg_temp.after('ALTER EXTENSION plpgsql ADD TABLE big', 'DROP EXTENSION plpgsql', 'ALTER EXTENSION plpgsql SET SCHEMA em');
+SELECT * FROM pg_temp.after('ALTER TABLE big ADD UNIQUE (id); ALTER TABLE big CLUSTER ON big_id_key', 'CLUSTER');
+-- what depends on what is dropped, at whatever distance; nothing of before on a new table
+SELECT * FROM pg_temp.after('CREATE TYPE em_other.mood AS ENUM (''happy''); CREATE DOMAIN em_other.feeling AS em_other.mood; ALTER TABLE big ADD COLUMN f em_other.feeling',
+	'DROP TYPE em_other.mood CASCADE', 'DROP SCHEMA em_other CASCADE');
+SELECT * FROM pg_temp.after('CREATE TABLE np (id int); ALTER TABLE big ADD COLUMN n np', 'DROP TABLE np CASCADE');
+SELECT * FROM pg_temp.after('CREATE TABLE np (id int); CREATE INDEX ON np (id); ALTER TABLE np ADD COLUMN a int', 'DROP TABLE np CASCADE');
+SELECT * FROM pg_temp.after('CREATE DOMAIN size AS int; CREATE DOMAIN width AS size; ALTER TABLE big ADD COLUMN w width', 'ALTER DOMAIN size ADD CHECK (VALUE > 0)');
+-- indexes of the script
+SELECT * FROM pg_temp.after('CREATE INDEX CONCURRENTLY bi ON big (id)', 'REINDEX TABLE big', 'REINDEX INDEX bi', 'REINDEX TABLE CONCURRENTLY big', 'REINDEX TABLE big2');
+
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA em CASCADE;

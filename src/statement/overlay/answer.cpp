@@ -157,6 +157,15 @@ void lock_other_ends(const Overlay *overlay, Analysis *analysis, const ScriptRel
 					   "foreign keys that refer to it");
 }
 
+// What was there may depend on it by now: of something new, only by its name.
+int tied_to(const Overlay *overlay, const Named &target)
+{
+	if (!target.is_new())
+		return overlay->ties_by;
+	int by = std::min(mentioned_by(overlay, target.script->name), overlay->ties_by);
+	return by > target.script->created_by ? by : 0;
+}
+
 void drop_relations(const Overlay *overlay, Analysis *analysis, const DropStmt *drop)
 {
 	DropStmt *live = copy_of(drop);
@@ -180,6 +189,10 @@ void drop_relations(const Overlay *overlay, Analysis *analysis, const DropStmt *
 				add_dependence(overlay, analysis, target.oid, target.script->partitions_by,
 							   "its partitions, children or parents");
 		}
+		int tied_by = drop->behavior == DROP_CASCADE ? tied_to(overlay, target) : 0;
+		if (target.exists() && tied_by > analysis->effects->depends_on)
+			add_dependence(overlay, analysis, target.oid, tied_by,
+						   psprintf("what depends on \"%s\"", name->relname));
 		if (!target.is_new())
 			live->objects = lappend(live->objects, names);
 	}
@@ -203,19 +216,22 @@ bool belongs_to_relation(ObjectType type)
 	return type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY;
 }
 
-// Types, functions, schemas …: what hangs on them may be the script's.
+// Types, functions, schemas …: what hangs on them may have come to by the script.
 void drop_objects(const Overlay *overlay, Analysis *analysis, const DropStmt *drop)
 {
+	ask_catalog(overlay, analysis, drop);
+	if (belongs_to_relation(drop->removeType))
+		return;
 	ListCell *cell;
 	foreach (cell, drop->objects) {
 		const char *name = name_of_dropped(static_cast<Node *>(lfirst(cell)));
-		if (belongs_to_relation(drop->removeType))
-			break;
-		int by = drop->behavior == DROP_CASCADE ? mentioned_by(overlay, name) : 0;
+		int by = drop->behavior == DROP_CASCADE			? overlay->ties_by
+				 : drop->removeType == OBJECT_EXTENSION ? mentioned_by(overlay, name)
+														: 0;
 		if (by != 0)
-			return add_dependence(overlay, analysis, InvalidOid, by, psprintf("\"%s\"", name));
+			return add_dependence(overlay, analysis, InvalidOid, by,
+								  psprintf("what depends on \"%s\"", name));
 	}
-	ask_catalog(overlay, analysis, drop);
 }
 
 void drop(const Overlay *overlay, Analysis *analysis, const DropStmt *statement)
@@ -328,15 +344,30 @@ const RangeVar *target_of(const Node *statement)
 void of_domain(const Overlay *overlay, Analysis *analysis, const AlterDomainStmt *statement)
 {
 	const char *name = strVal(llast(statement->typeName));
-	int by = std::max(mentioned_by(overlay, name), object_changed_by(overlay, name));
+	int by = std::max(
+		{mentioned_by(overlay, name), object_changed_by(overlay, name), overlay->typed_by});
 	if (by != 0)
 		return add_dependence(overlay, analysis, InvalidOid, by, psprintf("domain \"%s\"", name));
 	ask_catalog(overlay, analysis, statement);
 }
 
+// What they concern is found by its owner, its schema, its mark …: all that the script moved may
+// be among it.
+void of_many(const Overlay *overlay, Analysis *analysis, const Node *statement, const char *what)
+{
+	ask_catalog(overlay, analysis, statement);
+	if (overlay->ties_by != 0)
+		add_dependence(overlay, analysis, InvalidOid, overlay->ties_by, what);
+}
+
 void other(const Overlay *overlay, Analysis *analysis, const Node *statement)
 {
 	const RangeVar *name = target_of(statement);
+	if (nodeTag(statement) == pg::cluster_tag && name == nullptr)
+		return of_many(overlay, analysis, statement, "which tables are to be clustered");
+	if (IsA(statement, AlterObjectSchemaStmt) &&
+		as<AlterObjectSchemaStmt>(statement)->objectType == OBJECT_EXTENSION)
+		return of_many(overlay, analysis, statement, "what belongs to the extension");
 	if (name != nullptr) {
 		Named target = resolve(overlay, name);
 		if (target.is_new())
@@ -345,6 +376,32 @@ void other(const Overlay *overlay, Analysis *analysis, const Node *statement)
 			fails_for_lack_of(overlay, name, target.gone_by);
 	}
 	ask_catalog(overlay, analysis, statement);
+}
+
+void reindex(const Overlay *overlay, Analysis *analysis, const ReindexStmt *statement)
+{
+	bool is_online = pg::has_option(statement->params, "concurrently");
+	int by;
+	if (statement->relation == nullptr) {
+		ask_catalog(overlay, analysis, statement);
+		if (!is_online && overlay->ties_by != 0)
+			add_dependence(overlay, analysis, InvalidOid, overlay->ties_by,
+						   "the tables and their indexes");
+		return;
+	}
+	Named target = resolve(overlay, statement->relation);
+	const ScriptRelation *script = target.script;
+	if (!is_online && target.is_new() && script->of != nullptr && OidIsValid(script->of->oid))
+		return add_dependence(overlay, analysis, script->of->oid, script->created_by,
+							  psprintf("index \"%s\"", script->name));
+	other(overlay, analysis, reinterpret_cast<const Node *>(statement));
+	if (is_online || target.is_new() || !OidIsValid(target.oid))
+		return;
+	if (script != nullptr && script->indexes_by != 0)
+		add_dependence(overlay, analysis, target.oid, script->indexes_by,
+					   "the indexes of the table");
+	else if (family_is_changed(overlay, target.oid, &by))
+		add_dependence(overlay, analysis, target.oid, by, "its partitions, children or parents");
 }
 
 void dispatch(const Overlay *overlay, Analysis *analysis, const Node *statement)
@@ -362,6 +419,13 @@ void dispatch(const Overlay *overlay, Analysis *analysis, const Node *statement)
 			return rename(overlay, analysis, as<RenameStmt>(statement));
 		case T_TruncateStmt:
 			return truncate(overlay, analysis, as<TruncateStmt>(statement));
+		case T_ReindexStmt:
+			return reindex(overlay, analysis, as<ReindexStmt>(statement));
+		case T_DropOwnedStmt:
+		case T_ReassignOwnedStmt:
+			return of_many(overlay, analysis, statement, "what belongs to the role");
+		case T_AlterTableMoveAllStmt:
+			return of_many(overlay, analysis, statement, "what is in the tablespace");
 		case T_AlterDomainStmt:
 			return of_domain(overlay, analysis, as<AlterDomainStmt>(statement));
 		case T_VacuumStmt: {

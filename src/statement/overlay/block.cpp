@@ -149,21 +149,74 @@ bool may_change(const Node *statement)
 	}
 }
 
-// What may make something that is there depend on what it names.
-bool is_of_catalog(const Node *statement)
+bool is_new(const Overlay *overlay, const RangeVar *name)
+{
+	return name != nullptr && resolve(overlay, name).is_new();
+}
+
+bool attaches(const AlterTableStmt *alter)
+{
+	ListCell *cell;
+	foreach (cell, alter->cmds) {
+		if (lfirst_node(AlterTableCmd, cell)->subtype == AT_AttachPartition)
+			return true;
+	}
+	return false;
+}
+
+template <class T> const T *as(const Node *node) { return reinterpret_cast<const T *>(node); }
+
+// Does it leave everything that was there where it is, and depending on what it depended on, or
+// less?  Before the statement is noted.
+bool adds_no_ties(const Overlay *overlay, const Node *statement)
 {
 	switch (nodeTag(statement)) {
-		case T_AlterTableStmt:
-		case T_IndexStmt:
-		case T_CreateTrigStmt:
-		case T_CreatePolicyStmt:
-		case T_AlterPolicyStmt:
-		case T_RuleStmt:
-		case T_AlterSeqStmt:
-		case T_CreateStatsStmt:
 		case T_CreateStmt:
-		case T_ViewStmt:
+		case T_CreateForeignTableStmt:
+		case T_CreateTableAsStmt:
+		case T_CreateSeqStmt:
+		case T_CreateEnumStmt:
+		case T_CreateRangeStmt:
+		case T_CompositeTypeStmt:
+		case T_CreateDomainStmt:
+		case T_CreateSchemaStmt:
+		case T_DefineStmt:
+		case T_DropStmt:
+		case T_SelectStmt:
+		case T_TruncateStmt:
+		case T_VacuumStmt:
+		case T_ReindexStmt:
+		case T_RefreshMatViewStmt:
+		case T_LockStmt:
 			return true;
+		case T_IndexStmt:
+			return is_new(overlay, as<IndexStmt>(statement)->relation);
+		case T_CreateTrigStmt:
+			return is_new(overlay, as<CreateTrigStmt>(statement)->relation);
+		case T_AlterTableStmt:
+			return is_new(overlay, as<AlterTableStmt>(statement)->relation) &&
+				   !attaches(as<AlterTableStmt>(statement));
+		case T_RenameStmt:
+			return is_new(overlay, as<RenameStmt>(statement)->relation);
+		case T_AlterObjectSchemaStmt:
+			return is_new(overlay, as<AlterObjectSchemaStmt>(statement)->relation);
+		default:
+			return false;
+	}
+}
+
+bool is_of_session(const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_VariableSetStmt:
+		case T_VariableShowStmt:
+		case T_ConstraintsSetStmt:
+		case T_DiscardStmt:
+		case T_PrepareStmt:
+		case T_DeallocateStmt:
+			return true;
+		case T_SelectStmt:
+			return as<SelectStmt>(statement)->intoClause == nullptr;
 		default:
 			return false;
 	}
@@ -176,6 +229,8 @@ void note_mentions(Overlay *overlay, const char *text, int length)
 	ListCell *cell;
 	foreach (cell, mentioned.names)
 		note_mention(overlay, static_cast<const char *>(lfirst(cell)));
+	if (mentioned.all)
+		overlay->mentions_all_by = overlay->statement_no;
 }
 
 // ---------------------------------------------------------------- strong locks
@@ -331,9 +386,13 @@ void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
 	if (IsA(raw->stmt, DoStmt))
 		text = pnstrdup(source + raw->stmt_location,
 						raw->stmt_len > 0 ? raw->stmt_len : strlen(source + raw->stmt_location));
+	if (!is_of_session(raw->stmt) && !adds_no_ties(overlay, raw->stmt)) {
+		overlay->ties_by = overlay->statement_no;
+		overlay->changes = true;
+	}
 	log_statement(overlay, text, raw->stmt);
 	note_change(overlay, text, raw->stmt);
-	if (is_of_catalog(raw->stmt))
+	if (!is_of_session(raw->stmt) && !IsA(raw->stmt, DropStmt))
 		note_mentions(overlay, source + raw->stmt_location, raw->stmt_len);
 }
 

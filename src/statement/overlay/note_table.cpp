@@ -3,7 +3,9 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/index.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_constraint.h"
 #include "nodes/value.h"
 #include "utils/lsyscache.h"
@@ -43,6 +45,25 @@ bool has_constraint(const ColumnDef *column, ConstrType type)
 	return false;
 }
 
+// Where the name means a type of the server's, whatever domain of the script's has the name too.
+bool is_built_in(const TypeName *type)
+{
+	Oid oid = InvalidOid;
+	if (list_length(type->names) == 1)
+		oid = TypenameGetTypidExtended(strVal(linitial(type->names)), false);
+	else if (list_length(type->names) == 2 &&
+			 strcmp(strVal(linitial(type->names)), "pg_catalog") == 0)
+		return true;
+	return OidIsValid(oid) && oid < FirstNormalObjectId;
+}
+
+void note_type(Overlay *overlay, const ScriptRelation *relation, const ColumnDef *definition)
+{
+	if (relation->created_by == 0 && definition->typeName != nullptr &&
+		!is_built_in(definition->typeName))
+		overlay->typed_by = overlay->statement_no;
+}
+
 void note_add_column(Overlay *overlay, ScriptRelation *relation, const AlterTableCmd *command)
 {
 	auto *definition = castNode(ColumnDef, command->def);
@@ -51,6 +72,7 @@ void note_add_column(Overlay *overlay, ScriptRelation *relation, const AlterTabl
 				 get_attnum(relation->oid, definition->colname) != InvalidAttrNumber;
 	if (command->missing_ok && (known != nullptr || there))
 		return;
+	note_type(overlay, relation, definition);
 	ScriptColumn *column = column_of(overlay, relation, definition->colname);
 	column->added_by = overlay->statement_no;
 	column->changed_by = 0;
@@ -146,6 +168,7 @@ void note_command(Overlay *overlay, ScriptRelation *relation, const AlterTableCm
 			column_of(overlay, relation, command->name)->not_null_by = 0;
 			return;
 		case AT_AlterColumnType:
+			note_type(overlay, relation, castNode(ColumnDef, command->def));
 			return note_changed(overlay, relation, command->name);
 		case AT_DropColumn:
 			note_changed(overlay, relation, command->name);

@@ -1,4 +1,6 @@
 // The overlay's memory: names, relations, columns, and what names mean by now.  See overlay.hpp.
+#include <algorithm>
+
 #include "pg/guc.hpp"
 #include "statement/overlay/overlay.hpp"
 
@@ -196,6 +198,7 @@ void forget_changes(Overlay *overlay)
 	overlay->schemas = NIL;
 	overlay->path_after_block = nullptr;
 	overlay->casts_by = 0;
+	overlay->typed_by = 0;
 	overlay->unknown_by = 0;
 	overlay->changes = false;
 	open_overlay(overlay);
@@ -390,7 +393,7 @@ bool is_new_plain_type(const Overlay *overlay, const char *name)
 
 int mentioned_by(const Overlay *overlay, const char *name)
 {
-	return changed_by(overlay->mentioned, name);
+	return std::max(changed_by(overlay->mentioned, name), overlay->mentions_all_by);
 }
 
 int relation_changed_by(const Overlay *overlay, const char *name)

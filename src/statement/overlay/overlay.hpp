@@ -85,7 +85,10 @@ struct Overlay : NameSource {
 	HTAB *objects;	 // name of anything else that was created, changed or dropped → by which
 	HTAB *unseen;	 // words of DO blocks: what they did to a relation of that name, nobody knows
 	HTAB *mentioned; // every identifier of the statements that change the catalog → by the last
-	List *schemas;	 // names of those that the script creates
+	int mentions_all_by; // one had identifiers that can't be read
+	int ties_by;   // what was there before the script may depend on something else, or belong to it
+	int typed_by;  // … may have a column of a type that is not built in
+	List *schemas; // names of those that the script creates
 	List *search_path;
 	char *path_after_block; // what SET LOCAL hides until COMMIT
 	int guc_nest;
