@@ -9,6 +9,9 @@ use SafeMigrate;
 
 my $source = $ENV{SAFE_MIGRATE_SOURCE} // '.';
 my $node = new_server('installcheck');
+my ($settings) = slurp_file("$source/README.md") =~ /^In `postgresql\.conf`.*?^```\n(.*?)^```/ms;
+$node->append_conf('postgresql.conf', $settings);
+$node->restart;
 configure_server($node, 'safe_migrate.guard' => 'enforce');
 my ($bindir) = run_command([ 'pg_config', '--bindir' ]);
 

@@ -67,6 +67,7 @@ none('and what it returns', map { "$_: $catalog{$_}" }
 # ---- views and settings
 my @column = column(q{SELECT attrelid::regclass || ' ' || attname FROM pg_attribute
 	WHERE attnum > 0 AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'v' AND relnamespace = 'safe_migrate'::regnamespace)});
+none('each view is in the README', grep { $readme !~ /`$_`/ } keys %{ { map { (split / /)[0] => 1 } @column } });
 none('each column of a view is explained', grep {
 	my ($view, $name) = split / /;
 	my ($section) = ($page{'docs/jobs.md'} . $page{'docs/guard.md'}) =~ /^### \Q$view\E\n(.*?)(?=^##|\z)/ms;
@@ -187,6 +188,38 @@ for my $file (split /\0/, `find '$source/src' -name '*.cpp' -print0`)
 }
 cmp_ok(scalar keys %event, '>', 4, 'kinds of events are found in the sources');
 none('each kind of event is explained', grep { $page{'docs/jobs.md'} !~ /`\Q$_\E`/ } keys %event);
+
+# ---- the two commands, and what else of scripts/ is named
+my ($commands) = $readme =~ /^## Two commands\n.*?^```sh\n(.*?)^```/ms;
+is(join(' ', $commands =~ /^(\S+) +# /mg), 'scripts/demo scripts/test', 'the README has its two commands');
+none('which are there to be called', grep { !-x "$source/$_" || slurp_file("$source/$_") !~ /^#!/ } qw(scripts/demo scripts/test .ci/run));
+my %usage;
+for my $script (qw(demo test bench))
+{
+	my ($out, $err) = run_command([ "$source/scripts/$script", '--help' ]);
+	$usage{$script} = { map { $_ => 1 } "$out\n$err" =~ /(--[a-z-]+)/g };
+}
+my @pages = (values %page, map { slurp_file($_) } glob("$source/test/*/README.md"));
+my %option = map { my ($script, $line) = @$_; map { ("$script $_" => 1) } $line =~ /(--[a-z-]+)/g }
+  map { my $page = $_; my @found; push @found, [ $1, $2 ] while $page =~ m{\bscripts/(demo|test|bench)\b([^`\n]*)}g; @found } @pages;
+cmp_ok(scalar keys %option, '>', 5, 'options are found in the pages');
+none('each is in the usage of its script', grep { my ($script, $name) = split / /; !$usage{$script}{$name} } keys %option);
+
+my $script = slurp_file("$source/scripts/test");
+my ($default) = $script =~ /^kinds=\((.*)\)$/m;
+my ($more) = $script =~ /^\tfor kind in .*?case \$kind in\n\s+(.*?)\) ;;\n\s+lint\)/ms;
+my $development = $page{'docs/development.md'};
+my ($kinds) = $development =~ /^## Tests\n(.*?)\n\n/ms;
+my @kind = $kinds =~ /^\| `([a-z-]+)`/mg;
+is(join(' ', sort @kind), join(' ', sort('lint', split / \| /, $more)), 'docs/development.md lists the kinds of tests');
+my @apart = grep { my $kind = $_; !grep { $kind eq $_ } split ' ', $default } @kind;
+my %count = (three => 3, four => 4, five => 5, six => 6);
+my ($last) = $development =~ /all kinds but the last (\w+)/;
+is(join(' ', @apart), join(' ', @kind[ -$count{$last} .. -1 ]), 'the last of them are those that scripts/test runs only when asked');
+my $ci = slurp_file("$source/.ci/run");
+is(join(' ', sort map { split /,/ } $ci =~ /--(?:only|also) (\S+)/g), join(' ', sort @apart), 'and .ci/run asks for each of them');
+my @tested = (15, $ci =~ /--pg (\d+)/g);
+like($readme, qr/is tested on $tested[0], $tested[1] and $tested[2]\./, 'the README says on which majors .ci/run tests');
 
 # ---- links
 sub anchors
