@@ -21,7 +21,8 @@ SHLIB_LINK += -lstdc++
 TEMP_CONFIG = $(srcdir)/test/preload.conf
 REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=$(srcdir)/test
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+ISOLATION_OPTS = --inputdir=$(srcdir)/test --encoding=UTF8 --no-locale
 ifdef TEMP_INSTANCE
 REGRESS_OPTS += --temp-instance=tmp_check_regress --temp-config=$(TEMP_CONFIG)
 ISOLATION_OPTS += --temp-instance=tmp_check_iso --temp-config=$(TEMP_CONFIG)

@@ -1,5 +1,5 @@
-# make installcheck, on a running server that is set up as the README says, the guard enforcing: regress and
-# isolation whole, of TAP one test.
+# make installcheck, on a running server that is set up as the README says, the guard enforcing, its databases of
+# an encoding without letters: regress and isolation whole, of TAP one test.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -8,7 +8,7 @@ use Test::More;
 use SafeMigrate;
 
 my $source = $ENV{SAFE_MIGRATE_SOURCE} // '.';
-my $node = new_server('installcheck');
+my $node = new_server('installcheck', initdb => [ '--encoding=SQL_ASCII', '--no-locale' ]);
 my ($settings) = slurp_file("$source/README.md") =~ /^In `postgresql\.conf`.*?^```\n(.*?)^```/ms;
 $node->append_conf('postgresql.conf', $settings);
 $node->restart;
