@@ -4,9 +4,15 @@ CREATE EXTENSION IF NOT EXISTS safe_migrate;
 RESET client_min_messages;
 CREATE SCHEMA eb;
 CREATE SCHEMA eb_other;
+CREATE ROLE regress_eb;
+CREATE SCHEMA regress_eb;
+CREATE TABLE regress_eb.big AS SELECT 1 AS id;
+CREATE TABLE regress_eb.own AS SELECT 1 AS id;
 SET search_path = eb;
 CREATE TABLE big (id int, x int, c text);
 CREATE TABLE big2 (id int, c text);
+CREATE TABLE times (t timestamp);
+INSERT INTO times VALUES ('2026-01-01');
 CREATE SEQUENCE seq;
 INSERT INTO big VALUES (1, 1, 'x');
 INSERT INTO big2 VALUES (1, 'x');
@@ -43,7 +49,26 @@ SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; MERGE INTO man
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE many SET x = 1 WHERE x = 1; INSERT INTO many VALUES (1), (2); CREATE TABLE nm AS TABLE many; INSERT INTO nm TABLE many; COMMIT');
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; CREATE TABLE nm AS TABLE many; INSERT INTO big2 SELECT id FROM nm; COMMIT');
 
+-- settings: the time zone that timestamps are converted by
+SET timezone = 'UTC';
+SELECT * FROM pg_temp.e('SET timezone = ''Europe/Berlin''; ALTER TABLE times ALTER t TYPE timestamptz') WHERE rule = 'alter-type-rewrite';
+SELECT * FROM pg_temp.e('BEGIN; SET LOCAL TIME ZONE ''Europe/Berlin''; ALTER TABLE times ALTER t TYPE timestamptz; ROLLBACK; ALTER TABLE times ALTER t TYPE timestamptz') WHERE rule = 'alter-type-rewrite';
+SELECT * FROM pg_temp.e('SELECT set_config(''TimeZone'', ''Europe/Berlin'', false), 1; ALTER TABLE times ALTER t TYPE timestamptz') WHERE rule = 'alter-type-rewrite';
+SELECT * FROM pg_temp.e('SET timezone = ''Mars/Phobos''; SET timezone = ''Europe/Berlin''; RESET ALL; SET timezone = ''UTC''; ALTER TABLE times ALTER t TYPE timestamptz') WHERE rule = 'alter-type-rewrite';
+SHOW timezone;
+-- what SET LOCAL set is over after COMMIT, also after a ROLLBACK later; a SET after it lasts
+SELECT * FROM pg_temp.e('BEGIN; SET LOCAL search_path = eb_other; COMMIT; BEGIN; CREATE TABLE n (i int); ROLLBACK; TRUNCATE big');
+SELECT * FROM pg_temp.e('BEGIN; SET LOCAL search_path = eb_other; SET search_path = eb; COMMIT; TRUNCATE big');
+SELECT * FROM pg_temp.e('SELECT set_config(''search_path'', ''eb_other'', true); TRUNCATE big');
+-- whose schema "$user" is
+SET search_path = "$user", eb;
+SELECT * FROM pg_temp.e('TRUNCATE big; SET ROLE regress_eb; TRUNCATE big; SET search_path = eb, "$user"; TRUNCATE big; TRUNCATE own; BEGIN; RESET ROLE; TRUNCATE own; ROLLBACK; TRUNCATE own');
+-- how it is judged
+SET search_path = eb;
+SELECT * FROM pg_temp.e('SET safe_migrate.rule_levels = ''rename-table=reject''; ALTER TABLE big RENAME TO bb; RESET safe_migrate.rule_levels; ALTER TABLE bb RENAME TO big');
+
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA eb CASCADE;
-DROP SCHEMA eb_other CASCADE;
+DROP SCHEMA eb_other, regress_eb CASCADE;
+DROP ROLE regress_eb;

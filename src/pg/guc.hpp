@@ -30,6 +30,13 @@ inline void set_in_level(const char *name, const char *value, GucContext context
 							false);
 }
 
+// Where the server would refuse it, nothing is set or raised.
+inline void try_in_level(const char *name, const char *value, GucContext context)
+{
+	(void)set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SAVE, true, DEBUG5,
+							false);
+}
+
 inline void set_in_level_ms(const char *name, int64 ms, GucContext context = PGC_USERSET)
 {
 	char value[32];

@@ -73,13 +73,25 @@ void begin(Overlay *overlay)
 	set_savepoint(overlay, nullptr);
 }
 
+// What SET LOCAL set is over, and is not to come again with a later ROLLBACK.
+void keep_what_lasts(Overlay *overlay, const Savepoint *begin)
+{
+	restore_settings(overlay);
+	List *lasting = list_copy_head(overlay->log, begin->log_length);
+	for (int i = begin->log_length; i < list_length(overlay->log); i++) {
+		auto *entry = static_cast<LoggedStatement *>(list_nth(overlay->log, i));
+		if (!is_local_setting(entry->statement))
+			lasting = lappend(lasting, entry);
+	}
+	overlay->log = lasting;
+}
+
 void end(Overlay *overlay, const TransactionStmt *statement, bool commit)
 {
 	if (overlay->in_block && !commit)
 		roll_back(overlay, static_cast<const Savepoint *>(linitial(overlay->savepoints)));
-	else if (overlay->path_after_block != nullptr)
-		set_search_path(overlay, overlay->path_after_block);
-	overlay->path_after_block = nullptr;
+	else if (overlay->in_block)
+		keep_what_lasts(overlay, static_cast<const Savepoint *>(linitial(overlay->savepoints)));
 	overlay->held = NIL;
 	overlay->savepoints = NIL;
 	bool was_in_block = overlay->in_block;

@@ -217,47 +217,18 @@ void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
 	}
 }
 
-// SET search_path, and what pg_dump writes in its place.
-void note_set(Overlay *overlay, const VariableSetStmt *set)
-{
-	if (set->kind == VAR_RESET_ALL || set->name == nullptr || strcmp(set->name, "search_path") != 0)
-		return;
-	if (set->is_local && overlay->in_block && overlay->path_after_block == nullptr)
-		overlay->path_after_block =
-			MemoryContextStrdup(overlay->memory, GetConfigOption("search_path", false, false));
-	if (set->is_local && !overlay->in_block)
-		return;
-	const char *value =
-		set->kind == VAR_SET_VALUE
-			? ExtractSetVariableArgs(const_cast<VariableSetStmt *>(set))
-			: (set->kind == VAR_SET_CURRENT ? GetConfigOption("search_path", false, false)
-											: GetConfigOptionResetString("search_path"));
-	set_search_path(overlay, value);
-}
-
-const char *string_of(const Node *node)
-{
-	return node != nullptr && IsA(node, A_Const) && !as<A_Const>(node)->isnull &&
-				   IsA(&as<A_Const>(node)->val.node, String)
-			   ? strVal(&as<A_Const>(node)->val.node)
-			   : nullptr;
-}
-
 void note_select(Overlay *overlay, const SelectStmt *select)
 {
 	if (select->intoClause != nullptr)
 		note_new(overlay, select->intoClause->rel, RELKIND_RELATION, false);
-	if (list_length(select->targetList) != 1 || select->fromClause != NIL)
+	ListCell *cell;
+	if (select->fromClause != NIL)
 		return;
-	Node *value = linitial_node(ResTarget, select->targetList)->val;
-	if (!IsA(value, FuncCall) || list_length(castNode(FuncCall, value)->args) != 3 ||
-		strcmp(last_name(castNode(FuncCall, value)->funcname), "set_config") != 0)
-		return;
-	const List *args = castNode(FuncCall, value)->args;
-	const char *setting = string_of(static_cast<Node *>(linitial(args)));
-	const char *path = string_of(static_cast<Node *>(lsecond(args)));
-	if (setting != nullptr && path != nullptr && strcmp(setting, "search_path") == 0)
-		set_search_path(overlay, path);
+	foreach (cell, select->targetList) {
+		Node *value = lfirst_node(ResTarget, cell)->val;
+		if (IsA(value, FuncCall))
+			note_set_config(overlay, castNode(FuncCall, value));
+	}
 }
 
 // Types, functions, operators …: known by name.
@@ -354,6 +325,10 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 			return note_create_schema(overlay, as<CreateSchemaStmt>(statement));
 		case T_VariableSetStmt:
 			return note_set(overlay, as<VariableSetStmt>(statement));
+		case T_DiscardStmt:
+			if (as<DiscardStmt>(statement)->target == DISCARD_ALL)
+				reset_settings(overlay);
+			return;
 		case T_SelectStmt:
 			return note_select(overlay, as<SelectStmt>(statement));
 		case T_CreateExtensionStmt:

@@ -10,6 +10,13 @@ ScriptRelation *relation_of(Overlay *overlay, const RangeVar *name);
 // One statement, or an element of CREATE SCHEMA; its text where it has one.
 void note_change(Overlay *overlay, const char *text, const Node *statement);
 
+// Settings: SET, RESET, set_config().
+void note_set(Overlay *overlay, const VariableSetStmt *set);
+void note_set_config(Overlay *overlay, const FuncCall *call);
+void reset_settings(Overlay *overlay);
+void restore_settings(Overlay *overlay); // at COMMIT
+bool is_local_setting(const Node *statement);
+
 // Parts of ALTER TABLE and CREATE TABLE; column = of whose definition the constraint is a part.
 void note_constraint(Overlay *overlay, ScriptRelation *relation, const Constraint *constraint,
 					 const char *column);

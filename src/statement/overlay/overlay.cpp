@@ -196,7 +196,8 @@ void forget_changes(Overlay *overlay)
 {
 	end_script(overlay);
 	overlay->schemas = NIL;
-	overlay->path_after_block = nullptr;
+	memset(overlay->settings, 0, sizeof overlay->settings);
+	memset(overlay->after_block, 0, sizeof overlay->after_block);
 	overlay->casts_by = 0;
 	overlay->typed_by = 0;
 	overlay->unknown_by = 0;
@@ -212,7 +213,7 @@ void end_script(Overlay *overlay)
 
 void set_search_path(Overlay *overlay, const char *value)
 {
-	pg::set_in_level("search_path", value);
+	pg::try_in_level("search_path", value, PGC_USERSET);
 	read_search_path(overlay);
 }
 

@@ -74,6 +74,8 @@ struct Savepoint {
 	int statement_no;
 };
 
+constexpr int n_settings = 8; // that are followed
+
 struct Overlay : NameSource {
 	MemoryContext parent_memory;
 	MemoryContext memory;
@@ -90,7 +92,9 @@ struct Overlay : NameSource {
 	int typed_by;  // … may have a column of a type that is not built in
 	List *schemas; // names of those that the script creates
 	List *search_path;
-	char *path_after_block; // what SET LOCAL hides until COMMIT
+	// By their place in note_set.cpp; nullptr where the script has not changed them.
+	const char *settings[n_settings];
+	const char *after_block[n_settings]; // what SET LOCAL hides until COMMIT
 	int guc_nest;
 	int casts_by;	// casts, operators: what a change of type may hinge on
 	int unknown_by; // an extension, a DO block: what it changed can't be told
