@@ -60,6 +60,15 @@ SELECT safe_migrate.backfill('pair', 'y = 2', 'y = 1');
 SELECT safe_migrate.delete_safely('pair', 'y = 1');
 SELECT safe_migrate.delete_safely('pair', 'y = 1 AND id <> 4') > 0 AS done;
 SELECT * FROM pair ORDER BY id;
+-- and one that changes it back afterwards
+CREATE TABLE after (id int PRIMARY KEY, y int, n int);
+INSERT INTO after SELECT g FROM generate_series(1, 5) g;
+CREATE FUNCTION undo_after() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE after SET y = NULL WHERE id = NEW.id AND y IS NOT NULL; RETURN NULL; END $$;
+CREATE TRIGGER undo AFTER UPDATE ON after FOR EACH ROW WHEN (OLD.id = 4 AND NEW.n IS NULL) EXECUTE FUNCTION undo_after();
+SELECT safe_migrate.backfill('after', 'y = 1');
+SELECT count(*) AS unchanged FROM after WHERE y IS NULL;
+SELECT safe_migrate.backfill('after', 'y = 1, n = 1', 'y IS NULL') > 0 AS done;
+DROP TABLE after;
 
 -- partitions and children
 CREATE TABLE p (k int, v text, w text) PARTITION BY LIST (k);

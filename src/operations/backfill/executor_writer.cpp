@@ -135,7 +135,7 @@ bool is_heap_only(Relation leaf, const ItemPointerData &tid)
 }
 
 // AFTER triggers have run: does the last version of any row written match again?
-void look_again(ExecutorWriter &writer)
+void look_again(ExecutorWriter &writer, const ItemPointerData *written, int n)
 {
 	RowQuery query = *writer.query;
 	RowCandidate row;
@@ -144,8 +144,8 @@ void look_again(ExecutorWriter &writer)
 	UpdateActiveSnapshotCommandId();
 	start(query);
 	TableScanDesc scan = table_beginscan_tid(writer.leaf, GetActiveSnapshot());
-	for (int i = 0; i < writer.n_written; i++) {
-		ItemPointerData tid = writer.written[i];
+	for (int i = 0; i < n; i++) {
+		ItemPointerData tid = written[i];
 		table_tuple_get_latest_tid(scan, &tid);
 		OffsetNumber offset = ItemPointerGetOffsetNumber(&tid);
 		scan_page(query, ItemPointerGetBlockNumber(&tid), offset, offset);
@@ -156,17 +156,42 @@ void look_again(ExecutorWriter &writer)
 	finish(query);
 }
 
-bool has_after_triggers(Relation leaf)
+bool is_after_update(const Trigger &trigger)
 {
-	if (leaf->trigdesc == nullptr)
-		return false;
-	for (int i = 0; i < leaf->trigdesc->numtriggers; i++) {
-		const Trigger &trigger = leaf->trigdesc->triggers[i];
-		if (!trigger.tgisinternal && TRIGGER_FOR_AFTER(trigger.tgtype) &&
-			TRIGGER_FOR_UPDATE(trigger.tgtype) && trigger.tgenabled != TRIGGER_DISABLED)
+	return !trigger.tgisinternal && TRIGGER_FOR_AFTER(trigger.tgtype) &&
+		   TRIGGER_FOR_UPDATE(trigger.tgtype) && trigger.tgenabled != TRIGGER_DISABLED;
+}
+
+bool has_deferred_triggers(Relation leaf)
+{
+	for (int i = 0; leaf->trigdesc != nullptr && i < leaf->trigdesc->numtriggers; i++)
+		if (is_after_update(leaf->trigdesc->triggers[i]) &&
+			leaf->trigdesc->triggers[i].tgdeferrable)
 			return true;
-	}
 	return false;
+}
+
+void keep_to_settle(ExecutorWriter &writer)
+{
+	Size size = sizeof(ItemPointerData) * static_cast<Size>(writer.n_settled + max_rows);
+	writer.settled = static_cast<ItemPointerData *>(
+		writer.settled ? repalloc(writer.settled, size)
+					   : MemoryContextAlloc(GetMemoryChunkContext(writer.written), size));
+	memcpy(writer.settled + writer.n_settled, writer.written,
+		   sizeof(ItemPointerData) * static_cast<Size>(writer.n_written));
+	writer.n_settled += writer.n_written;
+}
+
+// SET CONSTRAINTS ALL IMMEDIATE: what the commit would do is done while it can still be looked at.
+void settle(ExecutorWriter &writer)
+{
+	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
+	AfterTriggerSetState(immediate);
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
+	look_again(writer, writer.settled, writer.n_settled);
+	PopActiveSnapshot();
 }
 
 bool has_before_triggers(Relation leaf)
@@ -175,6 +200,14 @@ bool has_before_triggers(Relation leaf)
 }
 
 } // namespace
+
+bool has_after_triggers(Relation leaf)
+{
+	for (int i = 0; leaf->trigdesc != nullptr && i < leaf->trigdesc->numtriggers; i++)
+		if (is_after_update(leaf->trigdesc->triggers[i]))
+			return true;
+	return false;
+}
 
 void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, int first,
 		   bool keys_too)
@@ -185,6 +218,7 @@ void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, i
 	writer.erase = erase;
 	begin(writer.lock, leaf, query.columns, erase, keys_too && has_before_triggers(leaf));
 	writer.look_again = !erase && has_after_triggers(leaf);
+	writer.settles = !erase && has_deferred_triggers(leaf);
 	writer.queued = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.written = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.limit = first;
@@ -213,7 +247,9 @@ Flushed flush(ExecutorWriter &writer)
 	writer.n_written = 0;
 	run_statement(writer);
 	if (writer.look_again)
-		look_again(writer);
+		look_again(writer, writer.written, writer.n_written);
+	if (writer.settles)
+		keep_to_settle(writer);
 	PopActiveSnapshot();
 	begin_command(writer.lock);
 	flushed.written = writer.n_written;
@@ -227,6 +263,11 @@ Flushed flush(ExecutorWriter &writer)
 	return flushed;
 }
 
-void finish(ExecutorWriter &writer) { finish(writer.lock); }
+void finish(ExecutorWriter &writer)
+{
+	if (writer.n_settled > 0)
+		settle(writer);
+	finish(writer.lock);
+}
 
 } // namespace safe_migrate::operations::backfill

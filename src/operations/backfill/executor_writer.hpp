@@ -23,7 +23,10 @@ struct ExecutorWriter {
 	int n_queued;
 	ItemPointerData *written; // of one flush: the new versions' places
 	int n_written;
-	int limit; // rows in one statement; doubles from flush to flush
+	int limit;				  // rows in one statement; doubles from flush to flush
+	bool settles;			  // deferred triggers may change it, too, when all is written
+	ItemPointerData *settled; // then: the new versions' places of all flushes
+	int n_settled;
 };
 
 struct Flushed {
@@ -40,6 +43,10 @@ bool is_full(const ExecutorWriter &writer);
 // Writes what is queued. Errors: whatever triggers and constraints raise; 27000 when a
 // trigger made a written row match the predicate again.
 Flushed flush(ExecutorWriter &writer);
+// Deferred triggers are fired, as the commit would; errors as flush()'s.
 void finish(ExecutorWriter &writer);
+
+// May a trigger change rows of the table after an UPDATE has written them?
+bool has_after_triggers(Relation leaf);
 
 } // namespace safe_migrate::operations::backfill

@@ -1,6 +1,7 @@
 // See inline.hpp.
 #include "operations/backfill/inline.hpp"
 
+#include "operations/backfill/executor_writer.hpp"
 #include "operations/backfill/run_query.hpp"
 #include "pg/guc.hpp"
 #include "settings.hpp"
@@ -8,7 +9,9 @@
 extern "C" {
 #include "access/genam.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/xact.h"
+#include "catalog/pg_type_d.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
@@ -26,7 +29,8 @@ struct Receiver {
 	DestReceiver base;
 	Relation primary_key; // its index, nullptr = none
 	int64 still_matching;
-	char *sample; // "(id)=(7)", nullptr = unknown, or the role may not read it
+	char *sample;	// "(id)=(7)", nullptr = unknown, or the role may not read it
+	int written_by; // number of the column with xmin, where only rows of this transaction count
 };
 
 bool receive(TupleTableSlot *slot, DestReceiver *self)
@@ -34,6 +38,9 @@ bool receive(TupleTableSlot *slot, DestReceiver *self)
 	auto *receiver = reinterpret_cast<Receiver *>(self);
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[0] || !DatumGetBool(slot->tts_values[0]))
+		return true;
+	if (receiver->written_by > 0 && !TransactionIdIsCurrentTransactionId(DatumGetTransactionId(
+										slot->tts_values[receiver->written_by])))
 		return true;
 	if (receiver->still_matching++ == 0 && receiver->primary_key != nullptr)
 		receiver->sample = BuildIndexValueDescription(receiver->primary_key, slot->tts_values + 1,
@@ -75,6 +82,34 @@ List *still_matches(const Query *query, const Receiver &receiver, Relation root)
 											 pstrdup(NameStr(column->attname)), false));
 	}
 	return list;
+}
+
+// AFTER triggers have run, which RETURNING was before: the rows of this transaction that match.
+void look_again(const Resolved &resolved, Receiver *receiver, Relation root)
+{
+	auto *query = static_cast<Query *>(copyObjectImpl(resolved.query));
+	query->targetList = still_matches(query, *receiver, root);
+	query->commandType = CMD_SELECT;
+	query->resultRelation = 0;
+	receiver->written_by = static_cast<int>(list_length(query->targetList));
+	Var *xmin = makeVar(1, MinTransactionIdAttributeNumber, XIDOID, -1, InvalidOid, 0);
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry(reinterpret_cast<Expr *>(xmin),
+												static_cast<AttrNumber>(receiver->written_by + 1),
+												pstrdup("xmin"), false));
+	(void)run_query(query, &receiver->base);
+}
+
+bool any_after_triggers(const Target &target)
+{
+	bool found = false;
+	ListCell *lc;
+	foreach (lc, target.leaves) {
+		Relation rel = relation_open(lfirst_oid(lc), NoLock);
+		found = found || has_after_triggers(rel);
+		relation_close(rel, NoLock);
+	}
+	return found;
 }
 
 // The errors that the job would end with.
@@ -164,6 +199,9 @@ int64 run_inline(const Resolved &resolved, const Target &target)
 		pg::set_in_level("session_replication_role", "replica",
 						 superuser() ? PGC_SUSET : PGC_USERSET);
 	RowCounts counts = run_query(query, &receiver.base);
+	if (receiver.still_matching == 0 && resolved.definition->action == RowAction::update &&
+		resolved.definition->fire_triggers && any_after_triggers(target))
+		look_again(resolved, &receiver, target.root);
 	AtEOXact_GUC(true, nest);
 	refuse_matching(receiver);
 	refuse_kept(counts, target, resolved.definition->action);
