@@ -150,7 +150,6 @@ is(sql(q{SELECT string_agg(DISTINCT backend_type || ': ' || application_name || 
 	'safe_migrate launcher: safe_migrate launcher , safe_migrate scheduler: safe_migrate scheduler ', 'launcher and scheduler by their types');
 is(sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'safe_migrate%' AND (query ~* 'upper|noticed|safe_migrate\.' OR application_name ~* 'upper|noticed')}),
 	'0', 'nothing of the user\'s SQL nor of ours');
-sql("SELECT safe_migrate.pause($job, 'secret reason'); SELECT safe_migrate.resume($job)") if 0;
 sql("SELECT safe_migrate.pause($job, 'secret reason')");
 wait_for($node, "SELECT worker_pids = '{}' FROM safe_migrate.progress WHERE job_id = $job");
 sql("SELECT safe_migrate.resume($job)");
@@ -162,6 +161,17 @@ $listener->quit;
 my @payloads = $heard =~ /Asynchronous notification "safe_migrate" with payload "([^"]*)"/g;
 is(join(', ', @payloads), join(', ', map { "$job $_" } qw(queued running paused queued running succeeded)),
 	'NOTIFY carries id and state and nothing else');
+$listener = $node->background_psql('postgres');
+$listener->query_safe('LISTEN safe_migrate');
+sql(q{SELECT safe_migrate.retry('fails')});
+my $failing = sql(q{SELECT id FROM safe_migrate.jobs WHERE name = 'fails'});
+wait_for_state($node, $failing, 'failed');
+my $dropped = queue_slowly('dropped');
+at_work($node, $dropped);
+sql("SELECT safe_migrate.cancel($dropped)");
+$heard = $listener->query('SELECT 1') . $listener->query('SELECT 2');
+$listener->quit;
+like($heard, qr/payload "$failing failed".*payload "$dropped cancelled"/s, 'of a failure and a cancel, too');
 is(sql("SELECT string_agg(concat_ws(': ', kind, CASE WHEN kind = 'paused' THEN detail END), ', ' ORDER BY id) FROM safe_migrate.events
 	WHERE job_id = $job AND kind IN ('queued', 'running', 'paused', 'succeeded', 'configured', 'failed')"),
 	'queued, running, paused: secret reason, queued, running, configured, succeeded', 'events keep the order and the reason');

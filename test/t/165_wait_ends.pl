@@ -28,7 +28,11 @@ my $hint = qr/HINT: .*autocommit.*require/s;
 fails_with("BEGIN; CALL safe_migrate.wait($job);", qr/ERROR:  25001/, $hint);
 fails_with("DO \$\$ BEGIN BEGIN CALL safe_migrate.wait($job); EXCEPTION WHEN division_by_zero THEN NULL; END; END \$\$",
 	qr/ERROR:  25001|2D000/);
-fails_with("SELECT 1\\; CALL safe_migrate.wait($job);", qr/ERROR:  25001/) if 0;
+fails_with("SELECT 1\\; CALL safe_migrate.wait($job);", qr/ERROR:  25001/, $hint);
+for my $how ('SECURITY DEFINER', q{SET work_mem = '1MB'})
+{
+	fails_with("CREATE OR REPLACE PROCEDURE waits() LANGUAGE plpgsql $how AS 'BEGIN CALL safe_migrate.wait($job); END'; CALL waits()", qr/ERROR:  25001/, $hint);
+}
 fails_with('CALL safe_migrate.wait(987654)', qr/ERROR:  42704.*job 987654 does not exist/);
 fails_with('CALL safe_migrate.wait(NULL::bigint)', qr/ERROR:  22004/);
 
