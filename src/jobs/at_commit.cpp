@@ -2,9 +2,13 @@
 #include "jobs/at_commit.hpp"
 
 #include "jobs/shared.hpp"
+#include "pg/boundary.hpp"
+#include "pg/sql.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
 #include "nodes/pg_list.h"
 }
 
@@ -18,6 +22,17 @@ constexpr int room = 64;
 JobId waiting[room];
 int n_waiting = 0;
 bool wake_database = false;
+bool extension_dropped = false; // with all jobs
+object_access_hook_type previous_hook = nullptr;
+
+void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *arg)
+{
+	if (previous_hook)
+		previous_hook(access, class_id, object, sub_id, arg);
+	if (access == OAT_DROP && class_id == ExtensionRelationId)
+		pg::entry(
+			[object] { extension_dropped = extension_dropped || object == pg::extension_oid(); });
+}
 
 void at_end(XactEvent event, void *)
 {
@@ -28,14 +43,22 @@ void at_end(XactEvent event, void *)
 			wake_job(MyDatabaseId, waiting[i]);
 		if (wake_database)
 			wake_scheduler(MyDatabaseId);
+		if (extension_dropped)
+			wake_jobs(MyDatabaseId);
 	}
 	n_waiting = 0;
 	wake_database = false;
+	extension_dropped = false;
 }
 
 } // namespace
 
-void install_at_commit() { RegisterXactCallback(at_end, nullptr); }
+void install_at_commit()
+{
+	RegisterXactCallback(at_end, nullptr);
+	previous_hook = object_access_hook;
+	object_access_hook = on_object_access;
+}
 
 void wake_at_commit(JobId id)
 {

@@ -192,8 +192,9 @@ void require(const char *name)
 						 "transaction around all of them the job would never start.")));
 	LiveJob live = {};
 	if (shared) {
+		Home home = {MyDatabaseId, pg::extension_oid()};
 		Guard guard(LW_SHARED);
-		if (LiveJob *found = find_live_job(MyDatabaseId, id, false))
+		if (LiveJob *found = find_live_job(home, id, false))
 			live = *found;
 	}
 	ereport(ERROR, (errcode(pg::errcode_not_succeeded),

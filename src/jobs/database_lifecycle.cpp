@@ -81,7 +81,7 @@ void signal_processes(Oid database)
 	if (entry && entry->scheduler_pid != 0)
 		kill(entry->scheduler_pid, SIGTERM);
 	for (const LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == database && worker.pid != 0)
+		if (worker.used && worker.home.database == database && worker.pid != 0)
 			kill(worker.pid, SIGTERM);
 }
 
@@ -92,7 +92,7 @@ bool processes_gone(Oid database)
 	if (entry && entry->scheduler_pid != 0)
 		return false;
 	for (const LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == database && worker.pid != 0)
+		if (worker.used && worker.home.database == database && worker.pid != 0)
 			return false;
 	return true;
 }

@@ -5,6 +5,7 @@
 #include "jobs/shared.hpp"
 #include "pg/boundary.hpp"
 #include "pg/result_row.hpp"
+#include "pg/sql.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -68,13 +69,14 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_live_jobs)
 		memcpy(static_cast<void *>(jobs), shared->jobs, sizeof shared->jobs);
 		memcpy(static_cast<void *>(workers), shared->workers, sizeof shared->workers);
 	}
+	Home home = {MyDatabaseId, safe_migrate::pg::extension_oid()};
 	for (int i = 0; i < max_live_jobs; i++) {
-		if (jobs[i].database != MyDatabaseId || !may_see(jobs[i].owner))
+		if (!(jobs[i].home == home) || !may_see(jobs[i].owner))
 			continue;
 		int pids[max_live_workers];
 		int n = 0;
 		for (int w = 0; w < max_live_workers; w++)
-			if (workers[w].used && workers[w].pid != 0 && workers[w].database == MyDatabaseId &&
+			if (workers[w].used && workers[w].pid != 0 && workers[w].home == home &&
 				workers[w].job == jobs[i].id)
 				pids[n++] = workers[w].pid;
 		put_live_job(result, jobs[i], pids, n);

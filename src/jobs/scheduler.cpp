@@ -40,6 +40,7 @@ constexpr int most_failed_looks = 5; // at the jobs, in a row
 BackgroundWorkerHandle *handles[max_live_workers];
 throttle::SamplerState sampler;
 int failed_looks = 0;
+Home home = {}; // of the jobs, as of the last look
 
 struct Round {
 	bool any_active;		// some job has to be cared for
@@ -80,7 +81,7 @@ void leave_place(int, Datum)
 void set_condition(JobId id, Condition condition, const char *detail)
 {
 	Guard guard;
-	LiveJob *live = find_live_job(MyDatabaseId, id, true);
+	LiveJob *live = find_live_job(home, id, true);
 	if (!live)
 		return;
 	live->condition = condition;
@@ -102,7 +103,7 @@ Reserve reserve_worker(const JobRow &job, int number, Oid connect_as, int *slot)
 			continue;
 		shared->workers[i] = LiveWorker{};
 		shared->workers[i].used = true;
-		shared->workers[i].database = MyDatabaseId;
+		shared->workers[i].home = home;
 		shared->workers[i].job = job.id;
 		shared->workers[i].number = number;
 		shared->workers[i].connect_as = connect_as;
@@ -161,10 +162,10 @@ void reap_workers()
 		Guard guard;
 		LiveWorker &worker = shared->workers[i];
 		// without a handle: started by an earlier scheduler of this database, and gone
-		if (!worker.used || worker.database != MyDatabaseId || worker.pid != 0)
+		if (!worker.used || worker.home.database != MyDatabaseId || worker.pid != 0)
 			continue;
 		if (worker.number == 0 && !worker.ended_well) {
-			if (LiveJob *live = find_live_job(MyDatabaseId, worker.job, false)) {
+			if (LiveJob *live = find_live_job(worker.home, worker.job, false)) {
 				live->start_failures++;
 				live->not_before = GetCurrentTimestamp() + restart_pause_us(live->start_failures);
 			}
@@ -184,7 +185,7 @@ struct Seen {
 Seen look_at_live(const JobRow &job)
 {
 	Guard guard;
-	LiveJob *live = find_live_job(MyDatabaseId, job.id, true);
+	LiveJob *live = find_live_job(home, job.id, true);
 	if (!live)
 		return {};
 	bool queued_anew = job.state == JobState::queued && live->state != JobState::queued;
@@ -226,13 +227,13 @@ void pause_job(const JobRow &job, const char *reason, Round *round)
 void care_for(const JobRow &job, Round *round)
 {
 	if (!job.at_home) {
-		publish_state(MyDatabaseId, job.id, job.state);
+		publish_state(home, job.id, job.state);
 		set_condition(job.id, Condition::foreign, "queued in another cluster or database");
 		return;
 	}
 	Seen seen = look_at_live(job);
 	if (job.state != JobState::running || !seen.has_lead)
-		publish_state(MyDatabaseId, job.id, job.state);
+		publish_state(home, job.id, job.state);
 	round->any_active = true;
 	const char *why = nullptr;
 	Oid connect_as = connect_role(job.owner, job.session_role, &why);
@@ -281,7 +282,7 @@ void publish_ended()
 	{
 		Guard guard(LW_SHARED);
 		for (const LiveJob &live : shared->jobs)
-			if (live.database == MyDatabaseId && !is_final(live.state))
+			if (live.home == home && !is_final(live.state))
 				ids[n++] = live.id;
 	}
 	for (int i = 0; i < n; i++) {
@@ -292,9 +293,9 @@ void publish_ended()
 			has_lead = find_worker(MyDatabaseId, ids[i], 0) != nullptr;
 		}
 		if (!job)
-			publish_state(MyDatabaseId, ids[i], JobState::cancelled);
+			publish_state(home, ids[i], JobState::cancelled);
 		else if (!has_lead && job->state != JobState::queued && job->state != JobState::running)
-			publish_state(MyDatabaseId, ids[i], job->state);
+			publish_state(home, ids[i], job->state);
 		else if (job->state == JobState::cancelled)
 			interrupt_statements(MyDatabaseId, ids[i], InStatement::cancellable);
 		else if (job->state == JobState::paused)
@@ -307,10 +308,11 @@ bool look(Round *round)
 	bool here = true;
 	ErrorData *error = pg::run_transaction(
 		[&] {
-			if (!OidIsValid(pg::extension_oid())) {
-				here = false;
+			home = {MyDatabaseId, pg::extension_oid()};
+			here = OidIsValid(home.extension);
+			forget_other_jobs(home);
+			if (!here)
 				return;
-			}
 			JobList list = load_active_jobs();
 			for (int i = 0; i < list.n; i++)
 				care_for(list.rows[i], round);
@@ -335,7 +337,7 @@ bool workers_run_here()
 {
 	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == MyDatabaseId)
+		if (worker.used && worker.home.database == MyDatabaseId)
 			return true;
 	return false;
 }

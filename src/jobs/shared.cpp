@@ -91,17 +91,18 @@ namespace {
 // How little is lost by giving a job's entry to another one; 0 = may not be taken.
 int spare_rank(const LiveJob &job, bool at_work)
 {
-	if (job.database == InvalidOid)
+	if (job.home.database == InvalidOid)
 		return 4;
 	if (is_final(job.state))
 		return 3;
 	if (job.state == JobState::paused)
 		return 2;
-	return at_work && job.state == JobState::queued && !find_worker(job.database, job.id, 0) ? 1
-																							 : 0;
+	return at_work && job.state == JobState::queued && !find_worker(job.home.database, job.id, 0)
+			   ? 1
+			   : 0;
 }
 
-LiveJob *take_entry(Oid database, JobId id, bool at_work)
+LiveJob *take_entry(const Home &home, JobId id, bool at_work)
 {
 	LiveJob *candidate = nullptr;
 	int best = 0;
@@ -115,46 +116,46 @@ LiveJob *take_entry(Oid database, JobId id, bool at_work)
 	if (!candidate)
 		return nullptr;
 	*candidate = LiveJob{};
-	candidate->database = database;
+	candidate->home = home;
 	candidate->id = id;
 	candidate->replica_lag_us = -1;
 	candidate->changed = GetCurrentTimestamp();
 	return candidate;
 }
 
-LiveJob *find_or_take(Oid database, JobId id, bool create, bool at_work)
+LiveJob *find_or_take(const Home &home, JobId id, bool create, bool at_work)
 {
 	for (LiveJob &job : shared->jobs)
-		if (job.database == database && job.id == id)
+		if (job.home == home && job.id == id)
 			return &job;
-	return create ? take_entry(database, id, at_work) : nullptr;
+	return create ? take_entry(home, id, at_work) : nullptr;
 }
 
 } // namespace
 
-LiveJob *find_live_job(Oid database, JobId id, bool create)
+LiveJob *find_live_job(const Home &home, JobId id, bool create)
 {
-	return find_or_take(database, id, create, false);
+	return find_or_take(home, id, create, false);
 }
 
-LiveJob *live_job_at_work(Oid database, JobId id) { return find_or_take(database, id, true, true); }
+LiveJob *live_job_at_work(const Home &home, JobId id) { return find_or_take(home, id, true, true); }
 
 void forget_database(Oid database)
 {
 	if (Database *entry = find_database(database, false))
 		*entry = Database{};
 	for (LiveJob &job : shared->jobs)
-		if (job.database == database)
+		if (job.home.database == database)
 			job = LiveJob{};
 	for (LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == database)
+		if (worker.used && worker.home.database == database)
 			worker = LiveWorker{};
 }
 
 LiveWorker *find_worker(Oid database, JobId id, int number)
 {
 	for (LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == database && worker.job == id &&
+		if (worker.used && worker.home.database == database && worker.job == id &&
 			worker.number == number)
 			return &worker;
 	return nullptr;
@@ -165,7 +166,7 @@ int count_workers(Oid database, JobId id)
 	int n = 0;
 	for (const LiveWorker &worker : shared->workers)
 		if (worker.used &&
-			(database == InvalidOid || (worker.database == database && worker.job == id)))
+			(database == InvalidOid || (worker.home.database == database && worker.job == id)))
 			n++;
 	return n;
 }
@@ -184,25 +185,35 @@ void wake_scheduler(Oid database)
 		SetLatch(shared->launcher_latch);
 }
 
-void wake_job(Oid database, JobId id)
+namespace {
+
+void wake(Oid database, bool all, JobId id)
 {
 	{
 		Guard guard;
-		if (LiveJob *job = find_live_job(database, id, false))
-			job->control++;
+		for (LiveJob &job : shared->jobs)
+			if (job.home.database == database && (all || job.id == id))
+				job.control++;
 		for (LiveWorker &worker : shared->workers)
-			if (worker.used && worker.database == database && worker.job == id && worker.latch)
+			if (worker.used && worker.home.database == database && (all || worker.job == id) &&
+				worker.latch)
 				SetLatch(worker.latch);
 	}
 	wake_scheduler(database);
 }
 
+} // namespace
+
+void wake_job(Oid database, JobId id) { wake(database, false, id); }
+
+void wake_jobs(Oid database) { wake(database, true, 0); }
+
 void interrupt_statements(Oid database, JobId id, InStatement kind)
 {
 	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == database && worker.job == id && worker.pid != 0 &&
-			worker.in_statement >= kind)
+		if (worker.used && worker.home.database == database && worker.job == id &&
+			worker.pid != 0 && worker.in_statement >= kind)
 			kill(worker.pid, SIGINT);
 }
 
@@ -210,17 +221,36 @@ void interrupt_repeatable(Oid database)
 {
 	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
-		if (worker.used && worker.database == database && worker.pid != 0 &&
+		if (worker.used && worker.home.database == database && worker.pid != 0 &&
 			worker.in_statement == InStatement::repeatable)
 			kill(worker.pid, SIGINT);
 }
 
-void publish_state(Oid database, JobId id, JobState state)
+void forget_other_jobs(const Home &home)
+{
+	bool any = false;
+	{
+		Guard guard;
+		for (LiveJob &job : shared->jobs)
+			if (job.home.database == home.database && !(job.home == home)) {
+				job = LiveJob{};
+				any = true;
+			}
+		for (const LiveWorker &worker : shared->workers)
+			if (worker.used && worker.home.database == home.database && !(worker.home == home) &&
+				worker.pid != 0 && worker.in_statement != InStatement::none)
+				kill(worker.pid, SIGINT);
+	}
+	if (any)
+		ConditionVariableBroadcast(&shared->changed);
+}
+
+void publish_state(const Home &home, JobId id, JobState state)
 {
 	{
 		Guard guard;
-		LiveJob *job = state == JobState::running ? live_job_at_work(database, id)
-												  : find_live_job(database, id, true);
+		LiveJob *job =
+			state == JobState::running ? live_job_at_work(home, id) : find_live_job(home, id, true);
 		if (job) {
 			job->state = state;
 			job->changed = GetCurrentTimestamp();

@@ -29,9 +29,17 @@ struct Database {
 	int bars;			 // > 0: DROP DATABASE and its like are under way
 };
 
+// Where a job's row is: an extension that is dropped and created again counts its jobs from 1
+// again.
+struct Home {
+	Oid database; // InvalidOid: that of a free entry
+	Oid extension;
+	bool operator==(const Home &) const = default;
+};
+
 // What the world sees of a job that runs, or that was seen last.
 struct LiveJob {
-	Oid database; // InvalidOid = free entry
+	Home home;
 	JobId id;
 	Oid owner; // may see it
 	JobState state;
@@ -65,7 +73,7 @@ enum class InStatement : uint8_t {
 
 struct LiveWorker {
 	bool used;
-	Oid database;
+	Home home;
 	JobId job;
 	int number; // 0 leads
 	pid_t pid;	// 0 until it has started
@@ -108,10 +116,10 @@ public:
 
 // All of these need the lock.
 Database *find_database(Oid oid, bool create);
-LiveJob *find_live_job(Oid database, JobId id,
-					   bool create);			   // create takes over an ended or paused one
-LiveJob *live_job_at_work(Oid database, JobId id); // or else one that only waits its turn
-void forget_database(Oid database);				   // which was dropped
+LiveJob *find_live_job(const Home &home, JobId id,
+					   bool create);				   // create takes over an ended or paused one
+LiveJob *live_job_at_work(const Home &home, JobId id); // or else one that only waits its turn
+void forget_database(Oid database);					   // which was dropped
 LiveWorker *find_worker(Oid database, JobId id, int number);
 int count_workers(Oid database, JobId id); // InvalidOid, 0: all
 void set_text(char *to, size_t size, const char *from);
@@ -120,12 +128,17 @@ void set_text(char *to, size_t size, const char *from);
 void wake_scheduler(Oid database);
 // The job's row changed (pause, configure, …): its workers and the scheduler look again.
 void wake_job(Oid database, JobId id);
+// The same for all jobs of the database.
+void wake_jobs(Oid database);
 // A long statement does not look at what its job is told: SIGINT for the job's workers that run one
 // of that kind, or one that stops more easily.
 void interrupt_statements(Oid database, JobId id, InStatement kind);
 // The same for the repeatable ones of all jobs of the database.
 void interrupt_repeatable(Oid database);
+// Jobs of this database that are not of this extension (InvalidOid: of any) are gone: their waiters
+// are told, and workers that run a long statement interrupted.
+void forget_other_jobs(const Home &home);
 // A state as committed: seen by waiters at once.
-void publish_state(Oid database, JobId id, JobState state);
+void publish_state(const Home &home, JobId id, JobState state);
 
 } // namespace safe_migrate::jobs

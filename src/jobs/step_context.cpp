@@ -54,7 +54,7 @@ Go obey_control(StepContext *context)
 	uint32 control = 0;
 	{
 		Guard guard(LW_SHARED);
-		LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+		LiveJob *live = find_live_job(worker.home, worker.job_id, false);
 		if (live)
 			control = live->control;
 		else
@@ -65,7 +65,7 @@ Go obey_control(StepContext *context)
 	Go go = Go::stop;
 	int workers = context->workers;
 	ErrorData *error = job_transaction([&] {
-		JobRow *job = OidIsValid(pg::extension_oid()) ? load_job(worker.job_id, false) : nullptr;
+		JobRow *job = load_own_job(false);
 		if (!job || job->state != JobState::running)
 			return;
 		context->workers = job->workers;
@@ -129,9 +129,9 @@ void StepContext::wait_ms(int64 ms)
 bool StepContext::is_called() const
 {
 	Guard guard(LW_SHARED);
-	const LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	const LiveJob *live = find_live_job(worker.home, worker.job_id, false);
 	return ConfigReloadPending ||
-		   (live && worker.control_known && live->control != worker.control_seen);
+		   (worker.control_known && (!live || live->control != worker.control_seen));
 }
 
 bool StepContext::others_write()
@@ -235,6 +235,9 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 		PushActiveSnapshot(GetTransactionSnapshot());
 		body(arg);
 		AfterTriggerFireDeferred(); // here, so that what they set is undone as well
+		if (!extension_is_there())	// else it may have marked what another one's job has to do
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							errmsg("job " INT64_FORMAT " does not exist any more", job_id)));
 		if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 			(void)pg_atomic_fetch_add_u64(&shared->worker_transactions, 1);
 		count_lock_waiters(*this);
@@ -279,7 +282,7 @@ Batch StepContext::handle_error(ErrorData *error)
 	ErrorData *second = pg::run_transaction([&] {
 		// somebody's pause() in an open transaction holds the row: not worth waiting for
 		pg::set_local("lock_timeout", "1s");
-		over = !OidIsValid(pg::extension_oid()) || pause_without_owner(job_id);
+		over = !extension_is_there() || pause_without_owner(job_id);
 		if (!over && retry.again)
 			note_retry(job_id, error, worker.attempts, retry.wait_us);
 	});

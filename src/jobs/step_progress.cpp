@@ -17,7 +17,7 @@ namespace {
 template <class F> void with_live_job(F &&change)
 {
 	Guard guard;
-	if (LiveJob *live = live_job_at_work(worker.database, worker.job_id))
+	if (LiveJob *live = live_job_at_work(worker.home, worker.job_id))
 		change(*live);
 }
 
@@ -113,7 +113,7 @@ void StepContext::end_wait()
 void StepContext::note_event(const char *kind, const char *detail)
 {
 	(void)job_transaction([&] {
-		if (OidIsValid(pg::extension_oid()))
+		if (extension_is_there())
 			add_event(job_id, kind, InvalidOid, detail);
 	});
 }
@@ -126,7 +126,7 @@ void StepContext::want_workers(int n)
 		live.workers_wanted = n;
 	});
 	if (changed)
-		wake_scheduler(worker.database);
+		wake_scheduler(worker.home.database);
 }
 
 } // namespace safe_migrate::jobs

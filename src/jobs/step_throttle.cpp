@@ -51,7 +51,7 @@ void ask_query(StepContext *context, TimestampTz now)
 int64 own_rows()
 {
 	Guard guard(LW_SHARED);
-	LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	LiveJob *live = find_live_job(worker.home, worker.job_id, false);
 	return live ? live->rows_written : 0;
 }
 
@@ -65,7 +65,7 @@ void show_readings(const throttle::Readings &readings, const throttle::Limits &l
 	throttle::describe_readings(readings, limits, text, sizeof text);
 	int64 lag = throttle::worst_replica_lag_us(readings);
 	Guard guard;
-	LiveJob *live = find_live_job(worker.database, worker.job_id, false);
+	LiveJob *live = find_live_job(worker.home, worker.job_id, false);
 	if (!live)
 		return;
 	set_text(live->readings, sizeof live->readings, text);

@@ -9,14 +9,17 @@
 #include "jobs/wait.hpp"
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
+#include "pg/sql.hpp"
 #include "pg/sqlstates.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -77,6 +80,7 @@ bool ended(const JobRow &job)
 }
 
 struct Waiter {
+	Home home;
 	JobId id;
 	TimestampTz started;
 	TimestampTz next_line;
@@ -112,10 +116,10 @@ void say_goes_on(JobId id)
 								 id)));
 }
 
-bool live_copy(JobId id, LiveJob *copy)
+bool live_copy(const Waiter &waiter, LiveJob *copy)
 {
 	Guard guard(LW_SHARED);
-	LiveJob *live = find_live_job(MyDatabaseId, id, false);
+	LiveJob *live = find_live_job(waiter.home, waiter.id, false);
 	if (live)
 		*copy = *live;
 	return live != nullptr;
@@ -133,13 +137,25 @@ void print_end(const JobRow &job, const Waiter &waiter, const LiveJob &live)
 							name_of(job.state), rows, time)));
 }
 
+JobRow *job_or_gone(const Waiter &waiter)
+{
+	// after a DROP EXTENSION that is under way
+	LockDatabaseObject(ExtensionRelationId, waiter.home.extension, 0, AccessShareLock);
+	bool dropped = pg::extension_oid() != waiter.home.extension;
+	JobRow *job = dropped ? nullptr : load_job(waiter.id, false);
+	if (!job)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("job " INT64_FORMAT " does not exist any more", waiter.id),
+						dropped ? errdetail("Extension \"safe_migrate\" has been dropped, and all "
+											"of its jobs with it.")
+								: 0));
+	return job;
+}
+
 // The row, read in a transaction that ends at once: no snapshot, no lock stays.
 bool look_at_row(Waiter *waiter, const LiveJob &live)
 {
-	JobRow *job = load_job(waiter->id, false);
-	if (!job)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("job " INT64_FORMAT " does not exist any more", waiter->id)));
+	JobRow *job = job_or_gone(*waiter);
 	bool over = ended(*job);
 	if (over)
 		print_end(*job, *waiter, live);
@@ -169,9 +185,10 @@ void sleep_until_changed(long timeout_ms)
 	ResetLatch(MyLatch);
 }
 
-void wait_for(JobId id, TimestampTz deadline)
+void wait_for(const Home &home, JobId id, TimestampTz deadline)
 {
 	Waiter waiter = {};
+	waiter.home = home;
 	waiter.id = id;
 	waiter.started = GetCurrentTimestamp();
 	waiter.next_line = waiter.started + INT64CONST(1000000);
@@ -180,7 +197,7 @@ void wait_for(JobId id, TimestampTz deadline)
 	for (;;) {
 		ConditionVariablePrepareToSleep(&shared->changed);
 		LiveJob live = {};
-		bool is_live = live_copy(id, &live);
+		bool is_live = live_copy(waiter, &live);
 		TimestampTz now = GetCurrentTimestamp();
 		bool steady = is_live && live.state != JobState::paused && !is_final(live.state);
 		if (!steady || now - looked > INT64CONST(10000000)) {
@@ -220,10 +237,11 @@ void commit_and_wait(FunctionCallInfo fcinfo, const char *argument, int timeout_
 			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
 								PG_GETARG_DATUM(timeout_argument)));
 	(void)job_or_error(id);
+	Home home = {MyDatabaseId, pg::extension_oid()};
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	SPI_commit();
-	wait_for(id, deadline);
+	wait_for(home, id, deadline);
 	SPI_finish();
 }
 

@@ -52,13 +52,13 @@ void on_exit(int, Datum)
 			place.pid = 0;
 		}
 	}
-	wake_scheduler(worker.database);
+	wake_scheduler(worker.home.database);
 	ConditionVariableBroadcast(&shared->changed);
 }
 
 void connect()
 {
-	pg::connect_worker(worker.database, worker.connect_as);
+	pg::connect_worker(worker.home.database, worker.connect_as);
 	force_settings();
 }
 
@@ -71,11 +71,11 @@ bool take_place(int slot)
 	worker.slot = slot;
 	Guard guard;
 	LiveWorker &place = shared->workers[slot];
-	if (!place.used || place.pid != 0 || place.database != database)
+	if (!place.used || place.pid != 0 || place.home.database != database)
 		return false;
 	place.pid = MyProcPid;
 	place.latch = MyLatch;
-	worker.database = place.database;
+	worker.home = place.home;
 	worker.job_id = place.job;
 	worker.number = place.number;
 	worker.connect_as = place.connect_as;
@@ -89,14 +89,14 @@ bool record_failure(ErrorData *error)
 {
 	ErrorData *second = pg::run_transaction(
 		[&] {
-			if (OidIsValid(pg::extension_oid()))
+			if (load_own_job(true))
 				fail_job(worker.job_id, error, nullptr);
 		},
 		LOG);
 	if (second)
 		FreeErrorData(second);
 	else
-		publish_state(worker.database, worker.job_id, JobState::failed);
+		publish_state(worker.home, worker.job_id, JobState::failed);
 	return !second;
 }
 
@@ -109,6 +109,14 @@ void become_owner()
 }
 
 } // namespace
+
+bool extension_is_there() { return pg::extension_oid() == worker.home.extension; }
+
+JobRow *load_own_job(bool lock)
+{
+	JobRow *job = extension_is_there() ? load_job(worker.job_id, lock) : nullptr;
+	return job && extension_is_there() ? job : nullptr;
+}
 
 ErrorData *job_transaction(pg::Body body, void *arg)
 {
@@ -140,8 +148,7 @@ void note_late_steps()
 	if (worker.number != 0)
 		return;
 	ErrorData *error = job_transaction([] {
-		const JobRow *job =
-			OidIsValid(pg::extension_oid()) ? load_job(worker.job_id, false) : nullptr;
+		const JobRow *job = load_own_job(false);
 		if (job && job->state == JobState::cancelled)
 			note_what_is_left(worker.job_id);
 	});
@@ -161,9 +168,7 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 	return job_transaction([&] {
 		MemoryContextSwitchTo(memory);
 		next->what = Next::stop;
-		if (!OidIsValid(pg::extension_oid()))
-			return;
-		next->job = load_job(worker.job_id, false);
+		next->job = load_own_job(false);
 		if (!next->job)
 			return;
 		bool lead = worker.number == 0;
@@ -198,7 +203,7 @@ void show_phase(const JobRow &job, const StepRow &step)
 {
 	{
 		Guard guard;
-		if (LiveJob *live = live_job_at_work(worker.database, job.id)) {
+		if (LiveJob *live = live_job_at_work(worker.home, job.id)) {
 			live->step_no = step.step_no;
 			live->step_count = job.step_count;
 			if (worker.number == 0)
@@ -273,14 +278,14 @@ void run_job()
 			return;
 		}
 		if (next.what == Next::finished && worker.number == 0)
-			publish_state(worker.database, worker.job_id, JobState::succeeded);
+			publish_state(worker.home, worker.job_id, JobState::succeeded);
 		worker.ended_well = next.what != Next::step;
 		if (next.what == Next::stop)
 			note_late_steps();
 		if (worker.ended_well)
 			return;
 		if (worker.number == 0)
-			publish_state(worker.database, worker.job_id, JobState::running);
+			publish_state(worker.home, worker.job_id, JobState::running);
 		Ended ended = run_step(next, memory);
 		worker.ended_well = ended == Ended::well;
 		if (worker.ended_well)
@@ -305,7 +310,7 @@ void safe_migrate_worker_main(Datum arg)
 		if (!take_place(DatumGetInt32(arg)))
 			return;
 		before_shmem_exit(on_exit, 0);
-		if (database_is_barred(worker.database))
+		if (database_is_barred(worker.home.database))
 			return;
 		connect();
 		prefer_others_on_cpu();

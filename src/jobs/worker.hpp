@@ -1,5 +1,6 @@
 // What the parts of a worker process share: who it is and how its transactions run.
 #pragma once
+#include "jobs/shared.hpp"
 #include "jobs/step_context.hpp"
 #include "jobs/store.hpp"
 #include "pg/transaction.hpp"
@@ -8,7 +9,7 @@ namespace safe_migrate::jobs {
 
 struct Worker {
 	int slot; // in Shared::workers
-	Oid database;
+	Home home;
 	JobId job_id;
 	int number;
 	Oid connect_as, owner;	 // differ where the owner may not log in: SET ROLE
@@ -32,6 +33,12 @@ template <class F> ErrorData *job_transaction(F &&body)
 	return job_transaction([](void *a) { (*static_cast<Fn *>(a))(); },
 						   const_cast<void *>(static_cast<const void *>(&body)));
 }
+
+// In a transaction: whether the extension that has the job is still there.  What such a transaction
+// has read or written of the extension's tables before is of this extension where it is.
+bool extension_is_there();
+// The job's row, nullptr where it is gone, whatever another extension has under its id.
+JobRow *load_own_job(bool lock);
 
 // Fills in what a step starts with.
 void begin_step(StepContext *context, const JobRow &job);

@@ -91,17 +91,78 @@ is($node->safe_psql('renamed', q{SELECT count(*) FROM orders FULL JOIN expected 
 	WHERE orders.status_v2 IS DISTINCT FROM expected.status_v2}), '0', 'and every row is right');
 
 # ---- DROP EXTENSION
+my $drop = "SET safe_migrate.guard = off; SET statement_timeout = '4s'; DROP EXTENSION safe_migrate";
+my $none_left = q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'three' AND backend_type ~ 'safe_migrate')};
+my ($out, $err);
+
+# A session of database three in wait($job), once it waits.
+sub waiter
+{
+	my ($job) = @_;
+	($out, $err) = ('', '');
+	my $waiter = IPC::Run::start([ 'psql', '-X', '-d', $node->connstr('three'), '-v', 'VERBOSITY=verbose', '-c',
+		"CALL safe_migrate.wait($job, '$PostgreSQL::Test::Utils::timeout_default s')" ], '<', \undef, '>', \$out, '2>', \$err);
+	wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL safe_migrate.wait%'
+		AND wait_event_type = 'Extension'});
+	return $waiter;
+}
+
 $job = database_with_job('three');
-my (undef, undef, $stderr) = $node->psql('three', "SET safe_migrate.guard = off; SET statement_timeout = '4s'; DROP EXTENSION safe_migrate");
+my $waiter = waiter($job);
+my (undef, undef, $stderr) = $node->psql('three', $drop);
 is($stderr, '', 'DROP EXTENSION while a job runs');
-wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'three'
-	AND backend_type ~ 'safe_migrate')});
+wait_for($node, $none_left);
 pass('its worker and scheduler leave');
+$waiter->finish;
+like($err, qr/ERROR:  42704: job $job does not exist any more\nDETAIL:  Extension "safe_migrate" has been dropped/,
+	'a session that waits for the job is told so');
 $node->safe_psql('three', 'CREATE EXTENSION safe_migrate');
-$job = $node->safe_psql('three', q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)')});
+my $again = $node->safe_psql('three', q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)',
+	settings => '{"nice_ratio": 50}')});
+is($again, $job, 'the extension created again counts its jobs from the start');
+wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $again", 'three');
+
+# dropped, created again and used in one breath: neither worker, nor waiter, nor figures go over to the new job
+$waiter = waiter($again);
+wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $again", 'three');
+$node->safe_psql('three', 'CREATE TABLE few (a int, b int); INSERT INTO few (a) SELECT generate_series(1, 10)');
+$job = $node->safe_psql('three', qq{BEGIN; $drop; CREATE EXTENSION safe_migrate;
+	SELECT safe_migrate.pause(safe_migrate.backfill('few', 'b = a'));
+	SELECT id FROM safe_migrate.jobs; COMMIT}) =~ s/^\n//r;
+is($job, $again, 'a new job has the id of the one before');
+$waiter->finish;
+like($err, qr/ERROR:  42704: job $job does not exist any more/, 'who waited for that one does not wait for the new one');
+is($node->safe_psql('three', "SELECT state, coalesce(rows, 0), coalesce(phase, '') FROM safe_migrate.progress WHERE job_id = $job"),
+	'paused|0|', 'the new one begins at nothing');
+$node->safe_psql('three', "SELECT safe_migrate.resume($job)");
 wait_for_state($node, $job, 'succeeded', 'three');
-is($node->safe_psql('three', 'SELECT count(*) FROM orders WHERE status_v2 IS NULL'), '0',
-	'the extension created again finds the job queued anew done');
+is($node->safe_psql('three', "SELECT rows, (SELECT count(b) FROM few) FROM safe_migrate.progress WHERE job_id = $job"),
+	'10|10', 'its figures are its own');
+
+# a job that has ended, and one that waits for no end: the scheduler sleeps, or the worker does
+$again = $node->safe_psql('three', q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)',
+	settings => '{"throttle_query": "SELECT true"}')});
+wait_for($node, "SELECT condition = 'throttled' FROM safe_migrate.progress WHERE job_id = $again", 'three');
+$waiter = waiter($again);
+$node->safe_psql('three', $drop);
+$waiter->finish;
+like($err, qr/ERROR:  42704: job $again does not exist any more/, 'so is one who waits for a job that is throttled');
+wait_for($node, $none_left);
+pass('whose worker leaves as well');
+
+# a statement under way
+$node->safe_psql('three', 'CREATE EXTENSION safe_migrate');
+my $old = $node->background_psql('three');
+$old->query_safe('BEGIN; INSERT INTO few VALUES (11, 11)');
+$again = $node->safe_psql('three', q{SELECT safe_migrate.create_index_safely('CREATE INDEX ON few (a)')});
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase = 'waiting for writers before build'}, 'three');
+$node->safe_psql('three', $drop);
+wait_for($node, q{SELECT count(*) = 0 FROM pg_stat_progress_create_index}, 'three');
+pass('an index build is interrupted');
+$old->query_safe('COMMIT');
+wait_for($node, $none_left);
+is($node->safe_psql('three', q{SELECT count(*) FROM pg_index WHERE indrelid = 'few'::regclass}), '0', 'and leaves no index');
+$old->quit;
 
 stays_clean($node);
 done_testing();

@@ -41,14 +41,13 @@ void release_session_locks(const StepRun &run)
 	}
 }
 
-// Told to stop for good, and not only paused.
-bool was_cancelled(const StepContext &context)
+// Told to stop for good, and not only paused; or the job is gone.
+bool was_cancelled()
 {
 	bool cancelled = false;
 	ErrorData *error = job_transaction([&] {
-		const JobRow *job =
-			OidIsValid(pg::extension_oid()) ? load_job(context.job_id, false) : nullptr;
-		cancelled = job && job->state == JobState::cancelled;
+		const JobRow *job = load_own_job(false);
+		cancelled = !job || job->state == JobState::cancelled;
 	});
 	return !error && cancelled;
 }
@@ -111,7 +110,7 @@ void run_at_top_level(StepRun *run)
 	}
 	if (context->gave_up)
 		explain_failure(*run);
-	bool cancelled = !context->gave_up && !context->done && was_cancelled(*context);
+	bool cancelled = !context->gave_up && !context->done && was_cancelled();
 	if (!context->gave_up && !cancelled)
 		return;
 	bool clean = clean_up_after_failure(run, true);
