@@ -221,9 +221,11 @@ constexpr Rule rules[] = {
 	{Cause::truncate, "truncate", reject, always, "all rows are lost", nullptr,
 	 "-- delete the rows in batches: safe_migrate.delete_safely({relation_literal}, 'true')"},
 	{Cause::drop_table, "drop-table", reject, always, "the table and its rows are lost",
-	 "SELECT safe_migrate.drop_table_safely({relation_literal});", drop_later},
+	 "SELECT safe_migrate.drop_table_safely({relation_literal}); -- which needs an override, too",
+	 drop_later},
 	{Cause::drop_column, "drop-column", reject, always, "the column and its values are lost",
-	 "SELECT safe_migrate.drop_column_safely({relation_literal}, {column_name_literal});",
+	 "SELECT safe_migrate.drop_column_safely({relation_literal}, {column_name_literal}); "
+	 "-- which needs an override, too",
 	 drop_later},
 	{Cause::drop_cascade, "drop-cascade", reject, always,
 	 "CASCADE takes along what the statement does not name", nullptr,
