@@ -67,6 +67,18 @@ SELECT * FROM pg_temp.e('TRUNCATE big; SET ROLE regress_eb; TRUNCATE big; SET se
 SET search_path = eb;
 SELECT * FROM pg_temp.e('SET safe_migrate.rule_levels = ''rename-table=reject''; ALTER TABLE big RENAME TO bb; RESET safe_migrate.rule_levels; ALTER TABLE bb RENAME TO big');
 
+-- temporary tables that hide others, as long as they are there
+SELECT * FROM pg_temp.e('BEGIN; CREATE TEMP TABLE big (i int) ON COMMIT DROP; TRUNCATE big; COMMIT; BEGIN; CREATE TABLE n (i int); ROLLBACK; TRUNCATE big');
+SELECT * FROM pg_temp.e('CREATE TEMP TABLE big ON COMMIT DROP AS SELECT 1; TRUNCATE big');
+SELECT * FROM pg_temp.e('CREATE TEMP TABLE big (i int); TRUNCATE big; DISCARD TEMP; TRUNCATE big');
+-- statements whose locks are not known: told once a block
+SELECT * FROM pg_temp.e('BEGIN; DO $$ BEGIN ALTER TABLE big ADD z int; END $$; ALTER TABLE big2 ADD z int; ALTER TABLE big2 ADD y int; COMMIT; ALTER TABLE big2 ADD x int');
+SELECT * FROM pg_temp.e('BEGIN; SAVEPOINT s; DO $$ BEGIN ALTER TABLE big ADD z int; END $$; ROLLBACK TO s; UPDATE many SET x = 1 WHERE x > 0; COMMIT');
+SELECT * FROM pg_temp.e('BEGIN; CREATE VIEW v AS SELECT * FROM big; LOCK v; UPDATE many SET x = 1 WHERE x > 0; COMMIT');
+SELECT * FROM pg_temp.e('BEGIN; CREATE VIEW v AS SELECT * FROM big; LOCK v; PREPARE TRANSACTION ''x''');
+-- rows changed in the query of another statement
+SELECT * FROM pg_temp.e('CREATE TABLE n AS WITH d AS (DELETE FROM big RETURNING *) SELECT * FROM d');
+
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA eb CASCADE;

@@ -9,11 +9,13 @@ CREATE TABLE big (id int, x int, c text, ts timestamp);
 CREATE TABLE big2 (id int PRIMARY KEY, c text);
 CREATE TABLE parts (id int, x int) PARTITION BY LIST (id);
 CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+CREATE TABLE nobodys ();
 INSERT INTO big VALUES (1, 1, 'x', 'now');
 INSERT INTO big2 VALUES (1, 'x');
 INSERT INTO parts VALUES (1, 1);
 CREATE TYPE pair AS (id int, x int);
 CREATE TABLE pairs AS SELECT 1 AS id, 2 AS x;
+CREATE INDEX pairs_x ON pairs (x);
 \c -
 SET search_path = em;
 SET safe_migrate.small_table_size = 0;
@@ -54,6 +56,18 @@ SELECT * FROM pg_temp.after('CREATE TABLE np (id int); CREATE INDEX ON np (id); 
 SELECT * FROM pg_temp.after('CREATE DOMAIN size AS int; CREATE DOMAIN width AS size; ALTER TABLE big ADD COLUMN w width', 'ALTER DOMAIN size ADD CHECK (VALUE > 0)');
 -- indexes of the script
 SELECT * FROM pg_temp.after('CREATE INDEX CONCURRENTLY bi ON big (id)', 'REINDEX TABLE big', 'REINDEX INDEX bi', 'REINDEX TABLE CONCURRENTLY big', 'REINDEX TABLE big2');
+
+-- where and how a table is stored
+SELECT * FROM pg_temp.after('ALTER TABLE big SET UNLOGGED', 'ALTER TABLE big SET LOGGED', 'ALTER TABLE big2 SET LOGGED');
+SELECT * FROM pg_temp.after('ALTER TABLE ALL IN TABLESPACE pg_default SET TABLESPACE pg_default', 'ALTER TABLE big SET TABLESPACE pg_default');
+-- IF NOT EXISTS: what was there is there no more
+SELECT * FROM pg_temp.after('DROP INDEX pairs_x', 'CREATE INDEX IF NOT EXISTS pairs_x ON pairs (x)');
+SELECT * FROM pg_temp.after('ALTER INDEX pairs_x RENAME TO other', 'CREATE INDEX IF NOT EXISTS pairs_x ON pairs (x)', 'CREATE INDEX IF NOT EXISTS other ON pairs (x)');
+SELECT * FROM pg_temp.after('CREATE INDEX CONCURRENTLY i ON big (c)', 'CREATE INDEX IF NOT EXISTS i ON big (x)');
+SELECT * FROM pg_temp.after('ALTER TABLE big DROP COLUMN c', 'ALTER TABLE big ADD COLUMN IF NOT EXISTS c serial', 'ALTER TABLE big ADD COLUMN IF NOT EXISTS x serial');
+SELECT * FROM pg_temp.after('ALTER TABLE big RENAME COLUMN c TO d', 'ALTER TABLE big ADD COLUMN IF NOT EXISTS c serial');
+SELECT * FROM pg_temp.after('BEGIN; ALTER TABLE big ADD COLUMN z int; DROP TABLE nobodys', 'CREATE TABLE IF NOT EXISTS nobodys (id int REFERENCES big2)',
+	'CREATE TABLE IF NOT EXISTS big (id int REFERENCES big2)');
 
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;

@@ -215,6 +215,8 @@ void explain_statement(const Script &script, const RawStmt *raw)
 		effects.runs_code = true;
 	if (outcome == Outcome::fails)
 		return; // and changes nothing
+	if (outcome == Outcome::depends)
+		statement::overlay::note_unsure(script.overlay);
 	if (outcome == Outcome::analysed && !is_out_of_place(script, effects))
 		put_effects(script, script.overlay->statement_no, effects);
 	statement::overlay::note_statement(script.overlay, script.sql, raw);

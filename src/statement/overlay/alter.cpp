@@ -182,6 +182,8 @@ Answer add_column(Alter *alter, AlterTableCmd *command)
 	const ScriptColumn *column = find_column(alter->record, definition->colname);
 	if (column != nullptr && command->missing_ok && column->added_by != 0)
 		return only_locks(alter, Lock::access_exclusive);
+	if (column != nullptr && command->missing_ok && column->changed_by != 0)
+		return depends_on_column(alter, column);
 	const char *what = nullptr;
 	int by =
 		names_changed_object(alter->overlay, reinterpret_cast<Node *>(definition->typeName), &what);
@@ -429,6 +431,14 @@ Answer attach(Alter *alter, const AlterTableCmd *command)
 	return Answer::given;
 }
 
+// Where it is already as the statement wants it, nothing is written anew.
+Answer set_storage(Alter *alter)
+{
+	int by = std::max(alter->record != nullptr ? alter->record->storage_by : 0,
+					  alter->overlay->storage_by);
+	return by != 0 ? depends(alter, by, "where and how it is stored") : Answer::live;
+}
+
 // What only takes its lock, whatever the column is.
 Answer change_column(Alter *alter, const AlterTableCmd *command)
 {
@@ -461,6 +471,11 @@ Answer answer(Alter *alter, AlterTableCmd *command)
 			return alter_type(alter, command);
 		case AT_AttachPartition:
 			return attach(alter, command);
+		case AT_SetLogged:
+		case AT_SetUnLogged:
+		case AT_SetTableSpace:
+		case AT_SetAccessMethod:
+			return set_storage(alter);
 		case AT_ColumnDefault:
 		case AT_DropNotNull:
 		case AT_SetStatistics:

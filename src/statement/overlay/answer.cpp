@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
@@ -80,8 +81,12 @@ void look_at_references(const Overlay *overlay, Analysis *analysis, const List *
 }
 
 // The constraints of the default partition say whether it is scanned for a new one.
-void create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *create)
+void create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *statement)
 {
+	CreateStmt *create = copy_of(statement);
+	if (create->if_not_exists && resolve(overlay, create->relation).exists())
+		return;
+	create->if_not_exists = false; // the catalog may know the name
 	ask_catalog(overlay, analysis, create);
 	look_at_references(overlay, analysis, create->tableElts);
 	ListCell *cell;
@@ -109,6 +114,14 @@ bool has_script_column(const ScriptRelation *table, const IndexStmt *create)
 	return false;
 }
 
+// It comes into the schema of its table.
+RangeVar *index_name(const Named &table, const IndexStmt *create)
+{
+	const char *schema = table.script != nullptr ? table.script->schema
+												 : get_namespace_name(get_rel_namespace(table.oid));
+	return makeRangeVar(const_cast<char *>(schema), create->idxname, -1);
+}
+
 void create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *create)
 {
 	Named table = resolve(overlay, create->relation);
@@ -121,6 +134,15 @@ void create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *c
 		fails_for_lack_of(overlay, create->relation, table.gone_by);
 	if (OidIsValid(table.oid) && family_is_changed(overlay, table.oid, &by))
 		return add_dependence(overlay, analysis, table.oid, by, "its partitions");
+	if (create->if_not_exists && OidIsValid(table.oid) && create->idxname != nullptr) {
+		Named index = resolve(overlay, index_name(table, create));
+		IndexStmt *live = copy_of(create);
+		live->if_not_exists = false;
+		if (index.script != nullptr)
+			return (void)add_lock(analysis, table.oid, lock);
+		if (!index.exists())
+			return create_index(overlay, analysis, live);
+	}
 	if (table.script == nullptr || !has_script_column(table.script, create))
 		return ask_catalog(overlay, analysis, create);
 	bool only = !create->relation->inh && get_rel_relkind(table.oid) == RELKIND_PARTITIONED_TABLE;
@@ -280,7 +302,10 @@ List *those_there(const Overlay *overlay, Analysis *analysis, const List *relati
 		const RangeVar *name = IsA(node, VacuumRelation) ? castNode(VacuumRelation, node)->relation
 														 : castNode(RangeVar, node);
 		Named target = resolve(overlay, name);
-		if (target.is_new() && lock <= Lock::share_update_exclusive)
+		if (target.is_new() && target.script->kind == RELKIND_VIEW)
+			add_dependence(overlay, analysis, InvalidOid, target.script->created_by,
+						   psprintf("view \"%s\"", name->relname));
+		else if (target.is_new() && lock <= Lock::share_update_exclusive)
 			add_new(analysis, target.script, lock);
 		else if (target.is_new())
 			judge_new(overlay, analysis, target.script, lock);

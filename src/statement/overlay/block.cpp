@@ -1,4 +1,5 @@
 // Transaction blocks in a script: which strong locks they hold, what they undo.
+#include "statement/overlay/answer.hpp"
 #include "statement/overlay/note.hpp"
 
 #include "statement/dml.hpp"
@@ -14,6 +15,8 @@ extern "C" {
 namespace safe_migrate::statement::overlay {
 
 namespace {
+
+template <class T> const T *as(const Node *node) { return reinterpret_cast<const T *>(node); }
 
 // ---------------------------------------------------------------- the log
 
@@ -70,17 +73,26 @@ void begin(Overlay *overlay)
 	overlay->in_block = true;
 	overlay->block_begin = overlay->statement_no;
 	overlay->rows_were_told = false;
+	overlay->unsure_by = 0;
 	set_savepoint(overlay, nullptr);
 }
 
-// What SET LOCAL set is over, and is not to come again with a later ROLLBACK.
+bool is_dropped_at_commit(const Node *statement)
+{
+	return (IsA(statement, CreateStmt) && as<CreateStmt>(statement)->oncommit == ONCOMMIT_DROP) ||
+		   (IsA(statement, CreateTableAsStmt) &&
+			as<CreateTableAsStmt>(statement)->into->onCommit == ONCOMMIT_DROP);
+}
+
+// What ends with the block is not to come again with a later ROLLBACK.
 void keep_what_lasts(Overlay *overlay, const Savepoint *begin)
 {
 	restore_settings(overlay);
+	drop_temporary(overlay, true);
 	List *lasting = list_copy_head(overlay->log, begin->log_length);
 	for (int i = begin->log_length; i < list_length(overlay->log); i++) {
 		auto *entry = static_cast<LoggedStatement *>(list_nth(overlay->log, i));
-		if (!is_local_setting(entry->statement))
+		if (!is_local_setting(entry->statement) && !is_dropped_at_commit(entry->statement))
 			lasting = lappend(lasting, entry);
 	}
 	overlay->log = lasting;
@@ -113,6 +125,8 @@ void roll_back_to(Overlay *overlay, const char *name)
 			held = lappend(held, lfirst(cell));
 	}
 	overlay->held = held;
+	if (overlay->unsure_by > point->statement_no)
+		overlay->unsure_by = 0;
 }
 
 void note_transaction(Overlay *overlay, const TransactionStmt *statement)
@@ -175,8 +189,6 @@ bool attaches(const AlterTableStmt *alter)
 	}
 	return false;
 }
-
-template <class T> const T *as(const Node *node) { return reinterpret_cast<const T *>(node); }
 
 // Does it leave everything that was there where it is, and depending on what it depended on, or
 // less?  Before the statement is noted.
@@ -356,8 +368,27 @@ void add_findings_of_block(Overlay *overlay, Analysis *analysis)
 	}
 }
 
+// An earlier statement may hold any lock: is there something to tell of such a one?
+void add_dependence_of_block(Overlay *overlay, Analysis *analysis, int n)
+{
+	bool writes = OidIsValid(overlay->written) && (overlay->rows < 0 || overlay->rows >= many_rows);
+	Oid relation = writes ? overlay->written : InvalidOid;
+	for (int i = 0; i < n && !writes; i++) {
+		const Finding &finding = analysis->effects->findings[i];
+		if (finding.exempt == Exempt::no && OidIsValid(finding.relation) &&
+			(is_strong(finding.lock) || grows_with_size(finding.effect)))
+			relation = finding.relation;
+	}
+	if (!OidIsValid(relation))
+		return;
+	add_dependence(overlay, analysis, relation, overlay->unsure_by, "which locks it holds");
+	overlay->unsure_by = 0;
+}
+
 void judge_prepared(const Overlay *overlay, Analysis *analysis)
 {
+	if (overlay->held == NIL && overlay->unsure_by != 0)
+		add_dependence(overlay, analysis, InvalidOid, overlay->unsure_by, "which locks it holds");
 	ListCell *cell;
 	foreach (cell, overlay->held) {
 		auto *held = static_cast<const HeldLock *>(lfirst(cell));
@@ -372,7 +403,7 @@ void judge_prepared(const Overlay *overlay, Analysis *analysis)
 
 bool holds_strong_lock(const Overlay *overlay)
 {
-	return overlay->in_block && first_held_on_rows(overlay) != nullptr;
+	return overlay->in_block && (overlay->unsure_by != 0 || first_held_on_rows(overlay) != nullptr);
 }
 
 void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
@@ -385,14 +416,25 @@ void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 		judge_prepared(overlay, analysis);
 	else if (overlay->held != NIL)
 		add_findings_of_block(overlay, analysis);
+	if (overlay->unsure_by != 0)
+		add_dependence_of_block(overlay, analysis, n);
+	else if (analysis->effects->depends_on != 0 || analysis->effects->runs_code ||
+			 IsA(raw->stmt, ExecuteStmt))
+		note_unsure(overlay);
 	hold(overlay, analysis->effects, n);
+}
+
+void note_unsure(Overlay *overlay)
+{
+	if (overlay->in_block && overlay->unsure_by == 0)
+		overlay->unsure_by = overlay->statement_no;
 }
 
 void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
 {
 	if (IsA(raw->stmt, TransactionStmt))
 		return note_transaction(overlay, reinterpret_cast<const TransactionStmt *>(raw->stmt));
-	if (!may_change(raw->stmt))
+	if (!may_change(raw->stmt) || (!overlay->in_block && is_dropped_at_commit(raw->stmt)))
 		return;
 	const char *text = nullptr;
 	if (IsA(raw->stmt, DoStmt))

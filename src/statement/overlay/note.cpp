@@ -22,11 +22,12 @@ template <class T> const T *as(const Node *node) { return reinterpret_cast<const
 
 const char *last_name(const List *names) { return names == NIL ? "" : strVal(llast(names)); }
 
-void note_new(Overlay *overlay, const RangeVar *name, char kind, bool if_not_exists)
+void note_new(Overlay *overlay, const RangeVar *name, char kind, bool if_not_exists,
+			  OnCommitAction on_commit = ONCOMMIT_NOOP)
 {
 	if (if_not_exists && resolve(overlay, name).exists())
 		return;
-	add_relation(overlay, name, kind);
+	add_relation(overlay, name, kind)->until_commit = on_commit == ONCOMMIT_DROP;
 }
 
 // A foreign key of a relation, its own or the column's.
@@ -62,6 +63,7 @@ void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
 	if (create->if_not_exists && resolve(overlay, create->relation).exists())
 		return;
 	ScriptRelation *relation = add_relation(overlay, create->relation, kind);
+	relation->until_commit = create->oncommit == ONCOMMIT_DROP;
 	ListCell *cell;
 	foreach (cell, create->tableElts)
 		note_table_element(overlay, relation, static_cast<Node *>(lfirst(cell)));
@@ -76,6 +78,13 @@ void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
 		create->ofTypename != nullptr ? type_of(overlay, create->ofTypename) : nullptr;
 	if (type != nullptr)
 		note_parent(overlay, relation, type);
+}
+
+void note_table_as(Overlay *overlay, const CreateTableAsStmt *create)
+{
+	note_new(overlay, create->into->rel,
+			 create->objtype == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION,
+			 create->if_not_exists, create->into->onCommit);
 }
 
 void note_create_index(Overlay *overlay, const IndexStmt *create)
@@ -290,11 +299,7 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 			return note_create_table(overlay, &as<CreateForeignTableStmt>(statement)->base,
 									 RELKIND_FOREIGN_TABLE);
 		case T_CreateTableAsStmt:
-			return note_new(overlay, as<CreateTableAsStmt>(statement)->into->rel,
-							as<CreateTableAsStmt>(statement)->objtype == OBJECT_MATVIEW
-								? RELKIND_MATVIEW
-								: RELKIND_RELATION,
-							as<CreateTableAsStmt>(statement)->if_not_exists);
+			return note_table_as(overlay, as<CreateTableAsStmt>(statement));
 		case T_ViewStmt:
 			return note_view(overlay, as<ViewStmt>(statement)->view);
 		case T_RuleStmt:
@@ -315,6 +320,10 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 				note_alter_table(overlay, relation, alter);
 			return;
 		}
+		case T_AlterTableMoveAllStmt:
+			overlay->storage_by = overlay->statement_no;
+			overlay->changes = true;
+			return;
 		case T_DropStmt:
 			return note_drop(overlay, as<DropStmt>(statement));
 		case T_RenameStmt:
@@ -328,6 +337,9 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 		case T_DiscardStmt:
 			if (as<DiscardStmt>(statement)->target == DISCARD_ALL)
 				reset_settings(overlay);
+			if (as<DiscardStmt>(statement)->target == DISCARD_ALL ||
+				as<DiscardStmt>(statement)->target == DISCARD_TEMP)
+				drop_temporary(overlay, false);
 			return;
 		case T_SelectStmt:
 			return note_select(overlay, as<SelectStmt>(statement));

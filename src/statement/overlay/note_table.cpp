@@ -187,6 +187,12 @@ void note_command(Overlay *overlay, ScriptRelation *relation, const AlterTableCm
 		case AT_AddInherit:
 		case AT_DropInherit:
 			return note_inherit(overlay, relation, command);
+		case AT_SetLogged:
+		case AT_SetUnLogged:
+		case AT_SetTableSpace:
+		case AT_SetAccessMethod:
+			relation->storage_by = overlay->statement_no;
+			return;
 		case AT_AddOf:
 			if (ScriptRelation *type = type_of(overlay, castNode(TypeName, command->def)))
 				put_under(overlay, relation, type);

@@ -200,6 +200,7 @@ void forget_changes(Overlay *overlay)
 	memset(overlay->after_block, 0, sizeof overlay->after_block);
 	overlay->casts_by = 0;
 	overlay->typed_by = 0;
+	overlay->storage_by = 0;
 	overlay->unknown_by = 0;
 	overlay->changes = false;
 	open_overlay(overlay);
@@ -311,6 +312,19 @@ void drop_relation(Overlay *overlay, ScriptRelation *relation)
 {
 	relation->gone_by = overlay->statement_no;
 	put_name(overlay, schema_key(relation->schema), relation->name, nullptr);
+}
+
+void drop_temporary(Overlay *overlay, bool at_commit)
+{
+	HASH_SEQ_STATUS scan;
+	hash_seq_init(&scan, overlay->by_name);
+	while (auto *entry = static_cast<NameEntry *>(hash_seq_search(&scan))) {
+		if (entry->relation == nullptr || strcmp(entry->key.schema, temporary_schema) != 0 ||
+			(at_commit && !entry->relation->until_commit))
+			continue;
+		entry->relation = nullptr;
+		entry->changed_by = overlay->statement_no;
+	}
 }
 
 void rename_relation(Overlay *overlay, ScriptRelation *relation, const char *schema,

@@ -39,6 +39,7 @@ struct ScriptRelation {
 	const char *name; // by now
 	char kind;		  // RELKIND_… where the script creates it
 	int created_by;
+	bool until_commit;	 // ON COMMIT DROP
 	int changed_by;		 // the last that did anything to it
 	int gone_by;		 // dropped
 	int renamed_by;		 // itself or its schema
@@ -46,6 +47,7 @@ struct ScriptRelation {
 	int partitions_by;	 // a partition with rows was attached, or one was detached
 	int foreign_keys_by; // a foreign key from or to it was added
 	int referenced_by;	 // … to it
+	int storage_by;		 // SET LOGGED, TABLESPACE, ACCESS METHOD
 	int rows_by;		 // what it shows as a view, its rules, its INSTEAD OF triggers
 	List *columns;		 // ScriptColumn
 	List *constraints;	 // ScriptConstraint
@@ -97,14 +99,16 @@ struct Overlay : NameSource {
 	const char *after_block[n_settings]; // what SET LOCAL hides until COMMIT
 	int guc_nest;
 	int casts_by;	// casts, operators: what a change of type may hinge on
+	int storage_by; // ALTER TABLE ALL IN TABLESPACE
 	int unknown_by; // an extension, a DO block: what it changed can't be told
 	bool changes;	// is there anything above?
 	bool *fails;	// the statement at hand names what the script has dropped
 
 	bool in_block;
 	int block_begin;
-	List *held;	 // HeldLock *
-	Oid written; // the statement at hand writes so many of its rows; < 0: nobody knows
+	List *held;	   // HeldLock *
+	int unsure_by; // a statement of the block whose locks nobody knows; told once
+	Oid written;   // the statement at hand writes so many of its rows; < 0: nobody knows
 	double rows;
 	bool rows_were_told; // once a block
 	List *log;			 // LoggedStatement *: what is noted again after a ROLLBACK
@@ -124,8 +128,11 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 // held.  After analyse_in_script().
 void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw);
 
-// Does the transaction block hold a strong lock that somebody's work waits for?
+// Does the transaction block hold a strong lock that somebody's work waits for, or may it?
 bool holds_strong_lock(const Overlay *overlay);
+
+// What it does, hence what its block holds from here, is not known.
+void note_unsure(Overlay *overlay);
 
 // That it has been carried out.  Not in a subtransaction: it may change the search_path.
 void note_statement(Overlay *overlay, const char *source, const RawStmt *raw);
@@ -160,6 +167,7 @@ const char *creation_schema(const Overlay *overlay, const RangeVar *name);
 void rename_relation(Overlay *overlay, ScriptRelation *relation, const char *schema,
 					 const char *name);
 void drop_relation(Overlay *overlay, ScriptRelation *relation);
+void drop_temporary(Overlay *overlay, bool at_commit); // ON COMMIT DROP; else DISCARD TEMP
 
 ScriptColumn *find_column(const ScriptRelation *relation, const char *name);
 ScriptColumn *column_of(Overlay *overlay, ScriptRelation *relation, const char *name);

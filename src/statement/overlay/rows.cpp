@@ -140,7 +140,11 @@ bool is_analyze(const ExplainStmt *explain)
 Node *query_of(Node *node)
 {
 	if (IsA(node, ExplainStmt))
-		return is_analyze(castNode(ExplainStmt, node)) ? castNode(ExplainStmt, node)->query : node;
+		return is_analyze(castNode(ExplainStmt, node))
+				   ? query_of(castNode(ExplainStmt, node)->query)
+				   : node;
+	if (IsA(node, CreateTableAsStmt) && !castNode(CreateTableAsStmt, node)->into->skipData)
+		return castNode(CreateTableAsStmt, node)->query;
 	if (IsA(node, CopyStmt) && castNode(CopyStmt, node)->query != nullptr)
 		return castNode(CopyStmt, node)->query;
 	return node;
