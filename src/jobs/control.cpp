@@ -103,7 +103,7 @@ Datum act_by_name(FunctionCallInfo fcinfo, Action action)
 	const char *name = text_argument(fcinfo, 0, "job_name");
 	const char *reason =
 		PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : nullptr;
-	act(job_by_name(name), action, reason);
+	act(job_by_name(name, Named::visible), action, reason);
 	PG_RETURN_VOID();
 }
 
@@ -179,7 +179,7 @@ int what_to_do(const JobRow &job)
 
 void require(const char *name)
 {
-	JobId id = job_by_name(name);
+	JobId id = job_by_name(name, Named::trusted);
 	JobRow *job = job_or_error(id);
 	if (job->state == JobState::succeeded)
 		return;
@@ -265,7 +265,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_configure)
 }
 SAFE_MIGRATE_FUNCTION(safe_migrate_configure_name)
 {
-	return configure_call(fcinfo, job_by_name(text_argument(fcinfo, 0, "job_name")));
+	return configure_call(fcinfo,
+						  job_by_name(text_argument(fcinfo, 0, "job_name"), Named::visible));
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_require)

@@ -13,9 +13,15 @@ struct LiveJob;
 // The job, where the caller may see it: else error 42704, whether it exists or not.
 JobRow *job_or_error(JobId id);
 
-// The caller's own job of that name, else the one such job that it may see: error 42704 when
-// there is none, 42725 when there are several.
-JobId job_by_name(const char *name);
+// Whose jobs a name may mean.
+enum class Named : uint8_t {
+	visible, // of whoever lets the caller see them
+	trusted	 // of the caller and of roles that it is a member of: a superuser is of none by itself
+};
+
+// The caller's own job of that name, else the one such job: error 42704 when there is none, 42725
+// when there are several.
+JobId job_by_name(const char *name, Named named);
 
 // "41.7 % of 3,000,000 rows …": one line a person likes to read, palloc'd.
 char *describe_progress(JobId id, const LiveJob &live);

@@ -266,8 +266,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_wait)
 SAFE_MIGRATE_FUNCTION(safe_migrate_wait_name)
 {
 	safe_migrate::jobs::commit_and_wait(fcinfo, "job_name", 1, [](FunctionCallInfo call) {
-		return safe_migrate::jobs::job_by_name(
-			text_to_cstring(DatumGetTextPP(call->args[0].value)));
+		return safe_migrate::jobs::job_by_name(text_to_cstring(DatumGetTextPP(call->args[0].value)),
+											   safe_migrate::jobs::Named::visible);
 	});
 	PG_RETURN_VOID();
 }

@@ -107,6 +107,29 @@ isnt(state_of($node, $supers), 'paused', 'passes a superuser\'s job over');
 as('signaller', q{SELECT safe_migrate.resume_all()});
 full_speed($node, $_) for $job, $supers;
 
+# ---- a gate is not opened by whoever takes the name of its job
+sql(q{CREATE ROLE squatter LOGIN; GRANT CREATE ON SCHEMA public TO squatter});
+make_table('squatted', 'squatter');
+my $decoy = as('squatter', q{SELECT safe_migrate.backfill('squatted', 'b = a', 'b IS NULL AND id < 2', job_name => 'gate')});
+wait_for_state($node, $decoy, 'succeeded');
+is(as('squatter', q{SELECT safe_migrate.require('gate')}), '', 'require() of a job of one\'s own');
+for my $role ('postgres', 'reader', 'signaller')
+{
+	like(error_of($node, q{SELECT safe_migrate.require('gate')}, as => $role),
+		qr/ERROR:  42704: job "gate" does not exist\nDETAIL:  Role "squatter", which role "$role" is not a member of, has one of that name\.\nHINT:  /,
+		"$role sees a stranger's job, but does not take it for the one it requires");
+}
+like(error_of($node, q{SELECT safe_migrate.require('gate')}, as => 'mate'),
+	qr/ERROR:  42704: job "gate" does not exist\nHINT:/, 'who may not see it is not told of it');
+my $gate = as('app', q{SELECT safe_migrate.backfill('seen', 'seen = a', 'seen IS NULL AND id < 10', job_name => 'gate')});
+wait_for_state($node, $gate, 'succeeded');
+is(as('mate', q{SELECT safe_migrate.require('gate')}), '', 'the job of a role that one is a member of');
+sql('GRANT app TO postgres');
+is(as('postgres', q{SELECT safe_migrate.require('gate')}), '', 'a superuser that is a member');
+sql('GRANT squatter TO postgres');
+like(error_of($node, q{SELECT safe_migrate.require('gate')}), qr/ERROR:  42725: .*\nHINT:  Ask as/, 'of two it has to be said which');
+sql('REVOKE app, squatter FROM postgres');
+
 # ---- roles that may not log in
 sql(q{CREATE ROLE team NOLOGIN; CREATE ROLE member LOGIN; GRANT team TO member; GRANT CREATE ON SCHEMA public TO team;
 	CREATE FUNCTION note_user() RETURNS trigger LANGUAGE plpgsql AS
