@@ -414,6 +414,9 @@ Answer attach(Alter *alter, const AlterTableCmd *command)
 			   : child.is_new() ? only_locks(alter, Lock::share_update_exclusive)
 								: Answer::live;
 	}
+	if (child.script->filled_by != 0)
+		return depends(alter, child.script->filled_by,
+					   psprintf("how many rows \"%s\" has", child.script->name));
 	// What a new partition does to the default one, CREATE TABLE … PARTITION OF does too.
 	CreateStmt *create = makeNode(CreateStmt);
 	create->relation = partition->name;
@@ -515,13 +518,18 @@ void answer_alter_table(const Overlay *overlay, Analysis *analysis, const AlterT
 
 namespace {
 
-void lock_parent(const Overlay *overlay, Analysis *analysis, const Constraint *constraint)
+void lock_parent(const Overlay *overlay, Analysis *analysis, const ScriptRelation *relation,
+				 const Constraint *constraint)
 {
 	if (constraint->contype != CONSTR_FOREIGN)
 		return;
 	Named parent = resolve(overlay, constraint->pktable);
-	if (!parent.is_new() && OidIsValid(parent.oid))
-		add_referenced(analysis, parent.oid, Lock::share_row_exclusive);
+	if (parent.is_new() || !OidIsValid(parent.oid))
+		return;
+	add_referenced(analysis, parent.oid, Lock::share_row_exclusive);
+	if (relation->filled_by != 0 && !constraint->skip_validation) // who writes to it waits
+		add_dependence(overlay, analysis, parent.oid, relation->filled_by,
+					   psprintf("how many rows \"%s\" has", relation->name));
 }
 
 } // namespace
@@ -535,11 +543,11 @@ void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTab
 	foreach (cell, statement->cmds) {
 		auto *command = lfirst_node(AlterTableCmd, cell);
 		if (command->subtype == AT_AddConstraint)
-			lock_parent(overlay, analysis, castNode(Constraint, command->def));
+			lock_parent(overlay, analysis, relation, castNode(Constraint, command->def));
 		if (command->subtype == AT_AddColumn) {
 			ListCell *other;
 			foreach (other, castNode(ColumnDef, command->def)->constraints)
-				lock_parent(overlay, analysis, lfirst_node(Constraint, other));
+				lock_parent(overlay, analysis, relation, lfirst_node(Constraint, other));
 		}
 		if (command->subtype == AT_AddInherit) {
 			Named parent = resolve(overlay, castNode(RangeVar, command->def));

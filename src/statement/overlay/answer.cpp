@@ -478,7 +478,7 @@ void dispatch(const Overlay *overlay, Analysis *analysis, const Node *statement)
 
 // Of relations that a DO block named, nothing is sure any more; and a finding's relation may have
 // another name by now.
-void look_over(const Overlay *overlay, Analysis *analysis)
+void look_over(const Overlay *overlay, Analysis *analysis, bool is_about_rows)
 {
 	Effects *effects = analysis->effects;
 	int n = effects->n;
@@ -491,7 +491,7 @@ void look_over(const Overlay *overlay, Analysis *analysis)
 			finding->schema = record->schema;
 			finding->name = record->name;
 		}
-		int by = perhaps_changed_by(overlay, finding->name);
+		int by = is_about_rows ? 0 : perhaps_changed_by(overlay, finding->name);
 		if (finding->schema != nullptr) // renamed, so that the name may be another one's
 			by = std::max(by, object_changed_by(overlay, finding->schema));
 		if (by != 0 && effects->depends_on == 0)
@@ -608,13 +608,15 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	place_statement(analysis, raw->stmt_location, raw->stmt_len);
 	effects->command = GetCommandTagName(CreateCommandTag(raw->stmt));
 	analyse_rows(overlay, analysis, raw);
-	if (!may_have_effects(raw->stmt))
-		return;
-	if (!overlay->changes)
+	bool is_utility = may_have_effects(raw->stmt);
+	if (!overlay->changes && is_utility)
 		return analyse_utility(analysis, raw->stmt, raw->stmt_location, raw->stmt_len);
-	analysis->names = overlay;
-	dispatch(overlay, analysis, raw->stmt);
-	look_over(overlay, analysis);
+	if (is_utility) {
+		analysis->names = overlay;
+		dispatch(overlay, analysis, raw->stmt);
+	}
+	look_over(overlay, analysis, !is_utility);
+	look_at_filled(overlay, analysis);
 }
 
 } // namespace safe_migrate::statement::overlay

@@ -24,6 +24,9 @@ Finding *add_answer(Analysis *analysis, Cause cause, Effect effect, Oid relation
 // A lock on a relation of either kind.
 void add_script_lock(Analysis *analysis, const ScriptRelation *relation, Lock lock);
 
+// Tables that the script has filled are not empty, and perhaps large.
+void look_at_filled(const Overlay *overlay, Analysis *analysis);
+
 // Changed in its columns, constraints, indexes or partitions.
 bool is_changed(const ScriptRelation *relation);
 // … or one of its partitions, children or parents; *by = the last statement that did.

@@ -161,17 +161,26 @@ void note_transaction(Overlay *overlay, const TransactionStmt *statement)
 bool may_change(const Node *statement)
 {
 	switch (nodeTag(statement)) {
-		case T_InsertStmt:
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
-		case T_CopyStmt:
 		case T_CommentStmt:
 		case T_GrantStmt:
 		case T_ExplainStmt:
 			return false;
 		default:
 			return true;
+	}
+}
+
+bool is_about_rows(const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+		case T_CopyStmt:
+			return true;
+		default:
+			return false;
 	}
 }
 
@@ -437,6 +446,11 @@ void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
 	if (!may_change(raw->stmt) || (!overlay->in_block && is_dropped_at_commit(raw->stmt)))
 		return;
 	const char *text = nullptr;
+	if (is_about_rows(raw->stmt)) {
+		if (note_rows_added(overlay, raw->stmt))
+			log_statement(overlay, nullptr, raw->stmt);
+		return;
+	}
 	if (IsA(raw->stmt, DoStmt))
 		text = pnstrdup(source + raw->stmt_location,
 						raw->stmt_len > 0 ? raw->stmt_len : strlen(source + raw->stmt_location));

@@ -22,12 +22,14 @@ template <class T> const T *as(const Node *node) { return reinterpret_cast<const
 
 const char *last_name(const List *names) { return names == NIL ? "" : strVal(llast(names)); }
 
-void note_new(Overlay *overlay, const RangeVar *name, char kind, bool if_not_exists,
-			  OnCommitAction on_commit = ONCOMMIT_NOOP)
+ScriptRelation *note_new(Overlay *overlay, const RangeVar *name, char kind, bool if_not_exists,
+						 OnCommitAction on_commit = ONCOMMIT_NOOP)
 {
 	if (if_not_exists && resolve(overlay, name).exists())
-		return;
-	add_relation(overlay, name, kind)->until_commit = on_commit == ONCOMMIT_DROP;
+		return nullptr;
+	ScriptRelation *relation = add_relation(overlay, name, kind);
+	relation->until_commit = on_commit == ONCOMMIT_DROP;
+	return relation;
 }
 
 // A foreign key of a relation, its own or the column's.
@@ -82,9 +84,13 @@ void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
 
 void note_table_as(Overlay *overlay, const CreateTableAsStmt *create)
 {
-	note_new(overlay, create->into->rel,
-			 create->objtype == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION,
-			 create->if_not_exists, create->into->onCommit);
+	ScriptRelation *relation =
+		note_new(overlay, create->into->rel,
+				 create->objtype == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION,
+				 create->if_not_exists, create->into->onCommit);
+	if (relation != nullptr && !create->into->skipData)
+		relation->filled_by = overlay->statement_no;
+	(void)note_rows_added(overlay, create->query);
 }
 
 void note_create_index(Overlay *overlay, const IndexStmt *create)
@@ -229,7 +235,8 @@ void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
 void note_select(Overlay *overlay, const SelectStmt *select)
 {
 	if (select->intoClause != nullptr)
-		note_new(overlay, select->intoClause->rel, RELKIND_RELATION, false);
+		note_new(overlay, select->intoClause->rel, RELKIND_RELATION, false)->filled_by =
+			overlay->statement_no;
 	ListCell *cell;
 	if (select->fromClause != NIL)
 		return;
@@ -309,8 +316,9 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 				note_rows(overlay, as<CreateTrigStmt>(statement)->relation);
 			return;
 		case T_CreateSeqStmt:
-			return note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
-							as<CreateSeqStmt>(statement)->if_not_exists);
+			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
+						   as<CreateSeqStmt>(statement)->if_not_exists);
+			return;
 		case T_IndexStmt:
 			return note_create_index(overlay, as<IndexStmt>(statement));
 		case T_AlterTableStmt: {
@@ -341,7 +349,15 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 				as<DiscardStmt>(statement)->target == DISCARD_TEMP)
 				drop_temporary(overlay, false);
 			return;
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+		case T_CopyStmt:
+			(void)note_rows_added(overlay, statement);
+			return;
 		case T_SelectStmt:
+			(void)note_rows_added(overlay, statement);
 			return note_select(overlay, as<SelectStmt>(statement));
 		case T_CreateExtensionStmt:
 		case T_AlterExtensionStmt:

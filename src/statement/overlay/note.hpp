@@ -10,6 +10,9 @@ ScriptRelation *relation_of(Overlay *overlay, const RangeVar *name);
 // One statement, or an element of CREATE SCHEMA; its text where it has one.
 void note_change(Overlay *overlay, const char *text, const Node *statement);
 
+// INSERT, UPDATE, MERGE, COPY and queries with such ones; true: of a table of the script's own.
+bool note_rows_added(Overlay *overlay, const Node *statement);
+
 // Settings: SET, RESET, set_config().
 void note_set(Overlay *overlay, const VariableSetStmt *set);
 void note_set_config(Overlay *overlay, const FuncCall *call);

@@ -188,6 +188,7 @@ Overlay *begin_script()
 	overlay->memory = CurrentMemoryContext; // a ROLLBACK doesn't take this one away
 	overlay->mentioned =
 		make_table(overlay, "mentioned", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
+	overlay->filled = make_table(overlay, "filled", sizeof(Oid), sizeof(FilledEntry), HASH_BLOBS);
 	open_overlay(overlay);
 	return overlay;
 }
@@ -202,7 +203,7 @@ void forget_changes(Overlay *overlay)
 	overlay->typed_by = 0;
 	overlay->storage_by = 0;
 	overlay->unknown_by = 0;
-	overlay->changes = false;
+	overlay->changes = hash_get_num_entries(overlay->filled) > 0;
 	open_overlay(overlay);
 }
 

@@ -48,12 +48,20 @@ struct ScriptRelation {
 	int foreign_keys_by; // a foreign key from or to it was added
 	int referenced_by;	 // … to it
 	int storage_by;		 // SET LOGGED, TABLESPACE, ACCESS METHOD
+	int filled_by;		 // of a new one: it got many rows
 	int rows_by;		 // what it shows as a view, its rules, its INSTEAD OF triggers
 	List *columns;		 // ScriptColumn
 	List *constraints;	 // ScriptConstraint
 	List *key;			 // of an index: the names of its columns; NIL with expressions
 	ScriptRelation *of;	 // of an index: its table; of a partition: its parent
 	List *parents;		 // ScriptRelation: that the script puts it under, its composite type too
+};
+
+// Rows that were added to a relation that was there: its blocks stay after a ROLLBACK.
+struct FilledEntry {
+	Oid oid;
+	int rows_by; // statements; 0 = none
+	int many_by;
 };
 
 // A strong lock that the open transaction block holds.
@@ -85,6 +93,7 @@ struct Overlay : NameSource {
 	int location, length; // of its text
 	HTAB *by_name;		  // (schema, name) → ScriptRelation, or that the name is free now
 	HTAB *by_oid;		  // → ScriptRelation of a relation that was there
+	HTAB *filled;		  // → FilledEntry
 	HTAB *names;	 // unqualified name of a relation that was changed in any way → by the last
 	HTAB *objects;	 // name of anything else that was created, changed or dropped → by which
 	HTAB *unseen;	 // words of DO blocks: what they did to a relation of that name, nobody knows
