@@ -74,7 +74,7 @@ for my $role ('app', 'mate', 'signaller', 'postgres')
 	as($role, "SELECT safe_migrate.resume('secret work')");
 	isnt(state_of($node, $job), 'paused', "$role resumes it");
 }
-as('signaller', "SELECT safe_migrate.configure($job, 'nice_ratio', '3')");
+as('signaller', "SELECT safe_migrate.configure($job, 'nice_ratio', '100')");
 for my $call ("configure($job, 'throttle_query', 'SELECT true')", "configure('secret work', 'throttle_query', NULL)", "retry($job)")
 {
 	like(error_of($node, "SELECT safe_migrate.$call", as => 'signaller'), qr/ERROR:  42501: permission denied for job $job/,
