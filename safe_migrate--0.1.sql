@@ -93,6 +93,7 @@ CREATE TABLE slice (
 	rows_unmatched bigint NOT NULL DEFAULT 0,
 	rows_kept     bigint NOT NULL DEFAULT 0,
 	sample        text,                          -- a row that could not be written, "(block,offset)"
+	locked_by     xid,                           -- that row
 	PRIMARY KEY (job_id, step_no, slice_no),
 	FOREIGN KEY (job_id, step_no) REFERENCES step ON DELETE CASCADE
 );

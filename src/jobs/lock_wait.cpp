@@ -1,9 +1,10 @@
 // See lock_wait.hpp.
 #include "jobs/lock_wait.hpp"
 
+#include "jobs/shared.hpp"
 #include "jobs/worker.hpp"
 #include "pg/compat.hpp"
-#include "pg/horizon.hpp"
+#include "pg/holder.hpp"
 
 extern "C" {
 #include "common/pg_prng.h"
@@ -68,13 +69,23 @@ pg::NextMove next_move(const StepContext &context, const pg::Obstacles &obstacle
 						 obstacles, pg_prng_double(&pg_global_prng_state));
 }
 
+constexpr size_t detail_length = sizeof(pg::Holder::name) + 40;
+
+void say_who_holds_table(char (&detail)[detail_length], const pg::Holder &holder)
+{
+	if (holder.name[0] != '\0')
+		snprintf(detail, sizeof detail, "%s holds a lock on the table", holder.name);
+	else
+		strlcpy(detail, "sessions that hold a lock on the table", sizeof detail);
+}
+
 // The end of the step, with who is in the way.
-Batch give_up(StepContext *context, ErrorData *error, int blocker, const char *detail)
+Batch give_up(StepContext *context, ErrorData *error, const pg::Holder &holder, const char *detail)
 {
 	error->message =
 		psprintf("could not get a lock within %s",
 				 format_setting(*find_setting("ddl_lock_retry"), context->settings.ddl_lock_retry));
-	error->detail = blocker != 0 ? psprintf("In the way: %s.", detail) : nullptr;
+	error->detail = holder.name[0] != '\0' ? psprintf("In the way: %s.", detail) : nullptr;
 	error->hint = pstrdup("See the view safe_migrate.blockers; safe_migrate.retry() goes on "
 						  "where the job stopped.");
 	context->gave_up = true;
@@ -102,16 +113,13 @@ Batch stay_away(StepContext *context, ErrorData *error, int mode)
 	bool first = tries.since == 0;
 	if (first)
 		tries.since = now;
-	int blocker = 0;
+	pg::Holder holder = {};
 	(void)job_transaction(
-		[&] { blocker = pg::find_lock_holder(context->leaves, context->n_leaves, mode); });
-	if (blocker != 0)
-		clear_the_way(context, blocker, (now - tries.since) / 1000);
-	char detail[128];
-	if (blocker != 0)
-		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
-	else
-		strlcpy(detail, "sessions that hold a lock on the table", sizeof detail);
+		[&] { holder = pg::holder_of_relations(context->leaves, context->n_leaves, mode); });
+	if (holder.pid != 0)
+		clear_the_way(context, holder.pid, (now - tries.since) / 1000);
+	char detail[detail_length];
+	say_who_holds_table(detail, holder);
 	if (tries.move.move == pg::Move::stay) {
 		tries.course.stays++;
 		tries.course.has_paused = false;
@@ -119,11 +127,11 @@ Batch stay_away(StepContext *context, ErrorData *error, int mode)
 		tries.move = next_move(*context, {0, 0, -1});
 	}
 	if (tries.move.move == pg::Move::give_up)
-		return give_up(context, error, blocker, detail);
+		return give_up(context, error, holder, detail);
 	tries.course.has_paused = true;
 	worker.not_before = now + static_cast<int64>(tries.move.ms) * 1000;
 	tries.move = {}; // the next try is a stay, unless begin_stay() says otherwise
-	context->begin_wait(Condition::locked, detail, blocker);
+	context->begin_wait(Condition::locked, detail, holder.pid);
 	if (first)
 		context->note_event("waiting for a lock", detail);
 	FreeErrorData(error); // one of many
@@ -136,26 +144,54 @@ void end_lock_wait(StepContext *context)
 	context->end_wait();
 }
 
-// What a batch waited for: a lock on a table, or one that a row's trigger, foreign key or index
-// entry needs, of which the error's context tells.
+void watch_batch(const StepContext &context)
+{
+	constexpr int64 a_while_us = 60'000'000;
+	constexpr int look_every_ms = 10;
+	bool lately = context.lock_timeout_at != 0 &&
+				  GetCurrentTimestamp() - context.lock_timeout_at < a_while_us;
+	pg::watch_lock_waits(lately ? look_every_ms : 0);
+}
+
+namespace {
+
+// Of a lock that a row's trigger, foreign key or index entry needs: the error's context tells what
+// for, and the batch was seen waiting for it where it is not the first of them.
+pg::Holder say_what_was_awaited(char *detail, size_t size, const char *context)
+{
+	pg::Holder holder = {};
+	LOCKTAG tag;
+	LOCKMODE mode;
+	if (pg::awaited_lock(&tag, &mode))
+		(void)job_transaction([&] { holder = pg::holder_of_lock(tag, mode); });
+	const char *waiter = pg::waiter_in_context(context);
+	char *text =
+		psprintf("a lock that %s%s%.*s",
+				 holder.name[0] != '\0' ? psprintf("%s holds", holder.name) : "others hold",
+				 waiter ? ": " : "", waiter ? static_cast<int>(strcspn(waiter, "\n")) : 0,
+				 waiter ? waiter : "");
+	set_text(detail, size, text);
+	pfree(text);
+	return holder;
+}
+
+} // namespace
+
 void show_lock_wait(StepContext *context, const ErrorData &error)
 {
-	int blocker = 0;
+	context->lock_timeout_at = GetCurrentTimestamp();
+	bool leaves = context->n_leaves > 0;
+	pg::Holder holder = {};
 	(void)job_transaction([&] {
-		blocker = context->n_leaves > 0
-					  ? pg::find_lock_holder(context->leaves, context->n_leaves, RowExclusiveLock)
-					  : pg::find_lock_holder(&context->relation, 1, RowExclusiveLock);
+		holder = pg::holder_of_relations(leaves ? context->leaves : &context->relation,
+										 leaves ? context->n_leaves : 1, RowExclusiveLock);
 	});
-	char detail[160];
-	const char *waiter = pg::waiter_in_context(error.context);
-	if (blocker != 0)
-		snprintf(detail, sizeof detail, "process %d holds a lock on the table", blocker);
-	else if (waiter)
-		snprintf(detail, sizeof detail, "a lock that others hold: %.*s",
-				 static_cast<int>(strcspn(waiter, "\n")), waiter);
+	char detail[detail_length];
+	if (holder.name[0] != '\0')
+		say_who_holds_table(detail, holder);
 	else
-		strlcpy(detail, "a lock that others hold", sizeof detail);
-	(void)context->set_condition(Condition::locked, detail, blocker);
+		holder = say_what_was_awaited(detail, sizeof detail, error.context);
+	(void)context->set_condition(Condition::locked, detail, holder.pid);
 }
 
 } // namespace safe_migrate::jobs

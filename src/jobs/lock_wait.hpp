@@ -17,6 +17,10 @@ Batch stay_away(StepContext *context, ErrorData *error, int mode);
 // The locks were there, or it is no lock that the step waits for any more.
 void end_lock_wait(StepContext *context);
 
+// In a batch that asks for no strong lock of its own: where one has waited in vain lately, sees
+// what this one waits for.
+void watch_batch(const StepContext &context);
+
 // Shows in progress what a batch waited for that needs no strong lock of its own: `error` is its
 // 55P03.  Outside a transaction.
 void show_lock_wait(StepContext *context, const ErrorData &error);

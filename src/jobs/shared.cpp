@@ -1,6 +1,7 @@
 // Set-up and look-ups of the shared memory described in shared.hpp.
 #include "jobs/shared.hpp"
 
+#include "pg/clip.hpp"
 #include "pg/compat.hpp"
 
 extern "C" {
@@ -171,7 +172,10 @@ int count_workers(Oid database, JobId id)
 	return n;
 }
 
-void set_text(char *to, size_t size, const char *from) { strlcpy(to, from ? from : "", size); }
+void set_text(char *to, size_t size, const char *from)
+{
+	pg::copy_clipped(to, size, from ? from : "");
+}
 
 void wake_scheduler(Oid database)
 {

@@ -11,6 +11,7 @@
 #include "jobs/worker.hpp"
 #include "jobs/writer_watch.hpp"
 #include "pg/guc.hpp"
+#include "pg/holder.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -231,11 +232,14 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 			return;
 		}
 		set_up_batch(*this, options);
+		if (options.lock_mode == 0)
+			watch_batch(*this);
 		int nest = NewGUCNestLevel();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		body(arg);
 		AfterTriggerFireDeferred(); // here, so that what they set is undone as well
-		if (!extension_is_there())	// else it may have marked what another one's job has to do
+		pg::stop_watching();
+		if (!extension_is_there()) // else it may have marked what another one's job has to do
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 							errmsg("job " INT64_FORMAT " does not exist any more", job_id)));
 		if (TransactionIdIsValid(GetTopTransactionIdIfAny()))

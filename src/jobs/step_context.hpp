@@ -47,7 +47,7 @@ struct LockTries {
 // What a step waits for itself, between its batches: shown whenever nothing else keeps it.
 struct Waits {
 	Condition condition;
-	char detail[160];
+	char detail[200];
 	int32 pid;
 };
 
@@ -71,8 +71,9 @@ struct StepContext {
 	bool gave_up;		  // batch errors used up their tries, or an error that won't pass:
 	ErrorData *failure;	  // this one
 	LockTries locks;
-	Waits waits;  // none = it works, or is about to
-	bool trouble; // its bookkeeping failed: the job goes on in another process
+	TimestampTz lock_timeout_at; // of the last batch that waited for a lock in vain; 0 = none
+	Waits waits;				 // none = it works, or is about to
+	bool trouble;				 // its bookkeeping failed: the job goes on in another process
 
 	// Between batches, outside a transaction: reloads settings, obeys pause, cancel and
 	// safe_migrate.enabled, waits out a retry, sleeps nice_ratio × the last batch, and, where the

@@ -97,7 +97,7 @@ bool StepContext::set_condition(Condition condition, const char *detail, int32 w
 void StepContext::begin_wait(Condition condition, const char *detail, int32 waiting_for_pid)
 {
 	waits.condition = condition;
-	strlcpy(waits.detail, detail, sizeof waits.detail);
+	set_text(waits.detail, sizeof waits.detail, detail);
 	waits.pid = waiting_for_pid;
 	(void)set_condition(condition, detail, waiting_for_pid);
 }

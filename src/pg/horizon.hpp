@@ -1,11 +1,10 @@
-// The xmin horizon, and who holds a row or a table.
+// The xmin horizon.
 #pragma once
 #include "pg/compat_executor.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
 #include "access/transam.h"
-#include "storage/itemptr.h"
 #include "storage/procarray.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -33,11 +32,5 @@ inline bool is_removable_after_refresh(Relation rel, GlobalVisState *horizon, Tr
 	(void)GetOldestNonRemovableTransactionId(rel);
 	return is_removable(horizon, xid);
 }
-
-// "(12,3), locked by transaction 4711 of pid 42" for whoever reads the job's error; palloc'd.
-char *describe_lock_holder(const ItemPointerData *tid, TransactionId xid);
-
-// The pid of a session whose lock on one of the relations conflicts with that mode, 0 = none.
-int find_lock_holder(const Oid *relations, int n, int mode);
 
 } // namespace safe_migrate::pg

@@ -97,7 +97,11 @@ const char *state_name(BackendState state)
 
 LockHolder *conflicting_holders(Oid object, LOCKMODE mode, int *n, Oid class_id)
 {
-	LOCKTAG tag = tag_of(class_id, object);
+	return conflicting_holders(tag_of(class_id, object), mode, n);
+}
+
+LockHolder *conflicting_holders(const LOCKTAG &tag, LOCKMODE mode, int *n)
+{
 	int found = 0;
 	const VirtualTransactionId *transactions = GetLockConflicts(&tag, mode, &found);
 	auto *holders = static_cast<LockHolder *>(palloc0(sizeof(LockHolder) * (found + 1)));

@@ -6,7 +6,7 @@
 
 extern "C" {
 #include "datatype/timestamp.h"
-#include "storage/lockdefs.h"
+#include "storage/lock.h"
 }
 
 namespace safe_migrate::pg {
@@ -28,6 +28,9 @@ struct LockHolder {
 // Where a class is given, the object is one of that catalog, else a relation; of this database.
 // Those who hold locks on it that conflict with the mode.
 LockHolder *conflicting_holders(Oid object, LOCKMODE mode, int *n, Oid class_id = InvalidOid);
+
+// The same of any lock.
+LockHolder *conflicting_holders(const LOCKTAG &tag, LOCKMODE mode, int *n);
 
 // Counts them, for the decision whether to queue.
 void add_obstacles(Oid object, LOCKMODE mode, Obstacles *all, Oid class_id = InvalidOid);

@@ -66,6 +66,7 @@ void OwnerContext::leave()
 Arg arg_int8(int64 v) { return {INT8OID, Int64GetDatum(v), false}; }
 Arg arg_int4(int32 v) { return {INT4OID, Int32GetDatum(v), false}; }
 Arg arg_oid(Oid v) { return {OIDOID, ObjectIdGetDatum(v), false}; }
+Arg arg_xid(TransactionId v) { return {XIDOID, TransactionIdGetDatum(v), false}; }
 Arg arg_bool(bool v) { return {BOOLOID, BoolGetDatum(v), false}; }
 Arg arg_float8(double v) { return {FLOAT8OID, Float8GetDatum(v), false}; }
 Arg arg_null(Oid type) { return {type, static_cast<Datum>(0), true}; }

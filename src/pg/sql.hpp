@@ -31,6 +31,7 @@ struct Arg {
 Arg arg_int8(int64 v);
 Arg arg_int4(int32 v);
 Arg arg_oid(Oid v);
+Arg arg_xid(TransactionId v);
 Arg arg_bool(bool v);
 Arg arg_float8(double v);
 Arg arg_text(const char *v);	 // nullptr = NULL

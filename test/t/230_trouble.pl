@@ -70,12 +70,14 @@ sql(q{CREATE TABLE parent (id text PRIMARY KEY); INSERT INTO parent SELECT 'STAT
 fresh();
 sql('ALTER TABLE orders ADD FOREIGN KEY (status_v2) REFERENCES parent');
 my $holder = $node->background_psql('postgres');
+my $holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
 $holder->query_safe(q{BEGIN; SELECT * FROM parent WHERE id = 'STATUS 3' FOR UPDATE});
 $job = queue(fast => 1);
 wait_for($node, "SELECT retries > 2 FROM safe_migrate.jobs WHERE id = $job");
 is(state_of($node, $job), 'running', 'a parent row that stays locked holds the job up, no more');
-wait_for($node, "SELECT condition = 'waiting for a lock' FROM safe_migrate.progress WHERE job_id = $job");
-pass('and progress says what it waits for');
+wait_for($node, "SELECT condition = 'waiting for a lock' AND waiting_for_pid = $holder_pid AND waiting_for ~ 'FOR UPDATE'
+	AND detail LIKE 'a lock that process $holder_pid holds: while locking tuple (0,4) in relation \"parent\"%' FROM safe_migrate.progress WHERE job_id = $job");
+pass('and progress says what it waits for, and whom');
 is(sql(q{SELECT count(*) FROM pg_locks WHERE NOT granted AND pid NOT IN (SELECT pid FROM pg_stat_activity WHERE backend_type ~ 'safe_migrate')}),
 	'0', 'nobody waits for the job meanwhile');
 $holder->query_safe('COMMIT');

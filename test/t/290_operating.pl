@@ -10,6 +10,7 @@ use SafeMigrate;
 my $node = new_server('operating',
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '2ms',
+	max_prepared_transactions => 2,
 	autovacuum => 'off');
 my $rows = 20_000;
 
@@ -120,13 +121,29 @@ make_table('counted');
 sql('CREATE TRIGGER count_up BEFORE UPDATE ON counted FOR EACH ROW WHEN (new.id = 100) EXECUTE FUNCTION count_up()');
 $holder->query_safe('BEGIN; UPDATE counter SET n = n + 1');
 $job = sql(q{SELECT safe_migrate.backfill('counted', 'b = a', settings => '{"horizon_patience": "0"}')});
-wait_for($node, "SELECT detail LIKE 'a lock that others hold: while updating tuple (0,1) in relation \"counter\"%'
-	FROM safe_migrate.progress WHERE job_id = $job");
-pass('a lock that a trigger waits for is told by what waits');
+wait_for($node, "SELECT detail LIKE 'a lock that process $pid holds: while updating tuple (0,1) in relation \"counter\"%'
+	AND waiting_for_pid = $pid AND waiting_for ~ 'UPDATE counter' FROM safe_migrate.progress WHERE job_id = $job");
+pass('a lock that a trigger waits for is told by what waits, and with its holder');
 $holder->query_safe('COMMIT');
 wait_for_state($node, $job, 'succeeded');
 is(sql('SELECT n FROM counter'), '2', 'and its batch is done once');
 $holder->quit;
+
+# ---- prepared transactions in the way
+make_table('prepared');
+sql(q{BEGIN; UPDATE prepared SET a = a WHERE id = 7; PREPARE TRANSACTION 'a row'});
+$job = sql(q{SELECT safe_migrate.backfill('prepared', 'b = a', settings => '{"horizon_patience": "0"}')});
+wait_for($node, qq{SELECT condition = 'waiting for a lock' AND waiting_for_pid IS NULL
+	AND detail ~ '^ctid .0,7., by prepared transaction "a row" .transaction [0-9]+.\$' FROM safe_migrate.progress WHERE job_id = $job});
+pass('a prepared transaction that holds a row is named');
+sql(q{COMMIT PREPARED 'a row'});
+wait_for_state($node, $job, 'succeeded');
+sql(q{BEGIN; LOCK TABLE prepared IN SHARE MODE; PREPARE TRANSACTION 'a table'});
+$job = sql(q{SELECT safe_migrate.backfill('prepared', 'b = upper(a)', 'a = b AND false', settings => '{"horizon_patience": "0"}')});
+wait_for($node, qq{SELECT condition = 'waiting for a lock' AND detail = 'prepared transaction "a table" holds a lock on the table' FROM safe_migrate.progress WHERE job_id = $job});
+pass('so is one that holds the table');
+sql(q{ROLLBACK PREPARED 'a table'});
+wait_for_state($node, $job, 'succeeded');
 
 # ---- an old snapshot: waited for, with its holder; then the job goes on without its going
 make_table('seen');

@@ -9,6 +9,7 @@
 #include "operations/backfill/slice_progress.hpp"
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/validate.hpp"
+#include "pg/holder.hpp"
 #include "pg/horizon.hpp"
 #include "settings.hpp"
 
@@ -33,7 +34,8 @@ struct Work {
 	Slice slice;
 	SliceRunner *runner;
 	BatchTotals unsaved;
-	const char *sample; // of a row that was left alone
+	const char *sample;		 // of a row that was left alone
+	TransactionId locked_by; // that row; invalid: not for a lock
 	TimestampTz saved_at;
 	BatchTarget target;
 	// horizon
@@ -62,8 +64,10 @@ void keep_sample(Work *work, const BatchResult &result)
 	MemoryContext old = MemoryContextSwitchTo(work->context->memory);
 	if (result.unmatched_sample && !work->sample)
 		work->sample = pstrdup(result.unmatched_sample);
-	else if (result.totals.rows_locked > 0 && !work->sample)
-		work->sample = pg::describe_lock_holder(&result.locked_sample, result.locked_by);
+	else if (result.totals.rows_locked > 0 && !work->sample) {
+		work->sample = pg::describe_row_holder(&result.locked_sample, result.locked_by);
+		work->locked_by = result.locked_by;
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -139,7 +143,7 @@ Outcome batch_body(Work *work, BatchResult *result)
 	if (finished || now - work->saved_at >= save_every_us) {
 		if (!save_slice(context->job_id, context->step_no, work->slice,
 						finished ? work->slice.end_block : result->cursor, finished, work->unsaved,
-						work->sample))
+						work->sample, work->locked_by))
 			return Outcome::lost;
 		work->saved_at = now;
 		work->unsaved = BatchTotals{};
@@ -263,7 +267,7 @@ void let_go(Work *work, bool stopped)
 				return;
 			if (!work->over)
 				(void)save_slice(context->job_id, context->step_no, work->slice, work->cursor,
-								 false, work->unsaved, work->sample);
+								 false, work->unsaved, work->sample, work->locked_by);
 			release_slice(context->job_id, context->step_no, work->slice.slice_no);
 		},
 		{batch_lock_timeout_ms, true, false});

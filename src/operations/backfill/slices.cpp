@@ -263,7 +263,7 @@ bool reload_slice(jobs::JobId job, int step_no, Slice *slice)
 }
 
 bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cursor, bool done,
-				const BatchTotals &added, const char *sample)
+				const BatchTotals &added, const char *sample, TransactionId locked_by)
 {
 	const Arg args[] = {pg::arg_int8(job),
 						pg::arg_int4(step_no),
@@ -279,13 +279,15 @@ bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cu
 						pg::arg_text(sample),
 						pg::arg_int4(slice.pass),
 						pg::arg_oid(slice.relation),
-						pg::arg_oid(slice.relfilenumber)};
+						pg::arg_oid(slice.relfilenumber),
+						TransactionIdIsValid(locked_by) ? pg::arg_xid(locked_by)
+														: pg::arg_null(XIDOID)};
 	uint64 found = pg::execute(
 		"UPDATE safe_migrate.slice SET cursor_block = greatest(cursor_block, $4), done = $5,"
 		" rows_matched = rows_matched + $6, rows_written = rows_written + $7,"
 		" rows_hot = rows_hot + $8, rows_locked = rows_locked + $9,"
 		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11,"
-		" sample = coalesce($12, sample)"
+		" sample = coalesce($12, sample), locked_by = coalesce($16, locked_by)"
 		" WHERE job_id = $1 AND step_no = $2 AND slice_no = $3 AND NOT done AND pass = $13"
 		" AND relation = $14 AND relfilenumber = $15",
 		args);
@@ -299,13 +301,13 @@ PassTotals pass_totals(jobs::JobId job, int step_no)
 	pg::query("SELECT count(*) FILTER (WHERE NOT done)::int, sum(rows_written)::bigint,"
 			  " sum(rows_locked)::bigint, sum(rows_unmatched)::bigint, sum(rows_kept)::bigint,"
 			  " sum(end_block - first_block)::bigint, sum(cursor_block - first_block)::bigint,"
-			  " min(sample)"
+			  " min(sample), (pg_catalog.array_agg(locked_by ORDER BY sample))[1]"
 			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2",
 			  args, 2, [&totals](HeapTuple t, TupleDesc d) {
-				  totals = {pg::column_int4(t, d, 1), pg::column_int8(t, d, 2),
-							pg::column_int8(t, d, 3), pg::column_int8(t, d, 4),
-							pg::column_int8(t, d, 5), pg::column_int8(t, d, 6),
-							pg::column_int8(t, d, 7), pg::column_text(t, d, 8)};
+				  totals = {
+					  pg::column_int4(t, d, 1), pg::column_int8(t, d, 2), pg::column_int8(t, d, 3),
+					  pg::column_int8(t, d, 4), pg::column_int8(t, d, 5), pg::column_int8(t, d, 6),
+					  pg::column_int8(t, d, 7), pg::column_text(t, d, 8), pg::column_oid(t, d, 9)};
 			  });
 	return totals;
 }

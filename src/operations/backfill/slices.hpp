@@ -29,7 +29,8 @@ struct PassTotals {
 	int slices_open;
 	int64 rows_written, rows_locked, rows_unmatched, rows_kept;
 	int64 blocks_total, blocks_done;
-	char *sample; // a row that could not be written and why, palloc'd; nullptr = none
+	char *sample;			 // a row that could not be written and why, palloc'd; nullptr = none
+	TransactionId locked_by; // that row; invalid: not for a lock
 };
 
 // The tables that hold the relation's rows: itself, or its leaves. Error 42P01 when it is gone.
@@ -64,7 +65,7 @@ bool reload_slice(jobs::JobId job, int step_no, Slice *slice);
 // abort has lost may find it done by another worker, its number given to a slice of the next pass
 // or of the leaf's new file.
 bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cursor, bool done,
-				const BatchTotals &added, const char *sample);
+				const BatchTotals &added, const char *sample, TransactionId locked_by);
 PassTotals pass_totals(jobs::JobId job, int step_no);
 
 } // namespace safe_migrate::operations::backfill

@@ -5,11 +5,13 @@
 
 #include "jobs/claim.hpp"
 #include "jobs/store.hpp"
+#include "jobs/worker.hpp"
 #include "operations/backfill/closing_check.hpp"
 #include "operations/backfill/definition.hpp"
 #include "operations/backfill/passes.hpp"
 #include "operations/backfill/slice_work.hpp"
 #include "operations/backfill/slices.hpp"
+#include "pg/holder.hpp"
 
 extern "C" {
 #include "utils/timestamp.h"
@@ -149,8 +151,9 @@ bool finish_pass(Run *run, PassTotals *totals)
 	switch (verdict) {
 		case PassVerdict::still_locked:
 			ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-							errmsg(INT64_FORMAT " rows stay locked by other transactions",
-								   totals.rows_locked),
+							errmsg_plural(INT64_FORMAT " row stays locked by another transaction",
+										  INT64_FORMAT " rows stay locked by other transactions",
+										  totals.rows_locked, totals.rows_locked),
 							errdetail("One of them: %s.", sample),
 							errhint("End those transactions, then call safe_migrate.retry().")));
 			break;
@@ -158,8 +161,10 @@ bool finish_pass(Run *run, PassTotals *totals)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg(INT64_FORMAT " rows would still satisfy the predicate after the assignment",
-						totals.rows_unmatched),
+				 errmsg_plural(
+					 INT64_FORMAT " row would still satisfy the predicate after the assignment",
+					 INT64_FORMAT " rows would still satisfy the predicate after the assignment",
+					 totals.rows_unmatched, totals.rows_unmatched),
 				 errdetail("They were left as they are. The first of them: ctid %s.", sample),
 				 errhint(
 					 "Look for rows where an expression gives null or the value it had, and queue "
@@ -167,7 +172,9 @@ bool finish_pass(Run *run, PassTotals *totals)
 			break;
 		default:
 			ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-							errmsg("a trigger kept back " INT64_FORMAT " rows", totals.rows_kept),
+							errmsg_plural("a trigger kept back " INT64_FORMAT " row",
+										  "a trigger kept back " INT64_FORMAT " rows",
+										  totals.rows_kept, totals.rows_kept),
 							errdetail("A BEFORE trigger returned null for them.")));
 	}
 	pg_unreachable();
@@ -228,6 +235,13 @@ bool look_closer(Run *run, PassResult *result, PassVerdict *verdict)
 	return true;
 }
 
+void show_row_wait(StepContext *context, const PassTotals &totals)
+{
+	int pid = 0;
+	(void)job_transaction([&] { pid = pg::holder_of_transaction(totals.locked_by).pid; });
+	(void)context->set_condition(Condition::locked, totals.sample, pid);
+}
+
 void lead(Run *run)
 {
 	StepContext *context = run->context;
@@ -264,7 +278,7 @@ void lead(Run *run)
 			end_step(run, verdict, totals))
 			return;
 		if (verdict == PassVerdict::again_later) {
-			(void)context->set_condition(Condition::locked, totals.sample, 0);
+			show_row_wait(context, totals);
 			int64 pause = Min(INT64CONST(5000), 100 + (now - run->only_locked_since) / 4000);
 			context->wait_ms(pause);
 		}
