@@ -2,6 +2,7 @@
 #include "guard/lock_budget.hpp"
 
 #include "guard/hold_timer.hpp"
+#include "guard/lock_rights.hpp"
 #include "guard/lock_try.hpp"
 #include "pg/compat.hpp"
 #include "pg/compat_locks.hpp"
@@ -88,64 +89,12 @@ WantedLocks not_held(const WantedLocks &relations, const Effects *effects)
 	WantedLocks missing = not_held(relations, effects->n_objects);
 	for (int i = 0; i < effects->n_objects; i++) {
 		const statement::Object &object = effects->objects[i];
-		if (!pg::holds_lock(object.object, AccessExclusiveLock, object.class_id))
+		if (object.is_locked &&
+			!pg::holds_lock(object.object, AccessExclusiveLock, object.class_id))
 			missing.entries[missing.n++] = {object.object, AccessExclusiveLock, "", "",
 											object.class_id};
 	}
 	return missing;
-}
-
-// ---------------------------------------------------------------- rights
-
-bool has_privilege(Oid relation, AclMode mode)
-{
-	return pg_class_aclcheck(relation, GetUserId(), mode) == ACLCHECK_OK;
-}
-
-bool may_reference(Oid relation)
-{
-	return has_privilege(relation, ACL_REFERENCES) ||
-		   pg_attribute_aclcheck_all(relation, GetUserId(), ACL_REFERENCES, ACLMASK_ANY) ==
-			   ACLCHECK_OK;
-}
-
-// As the statement itself checks before it locks (RangeVarCallbackOwnsRelation and its kin); wider
-// where it depends on more than the command.
-bool may_lock(const char *command, const Finding &finding)
-{
-	const Oid relation = finding.relation;
-	if (!exists(relation) || pg::owns_relation(relation) || pg::may_maintain(relation))
-		return true;
-	if (strncmp(command, "DROP", 4) == 0 && pg::owns_schema(get_rel_namespace(relation)))
-		return true;
-	if (strncmp(command, "TRUNCATE", 8) == 0)
-		return has_privilege(relation, ACL_TRUNCATE);
-	if (strncmp(command, "LOCK", 4) == 0)
-		return has_privilege(relation, ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE);
-	if (strcmp(command, "CREATE TRIGGER") == 0)
-		return has_privilege(relation, ACL_TRIGGER);
-	if (strcmp(command, "REINDEX") == 0)
-		return pg::owns_database(MyDatabaseId);
-	return false;
-}
-
-// Who may alter a table gets locks on its partitions and on what depends on it without further
-// questions; a foreign key asks for REFERENCES.
-bool may_take_locks(const Effects *effects)
-{
-	const char *command = effects->command != nullptr ? effects->command : "";
-	for (int i = 0; i < effects->n; i++) {
-		const Finding &finding = effects->findings[i];
-		if (!is_shared_lock(finding) && !is_own_lock(finding))
-			continue;
-		if (finding.is_target && !may_lock(command, finding))
-			return false;
-		if (!finding.is_target && finding.cause == Cause::add_foreign_key &&
-			exists(finding.relation) && !pg::owns_relation(finding.relation) &&
-			!may_reference(finding.relation))
-			return false;
-	}
-	return true;
 }
 
 // ---------------------------------------------------------------- what was taken

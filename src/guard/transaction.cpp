@@ -54,10 +54,10 @@ const char *name_of_relation(Oid relation)
 // A finding about the transaction, on a relation of the statement's own.
 void add(Analysis *analysis, Cause cause, const Finding &like, Effect effect, Lock lock, Oid held)
 {
-	int64 bytes = like.bytes;
+	const int64 bytes = like.bytes;
 	Finding *finding = statement::add_finding(analysis, cause, effect, like.relation, lock);
 	finding->bytes = bytes;
-	finding->is_target = true;
+	finding->is_target = like.is_target;
 	finding->facts =
 		psprintf("this transaction holds %s on %s", "a strong lock", name_of_relation(held));
 }

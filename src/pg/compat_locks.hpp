@@ -62,10 +62,10 @@ inline bool owns_schema(Oid schema)
 }
 
 // REINDEX, CLUSTER, VACUUM FULL, REFRESH, LOCK of somebody else's relation.
-inline bool may_maintain(Oid relation)
+inline bool has_maintain_privilege(Oid relation, Oid role)
 {
 #if PG_VERSION_NUM >= 170000
-	return pg_class_aclcheck(relation, GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK;
+	return pg_class_aclcheck(relation, role, ACL_MAINTAIN) == ACLCHECK_OK;
 #else
 	return false;
 #endif

@@ -308,9 +308,10 @@ void report(AlterTable *alter, Cause cause, Effect effect, List *relations, cons
 void report_lock(AlterTable *alter, Oid relation, Lock lock, const char *facts)
 {
 	Finding *finding = first_finding(alter->analysis->effects, relation);
-	if (finding != nullptr)
+	if (finding != nullptr) {
 		finding->lock = std::max(finding->lock, lock);
-	else
+		finding->is_target |= relation == alter->relation;
+	} else
 		add(alter, Cause::lock, Effect::metadata, relation, lock,
 			{nullptr, nullptr, nullptr, facts});
 }

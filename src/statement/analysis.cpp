@@ -290,6 +290,24 @@ void findings_moved(Effects *effects)
 	effects->places->covered = 0;
 }
 
+Object *append_object(Effects *effects)
+{
+	if (effects->n_objects == effects->objects_capacity) {
+		effects->objects_capacity = std::max(8, effects->objects_capacity * 2);
+		const Size size = sizeof(Object) * effects->objects_capacity;
+		effects->objects = static_cast<Object *>(
+			effects->objects == nullptr ? palloc(size) : repalloc(effects->objects, size));
+	}
+	Object *object = &effects->objects[effects->n_objects++];
+	*object = {};
+	return object;
+}
+
+void add_right(Analysis *analysis, Oid class_id, Oid object, Right right, Oid role)
+{
+	*append_object(analysis->effects) = {class_id, object, false, right, role};
+}
+
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)
 {
 	const Finding *same =

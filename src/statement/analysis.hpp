@@ -58,6 +58,10 @@ void place_statement(Analysis *analysis, int location, int length);
 // exempt and is_target = false; bytes = 0.  For a relation that is there.
 Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock);
 
+// Without the right nobody gets the locks that the findings foretell.
+void add_right(Analysis *analysis, Oid class_id, Oid object, Right right, Oid role = InvalidOid);
+Object *append_object(Effects *effects); // a zeroed one
+
 // The families; each adds findings.  Sub-commands of an ALTER TABLE are handed to them one by one.
 void analyse_alter_table(Analysis *analysis, const AlterTableStmt *statement);
 void analyse_move_all(Analysis *analysis, const AlterTableMoveAllStmt *statement);

@@ -247,8 +247,10 @@ void report_referenced(AlterTable *alter, Cause cause, Oid referenced, bool is_c
 		finding->facts =
 			psprintf("writes wait while the rows of %s are checked", get_rel_name(alter->relation));
 	}
-	if (referenced != alter->relation)
-		add_referenced(alter->analysis, referenced, Lock::share_row_exclusive);
+	if (referenced == alter->relation)
+		return;
+	add_referenced(alter->analysis, referenced, Lock::share_row_exclusive);
+	add_right(alter->analysis, RelationRelationId, referenced, Right::reference);
 }
 
 void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, const Part &part,

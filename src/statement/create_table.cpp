@@ -28,8 +28,10 @@ void add_reference(Analysis *analysis, const CreateStmt *statement, const Constr
 	if (constraint->contype != CONSTR_FOREIGN || is_own_name(statement, constraint->pktable))
 		return;
 	Target target = find_target(analysis, constraint->pktable, false);
-	if (OidIsValid(target.relation))
-		add_referenced(analysis, target.relation, Lock::share_row_exclusive);
+	if (!OidIsValid(target.relation))
+		return;
+	add_referenced(analysis, target.relation, Lock::share_row_exclusive);
+	add_right(analysis, RelationRelationId, target.relation, Right::reference);
 }
 
 void add_references(Analysis *analysis, const CreateStmt *statement, const List *constraints)

@@ -368,8 +368,11 @@ void add_lock_of_refused(const Deletion &deletion, const Dependent &dependent)
 		relation = dependent.original ? IndexGetRelation(relation, true) : InvalidOid;
 	else if (dependent.original && dependent.object.objectSubId == 0)
 		add_parent(deletion, relation);
-	if (OidIsValid(relation))
-		add_lock(deletion.analysis, relation, Lock::access_exclusive);
+	Finding *finding = OidIsValid(relation)
+						   ? add_lock(deletion.analysis, relation, Lock::access_exclusive)
+						   : nullptr;
+	if (finding != nullptr)
+		finding->is_target |= dependent.original && dependent.object.objectSubId == 0;
 }
 
 const char *words_of_refusal(const Dependents &dependents)
@@ -409,20 +412,17 @@ bool is_of_this_session(const Dependents &dependents)
 // of the deletion may go, and what goes along may become more.
 void add_objects(Analysis *analysis, const Dependents &dependents)
 {
-	Effects *effects = analysis->effects;
 	if (!analysis->at_once || is_of_this_session(dependents))
 		return;
-	const Size size = sizeof(Object) * (effects->n_objects + dependents.n + 1); // and the owned one
-	effects->objects = static_cast<Object *>(
-		effects->objects == nullptr ? palloc(size) : repalloc(effects->objects, size));
-	auto add = [effects](const ObjectAddress &object) {
+	auto add = [analysis](const ObjectAddress &object, bool original) {
 		if (object.classId != RelationRelationId && !IsSharedRelation(object.classId))
-			effects->objects[effects->n_objects++] = {object.classId, object.objectId};
+			*append_object(analysis->effects) = {object.classId, object.objectId, true,
+												 original ? Right::own : Right::none, InvalidOid};
 	};
 	for (int i = dependents.n - 1; i >= 0; i--)
-		add(dependents.items[i].object);
+		add(dependents.items[i].object, dependents.items[i].original);
 	if (dependents.owned != nullptr)
-		add(*dependents.owned);
+		add(*dependents.owned, true);
 }
 
 } // namespace

@@ -87,6 +87,7 @@ bool is_valid(Oid domain, const char *name)
 void analyse_domain(Analysis *analysis, const AlterDomainStmt *statement)
 {
 	Oid domain = typenameTypeId(nullptr, makeTypeNameFromNameList(statement->typeName));
+	add_right(analysis, TypeRelationId, domain, Right::own); // checkDomainOwner()
 	Scan scan = {analysis, Cause::domain_constraint, statement->name, analysis->effects->text};
 	switch (statement->subtype) {
 		case 'O': // SET NOT NULL

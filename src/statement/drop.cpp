@@ -191,9 +191,22 @@ void analyse_drop(Analysis *analysis, const DropStmt *statement)
 	drop(analysis, targets, statement->behavior);
 }
 
+namespace {
+
+// DropOwnedObjects() and ReassignOwnedObjects().
+void need_roles(Analysis *analysis, const List *roles)
+{
+	ListCell *cell;
+	foreach (cell, roles)
+		add_right(analysis, AuthIdRelationId, lfirst_oid(cell), Right::member);
+}
+
+} // namespace
+
 void analyse_drop_owned(Analysis *analysis, const DropOwnedStmt *statement)
 {
 	List *roles = roleSpecsToIds(statement->roles);
+	need_roles(analysis, roles);
 	int n = 0;
 	each_owned(roles, [&n](Form_pg_shdepend) { n++; });
 	Targets targets = room_for(n);
@@ -208,7 +221,10 @@ void analyse_drop_owned(Analysis *analysis, const DropOwnedStmt *statement)
 
 void analyse_reassign_owned(Analysis *analysis, const ReassignOwnedStmt *statement)
 {
-	each_owned(roleSpecsToIds(statement->roles), [&](Form_pg_shdepend row) {
+	List *roles = roleSpecsToIds(statement->roles);
+	need_roles(analysis,
+			   lappend_oid(list_copy(roles), get_rolespec_oid(statement->newrole, false)));
+	each_owned(roles, [&](Form_pg_shdepend row) {
 		if (row->deptype == SHARED_DEPENDENCY_OWNER && row->classid == RelationRelationId &&
 			row->objsubid == 0)
 			add_lock(analysis, row->objid, Lock::access_exclusive);

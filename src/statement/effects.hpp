@@ -160,11 +160,22 @@ struct Finding {
 	const char *facts;		// what the other fields don't tell, as a clause for DETAIL, or nullptr
 };
 
-// What is no relation, and goes or stands in the way when something is dropped: the server locks it
-// in ACCESS EXCLUSIVE mode.
+// What the server asks for before it does anything.
+enum class Right : uint8_t {
+	none,
+	own,	   // of the schema suffices for DROP, the table's of what belongs to a table
+	reference, // of a table
+	lock,
+	member, // of a role
+};
+
+// A thing that the statement is about, or that a deletion reaches.
 struct Object {
 	uint32_t class_id; // the catalog's
 	uint32_t object;
+	bool is_locked; // in ACCESS EXCLUSIVE mode, where it is no relation; those have their findings
+	Right right;
+	uint32_t role; // who needs the right; 0 = the current user
 };
 
 struct FindingPlaces; // where the findings of each relation begin: analysis.cpp
@@ -179,10 +190,11 @@ struct Effects {
 	FindingPlaces *places; // of findings, once there are many
 	Object *objects;
 	int n_objects;
-	bool commits_inside;   // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
-	bool runs_code;		   // of others: judged when it runs
-	int depends_on;		   // number of the statement of a script whose outcome one would have to
-						   // know, 0 = none
+	int objects_capacity;
+	bool commits_inside; // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
+	bool runs_code;		 // of others: judged when it runs
+	int depends_on;		 // number of the statement of a script whose outcome one would have to
+						 // know, 0 = none
 	const char *depends_on_what;
 	const char *fails; // the server would refuse it, with this message, once it has its locks
 };

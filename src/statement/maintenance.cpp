@@ -14,6 +14,7 @@ extern "C" {
 #include "catalog/pg_publication.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -41,12 +42,16 @@ struct ViewWalk {
 	Analysis *analysis;
 	Lock lock;
 	List *views; // on the way here
+	Oid role;	 // with whose rights
 };
 
 void lock_view(Analysis *analysis, Oid view, Lock lock, List *above);
 
 void lock_entry(const ViewWalk *walk, const RangeTblEntry *entry)
 {
+	if (entry->relkind == RELKIND_VIEW || entry->relkind == RELKIND_RELATION ||
+		entry->relkind == RELKIND_PARTITIONED_TABLE)
+		add_right(walk->analysis, RelationRelationId, entry->relid, Right::lock, walk->role);
 	switch (entry->relkind) {
 		case RELKIND_VIEW:
 			if (!list_member_oid(walk->views, entry->relid))
@@ -87,7 +92,8 @@ void lock_view(Analysis *analysis, Oid view_oid, Lock lock, List *above)
 	Relation view = open_judged(view_oid);
 	if (view == nullptr)
 		return;
-	ViewWalk walk = {analysis, lock, lappend_oid(list_copy(above), view_oid)};
+	ViewWalk walk = {analysis, lock, lappend_oid(list_copy(above), view_oid),
+					 RelationHasSecurityInvoker(view) ? GetUserId() : view->rd_rel->relowner};
 	lock_walker(reinterpret_cast<Node *>(copyObject(get_view_query(view))), &walk);
 	close_judged(view);
 }

@@ -176,6 +176,7 @@ void move_relation(Analysis *analysis, Oid relation, bool is_target, const char 
 void move_extension(Analysis *analysis, const char *extension, const char *schema)
 {
 	Oid oid = get_extension_oid(extension, false);
+	add_right(analysis, ExtensionRelationId, oid, Right::own);
 	ListCell *cell;
 	foreach (cell, dependents_of(ExtensionRelationId, oid, 0)) {
 		const auto *member = static_cast<const DependsOn *>(lfirst(cell));

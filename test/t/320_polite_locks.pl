@@ -196,6 +196,42 @@ like(error_of($node, "SET safe_migrate.ddl_lock_retry = 0; ALTER TABLE orders AD
 	qr/55P03.*DETAIL:  Prepared transaction \d+ holds a conflicting lock.*HINT:  .*ROLLBACK PREPARED/s, 'a prepared transaction is named as such');
 sql("COMMIT PREPARED 'held'");
 
+# ---------------------------------------------------------------- who may not
+
+sql(q{
+	CREATE TYPE mood AS ENUM ('fine'); CREATE DOMAIN amount AS int; CREATE TYPE pair AS (a int, b int);
+	CREATE FUNCTION guess() RETURNS int LANGUAGE sql AS 'SELECT 1';
+	CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+	CREATE TABLE typed (m mood, a amount, g int DEFAULT guess()); CREATE TABLE pairs OF pair;
+	CREATE TABLE tree (id int) PARTITION BY RANGE (id); CREATE TABLE tree_1 PARTITION OF tree DEFAULT;
+	CREATE POLICY nobody ON typed; CREATE TRIGGER nothing BEFORE INSERT ON typed EXECUTE FUNCTION nothing();
+	CREATE VIEW seen AS SELECT * FROM typed;
+	ALTER TABLE typed OWNER TO owner; ALTER TABLE pairs OWNER TO owner; ALTER TABLE tree OWNER TO owner; ALTER TABLE tree_1 OWNER TO owner;
+	CREATE SCHEMA strange AUTHORIZATION stranger; GRANT TRIGGER ON tree TO stranger;
+	CREATE TABLE strange.own (id int, m mood); CREATE TABLE strange.part (id int); CREATE VIEW strange.view AS SELECT * FROM typed;
+	ALTER TABLE strange.own OWNER TO stranger; ALTER TABLE strange.part OWNER TO stranger; ALTER VIEW strange.view OWNER TO stranger;
+});
+hold('LOCK TABLE typed, pairs, tree, orders, customers, seen IN ROW EXCLUSIVE MODE');
+for my $statement (
+	'DROP SCHEMA public', 'REASSIGN OWNED BY owner TO stranger', 'DROP OWNED BY owner', 'DROP TYPE mood', 'DROP DOMAIN amount',
+	'ALTER DOMAIN amount SET NOT NULL', 'ALTER TYPE pair ADD ATTRIBUTE c int CASCADE', 'DROP FUNCTION guess()', 'DROP FUNCTION guess() CASCADE',
+	'DROP FUNCTION nothing() CASCADE', 'DROP TABLE typed', 'DROP TRIGGER nothing ON typed', 'DROP POLICY nobody ON typed',
+	'CREATE TRIGGER nothing BEFORE INSERT ON orders EXECUTE FUNCTION nothing()', 'CREATE RULE nothing AS ON DELETE TO typed DO NOTHING',
+	'CREATE TABLE strange.refers (c int REFERENCES customers)', 'ALTER TABLE strange.own ADD FOREIGN KEY (id) REFERENCES customers',
+	'ALTER TABLE strange.own ADD FOREIGN KEY (id) REFERENCES customers NOT VALID', 'ALTER TABLE strange.own ADD COLUMN c int REFERENCES customers',
+	'CREATE TABLE strange.tree_2 PARTITION OF tree FOR VALUES FROM (0) TO (10)', 'BEGIN; LOCK TABLE strange.view',
+	'ALTER TABLE tree ATTACH PARTITION strange.part FOR VALUES FROM (0) TO (10)')
+{
+	my $answer = finish(start("SELECT pg_backend_pid(); SET lock_timeout = '300ms'; $statement", as => 'stranger'));
+	like($answer, qr/ERROR:  42501: (must be owner|permission denied)/, "$statement, by a stranger");
+	is(stays($answer =~ /^(\d+)/), 0, 'which stands in no queue');
+}
+for my $statement ('DROP DOMAIN amount', 'ALTER DOMAIN amount SET NOT NULL', 'CREATE TRIGGER nothing BEFORE INSERT ON tree EXECUTE FUNCTION nothing()')
+{
+	like(finish(start("SET lock_timeout = '300ms'; $statement")), qr/ERROR:  55P03: no /, "$statement, by who may");
+}
+let_go();
+
 # ---------------------------------------------------------------- several relations
 
 hold("UPDATE customers SET name = 'other' WHERE id = 1");
