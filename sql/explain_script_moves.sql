@@ -9,6 +9,14 @@ CREATE TABLE big (id int, x int, c text, ts timestamp);
 CREATE TABLE big2 (id int PRIMARY KEY, c text);
 CREATE TABLE parts (id int, x int) PARTITION BY LIST (id);
 CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+CREATE DOMAIN base AS int;
+CREATE DOMAIN derived AS base;
+CREATE TABLE parent (x int NOT NULL);
+CREATE TABLE child () INHERITS (parent);
+INSERT INTO child VALUES (1);
+CREATE TABLE keyed (id int PRIMARY KEY) PARTITION BY LIST (id);
+CREATE TABLE keyed1 PARTITION OF keyed FOR VALUES IN (1);
+INSERT INTO keyed VALUES (1);
 CREATE TABLE nobodys ();
 INSERT INTO big VALUES (1, 1, 'x', 'now');
 INSERT INTO big2 VALUES (1, 'x');
@@ -68,6 +76,12 @@ SELECT * FROM pg_temp.after('ALTER TABLE big DROP COLUMN c', 'ALTER TABLE big AD
 SELECT * FROM pg_temp.after('ALTER TABLE big RENAME COLUMN c TO d', 'ALTER TABLE big ADD COLUMN IF NOT EXISTS c serial');
 SELECT * FROM pg_temp.after('BEGIN; ALTER TABLE big ADD COLUMN z int; DROP TABLE nobodys', 'CREATE TABLE IF NOT EXISTS nobodys (id int REFERENCES big2)',
 	'CREATE TABLE IF NOT EXISTS big (id int REFERENCES big2)');
+
+-- what a column's type, its parents and the publications of its table have become
+SELECT * FROM pg_temp.after('ALTER DOMAIN base ADD CHECK (VALUE > 0)', 'ALTER TABLE big ADD COLUMN d derived', 'ALTER TABLE big ALTER x TYPE derived', 'ALTER TABLE big ADD COLUMN d bigint');
+SELECT * FROM pg_temp.after('CREATE PUBLICATION p FOR TABLE big', 'ALTER TABLE big ADD COLUMN z int', 'ALTER TABLE big ADD COLUMN z serial');
+SELECT * FROM pg_temp.after('ALTER TABLE parent ALTER x DROP NOT NULL', 'ALTER TABLE child ALTER x SET NOT NULL');
+SELECT * FROM pg_temp.after('ALTER TABLE big ADD FOREIGN KEY (id) REFERENCES keyed NOT VALID', 'ALTER TABLE keyed DETACH PARTITION keyed1', 'ALTER TABLE parts DETACH PARTITION parts1');
 
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;

@@ -5,13 +5,16 @@
 #include "pg/session_relations.hpp"
 
 extern "C" {
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -58,6 +61,35 @@ List *leaves(Oid relation)
 			result = lappend_oid(result, lfirst_oid(cell));
 	}
 	return result;
+}
+
+namespace {
+
+void add_parents(Relation inherits, Oid relation, List **found)
+{
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	SysScanDesc scan =
+		systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+	HeapTuple tuple;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		*found = list_append_unique_oid(
+			*found, reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+}
+
+} // namespace
+
+List *ancestors(Oid relation)
+{
+	List *found = NIL;
+	Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+	add_parents(inherits, relation, &found);
+	for (int i = 0; i < list_length(found); i++) // the list grows
+		add_parents(inherits, list_nth_oid(found, i), &found);
+	table_close(inherits, AccessShareLock);
+	return found;
 }
 
 List *typed_tables(Oid type)

@@ -39,6 +39,8 @@ void close_judged(Relation relation);
 List *with_descendants(Oid relation);
 // Of these, the ones with storage.
 List *leaves(Oid relation);
+// What it inherits from or is a partition of, at all levels.
+List *ancestors(Oid relation);
 
 // The tables that were created OF the composite type, as oids: find_typed_table_dependencies().
 List *typed_tables(Oid type);

@@ -8,10 +8,14 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "parser/parse_type.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -176,9 +180,31 @@ bool stand_in(const Overlay *overlay, ColumnDef *definition)
 	return true;
 }
 
+// A domain hinges on what it is over, on its constraints and its default.
+bool is_domain(const TypeName *name)
+{
+	Oid type = LookupTypeNameOid(nullptr, name, true);
+	return OidIsValid(type) && get_typtype(type) == TYPTYPE_DOMAIN;
+}
+
+// A table that is published by now has to have the column on the subscriber first.
+void look_at_publications(Alter *alter)
+{
+	const ScriptRelation *record = alter->record;
+	if (alter->overlay->publications_by != 0)
+		(void)depends(alter, alter->overlay->publications_by, "the publications of the table");
+	if (record == nullptr || record->renamed_by == 0)
+		return;
+	Oid schema = get_namespace_oid(record->schema, true);
+	if (OidIsValid(schema) && schema != get_rel_namespace(alter->relation) &&
+		GetSchemaPublications(schema) != NIL)
+		(void)depends(alter, record->renamed_by, psprintf("schema \"%s\"", record->schema));
+}
+
 Answer add_column(Alter *alter, AlterTableCmd *command)
 {
 	auto *definition = castNode(ColumnDef, command->def);
+	look_at_publications(alter);
 	const ScriptColumn *column = find_column(alter->record, definition->colname);
 	if (column != nullptr && command->missing_ok && column->added_by != 0)
 		return only_locks(alter, Lock::access_exclusive);
@@ -194,6 +220,10 @@ Answer add_column(Alter *alter, AlterTableCmd *command)
 		auto *constraint = lfirst_node(Constraint, cell);
 		if (by == 0 && constraint->raw_expr != nullptr)
 			by = names_changed_object(alter->overlay, constraint->raw_expr, &what);
+	}
+	if (by == 0 && alter->overlay->objects_by != 0 && is_domain(definition->typeName)) {
+		by = alter->overlay->objects_by;
+		what = strVal(llast(definition->typeName->names));
 	}
 	if (by != 0)
 		return depends(alter, by, psprintf("\"%s\"", what));
@@ -373,6 +403,10 @@ Answer alter_type(Alter *alter, const AlterTableCmd *command)
 		names_changed_object(alter->overlay, reinterpret_cast<Node *>(definition->typeName), &what);
 	if (by == 0 && definition->raw_default != nullptr)
 		by = names_changed_object(alter->overlay, definition->raw_default, &what);
+	if (by == 0 && alter->overlay->objects_by != 0 && is_domain(definition->typeName)) {
+		by = alter->overlay->objects_by;
+		what = strVal(llast(definition->typeName->names));
+	}
 	if (by != 0)
 		return depends(alter, by, psprintf("\"%s\"", what));
 	if (alter->overlay->casts_by != 0)
@@ -434,6 +468,18 @@ Answer attach(Alter *alter, const AlterTableCmd *command)
 	return Answer::given;
 }
 
+// A key that refers to the table is checked for the rows that go.
+Answer detach(Alter *alter)
+{
+	int by = alter->record != nullptr ? alter->record->referenced_by : 0;
+	ListCell *cell;
+	foreach (cell, ancestors(alter->relation)) {
+		const ScriptRelation *above = find_record(alter->overlay, lfirst_oid(cell));
+		by = std::max(by, above != nullptr ? above->referenced_by : 0);
+	}
+	return by != 0 ? depends(alter, by, "foreign keys that refer to the table") : Answer::live;
+}
+
 // Where it is already as the statement wants it, nothing is written anew.
 Answer set_storage(Alter *alter)
 {
@@ -474,6 +520,8 @@ Answer answer(Alter *alter, AlterTableCmd *command)
 			return alter_type(alter, command);
 		case AT_AttachPartition:
 			return attach(alter, command);
+		case AT_DetachPartition:
+			return detach(alter);
 		case AT_SetLogged:
 		case AT_SetUnLogged:
 		case AT_SetTableSpace:

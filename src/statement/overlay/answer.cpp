@@ -582,9 +582,7 @@ bool family_is_changed(const Overlay *overlay, Oid relation, int *by)
 		*by = own->partitions_by;
 		return true;
 	}
-	List *family = with_descendants(relation);
-	if (get_rel_relispartition(relation))
-		family = list_concat(family, get_partition_ancestors(relation));
+	List *family = list_concat(with_descendants(relation), ancestors(relation));
 	ListCell *cell;
 	foreach (cell, family) {
 		const ScriptRelation *record = find_record(overlay, lfirst_oid(cell));

@@ -6,7 +6,6 @@
 #include "settings.hpp"
 
 extern "C" {
-#include "catalog/partition.h"
 #include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 }
@@ -129,9 +128,7 @@ bool note_query(Overlay *overlay, const Node *node)
 FilledEntry filled_of(const Overlay *overlay, Oid relation)
 {
 	FilledEntry found = {};
-	List *family = with_descendants(relation);
-	if (get_rel_relispartition(relation))
-		family = list_concat(family, get_partition_ancestors(relation));
+	List *family = list_concat(with_descendants(relation), ancestors(relation));
 	ListCell *cell;
 	foreach (cell, family) {
 		const FilledEntry *entry = entry_of(overlay, lfirst_oid(cell), HASH_FIND);

@@ -328,6 +328,11 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 				note_alter_table(overlay, relation, alter);
 			return;
 		}
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+			overlay->publications_by = overlay->statement_no;
+			overlay->changes = true;
+			return;
 		case T_AlterTableMoveAllStmt:
 			overlay->storage_by = overlay->statement_no;
 			overlay->changes = true;

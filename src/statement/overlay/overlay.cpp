@@ -201,6 +201,8 @@ void forget_changes(Overlay *overlay)
 	memset(overlay->after_block, 0, sizeof overlay->after_block);
 	overlay->casts_by = 0;
 	overlay->typed_by = 0;
+	overlay->objects_by = 0;
+	overlay->publications_by = 0;
 	overlay->storage_by = 0;
 	overlay->unknown_by = 0;
 	overlay->changes = hash_get_num_entries(overlay->filled) > 0;
@@ -381,6 +383,8 @@ ScriptConstraint *find_constraint(const ScriptRelation *relation, const char *na
 void note_object(Overlay *overlay, const char *name, ObjectKind kind)
 {
 	note_name(overlay, overlay->objects, name)->kind = kind;
+	if (kind != ObjectKind::plain_type)
+		overlay->objects_by = overlay->statement_no;
 	overlay->changes = true;
 }
 

@@ -108,6 +108,8 @@ struct Overlay : NameSource {
 	const char *after_block[n_settings]; // what SET LOCAL hides until COMMIT
 	int guc_nest;
 	int casts_by;	// casts, operators: what a change of type may hinge on
+	int objects_by; // the last of `objects` that is no plain type
+	int publications_by;
 	int storage_by; // ALTER TABLE ALL IN TABLESPACE
 	int unknown_by; // an extension, a DO block: what it changed can't be told
 	bool changes;	// is there anything above?
