@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "access/xlog.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::jobs {
@@ -21,20 +22,47 @@ struct Existing {
 	JobId id;
 	JobState state;
 	bool same;
+	const char *kind;
+	Oid relation;
 };
+
+// It has ended and can't be run again: what it was for is gone.  That the table is gone is what a
+// drop_table was for: under its name no other table is dropped.
+bool is_left_over(const Existing &job)
+{
+	return is_final(job.state) && OidIsValid(job.relation) &&
+		   !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(job.relation)) &&
+		   !(job.state == JobState::succeeded && strcmp(job.kind, "drop_table") == 0);
+}
+
+void free_name(JobId id, const char *name)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::execute("UPDATE safe_migrate.job SET name = NULL WHERE id = $1", args);
+	add_event(id, "notice", GetUserId(),
+			  psprintf("no longer named \"%s\": its table is gone, and another job takes the name",
+					   name));
+	ereport(NOTICE, (errmsg("job " INT64_FORMAT " is no longer named \"%s\"", id, name),
+					 errdetail("The table that it was for does not exist any more.")));
+}
 
 bool find_by_name(const NewJob &job, Existing *found)
 {
 	bool any = false;
 	const Arg args[] = {pg::arg_oid(GetUserId()), pg::arg_text(job.name), pg::arg_text(job.kind),
 						pg::arg_jsonb(job.definition), pg::arg_oid(job.relation)};
-	pg::query("SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5"
-			  " FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE",
-			  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
-				  any = true;
-				  *found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
-							pg::column_bool(t, d, 3)};
-			  });
+	pg::query(
+		"SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5,"
+		" kind, relation FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE",
+		args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
+			any = true;
+			*found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
+					  pg::column_bool(t, d, 3), pg::column_text(t, d, 4), pg::column_oid(t, d, 5)};
+		});
+	if (any && !found->same && is_left_over(*found)) {
+		free_name(found->id, job.name);
+		return false;
+	}
 	if (any && !found->same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

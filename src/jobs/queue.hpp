@@ -30,7 +30,8 @@ struct NewJob {
 // Stores the job in the caller's transaction under the current user and returns its id;
 // it starts at commit.  A second call with the same name and definition returns the id that
 // is there, with a NOTICE (a failed or cancelled one is queued again); with another
-// definition: error 42710.  Where a job of that name exists, *existed is set.
+// definition: error 42710, unless it has ended and its table is gone, when the name is the new
+// job's.  Where a job of that name exists, *existed is set.
 JobId queue_job(const NewJob &job, bool *existed);
 
 // The same for work that was done in the caller's own transaction: succeeded at its commit.

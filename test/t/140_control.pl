@@ -196,6 +196,35 @@ is(sql('SELECT count(*) FROM safe_migrate.jobs WHERE name = $$named$$'), '1', 't
 like(error_of($node, q{SELECT safe_migrate.backfill('t', 'b = a || 1', 'b IS NULL', job_name => 'named')}),
 	qr/ERROR:  42710: job "named" exists already with another definition/, 'another definition is an error');
 
+# the table is dropped and made again: the migration can be run again, whatever became of its job
+for my $case ([ 'succeeded', q{safe_migrate.backfill('again', 'b = a', job_name => 'again')} ],
+	[ 'cancelled', q{safe_migrate.backfill('again', 'b = a + 1', job_name => 'again')} ],
+	[ 'failed', q{safe_migrate.add_constraint_safely('again', 'CONSTRAINT positive CHECK (a > 0)', job_name => 'again')} ],
+	[ 'succeeded', q{safe_migrate.create_index_safely('CREATE INDEX ON again (a)', job_name => 'again')} ])
+{
+	my ($end, $call) = @$case;
+	my $made = "CREATE TABLE again (a int, b int); INSERT INTO again VALUES (" . ($end eq 'failed' ? -1 : 1) . ')';
+	my $old = sql("DROP TABLE IF EXISTS again; $made; SELECT $call");
+	$old = sql("SELECT safe_migrate.cancel($old); SELECT $old") =~ s/^\n//r if $end eq 'cancelled';
+	wait_for_state($node, $old, $end);
+	my $said = error_of($node, "BEGIN; DROP TABLE again; CREATE TABLE again (a int, b int); SELECT $call; COMMIT");
+	like($said, qr/NOTICE:  00000: job $old is no longer named "again"\nDETAIL:  The table that it was for does not exist/,
+		"the name of a job that is $end is free once its table is gone: $call");
+	my $new = sql(q{SELECT id FROM safe_migrate.jobs WHERE name = 'again'});
+	wait_for_state($node, $new, 'succeeded');
+	is(sql("SELECT name IS NULL, state, (SELECT count(*) FROM safe_migrate.events WHERE job_id = $old AND detail ~ 'another job takes the name')
+		FROM safe_migrate.jobs WHERE id = $old"), "t|$end|1", '... and the old job is kept');
+}
+sql(q{DROP TABLE again; CREATE TABLE again (a int)});
+like(error_of($node, q{SET safe_migrate.guard = off; SELECT safe_migrate.pause(safe_migrate.backfill('again', 'a = 1', job_name => 'waits')); DROP TABLE again; CREATE TABLE again (a int);
+	SELECT safe_migrate.backfill('again', 'a = 1', job_name => 'waits')}), qr/ERROR:  42710: job "waits" exists already with another definition\n.*paused/,
+	'a job that has not ended keeps its name');
+sql(q{SELECT safe_migrate.cancel('waits')});
+my $drop = q{safe_migrate.drop_table_safely('again', job_name => 'away')};
+wait_for_state($node, sql("SET safe_migrate.override = 'it is empty'; SELECT $drop") =~ s/^\n//r, 'succeeded');
+like(error_of($node, "CREATE TABLE again (a int); SELECT $drop"), qr/ERROR:  42710: job "away" exists already/,
+	'a job that has dropped its table drops no other one under its name');
+
 sql(q{UPDATE t SET b = NULL; ALTER TABLE t ADD CONSTRAINT small CHECK (b::int < 500) NOT VALID});
 $call =~ s/'named'/'failing'/;
 $id = sql("SELECT $call");
