@@ -241,6 +241,22 @@ cmp_ok(sql('SELECT count(b) FROM revoked'), '<', $rows, 'in the middle of the wo
 sql("GRANT UPDATE ON revoked TO app; SELECT safe_migrate.retry($job)");
 full_speed($node, $job);
 
+# ---- row security that comes while it runs
+make_table('secured', 'postgres');
+sql('GRANT SELECT, UPDATE ON secured TO app');
+$job = as('app', qq{SELECT safe_migrate.backfill('secured', 'b = upper(a)', job_name => 'secured', $slowly)});
+at_work($node, $job);
+sql('ALTER TABLE secured ENABLE ROW LEVEL SECURITY');
+like(waits_for_failure($job), qr/^failed\|42501\|row-level security of table "secured" applies to role "app"/,
+	'row security that is switched on fails the running job with 42501');
+like(sql("SELECT error_detail, error_hint FROM safe_migrate.jobs WHERE id = $job"),
+	qr/^Rows that a policy hides would silently be left out\.\|Queue it as the table's owner .*BYPASSRLS\./, 'that says who may do it');
+cmp_ok(sql('SELECT count(b) FROM secured'), '<', $rows, 'in the middle of the work');
+sql("ALTER ROLE app BYPASSRLS; SELECT safe_migrate.retry($job)");
+full_speed($node, $job);
+sql('ALTER ROLE app NOBYPASSRLS');
+is(sql('SELECT count(*) FROM secured WHERE b IS DISTINCT FROM upper(a)'), '0', 'a role that it does not hide anything from completes it');
+
 # ---- fire_triggers => false, with rows written straight and, beside a trigger that fires ALWAYS, by statements
 sql(q{GRANT SET ON PARAMETER session_replication_role TO app;
 	CREATE TABLE others (id int PRIMARY KEY);

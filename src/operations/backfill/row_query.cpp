@@ -146,7 +146,9 @@ void refuse_row_security(Relation leaf)
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("row-level security of table \"%s\" applies to role \"%s\"",
 						   RelationGetRelationName(leaf), GetUserNameFromId(GetUserId(), false)),
-					errdetail("Rows that a policy hides would silently be left out.")));
+					errdetail("Rows that a policy hides would silently be left out."),
+					errhint("Queue it as the table's owner (unless the table has FORCE ROW LEVEL "
+							"SECURITY) or as a role with BYPASSRLS.")));
 }
 
 // The stored texts are read under the settings they were deparsed under, and planned under the
