@@ -197,6 +197,31 @@ for my $case ($engine ? ([ 'slice', 1 * 8192 + 1 ], [ 'job', 0 ]) : ())
 	ends_right($job, "a claim of its $table that was lost and found");
 }
 
+# ---- a batch waits for others no longer than 50 ms; after that the next ones are half as long, so that what
+# comes before the row that waits is done without it
+sql(q{CREATE TABLE three (id int PRIMARY KEY, limits text, status text);
+	INSERT INTO three SELECT generate_series(1, 3);
+	CREATE FUNCTION wait_in_row() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		new.status := current_setting('lock_timeout');
+		IF new.id = 1 THEN
+			PERFORM pg_sleep(0.03);
+		ELSIF new.id = 2 THEN
+			PERFORM pg_advisory_xact_lock_shared(42);
+		END IF;
+		RETURN new;
+	END $$;
+	CREATE TRIGGER wait_in_row BEFORE UPDATE ON three FOR EACH ROW EXECUTE FUNCTION wait_in_row()});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(42)');
+$job = sql(q{SELECT safe_migrate.backfill('three', 'limits = current_setting($$lock_timeout$$)', settings => '{"batch_time": "200ms"}')});
+wait_for($node, 'SELECT limits IS NOT NULL FROM three WHERE id = 1');
+is(sql('SELECT count(limits) FROM three WHERE id > 1'), '0', 'a batch that is cut short commits what comes before the row that waits');
+cmp_ok(sql("SELECT retries FROM safe_migrate.jobs WHERE id = $job"), '>', 0, 'after it was tried in longer ones');
+$holder->quit;
+wait_for_state($node, $job, 'succeeded');
+is(sql('SELECT DISTINCT limits, status FROM three'), '50ms|50ms', 'in expressions and triggers lock_timeout is 50 ms');
+
 # ---- a crash does not begin the table again: the cursor is stored with the batches, about once a second
 fresh();
 sql(q{ALTER TABLE orders SET (fillfactor = 50)});
