@@ -10,7 +10,8 @@ use SafeMigrate;
 my $node = new_server('survival',
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '2ms',
-	'safe_migrate.vacuum_after' => 'off');
+	'safe_migrate.vacuum_after' => 'off',
+	'wal_writer_delay' => '10s'); # what nobody waits for stays in memory
 $node->safe_psql('postgres', 'CREATE EXTENSION amcheck');
 my $rows = 60_000;
 
@@ -57,6 +58,25 @@ $job = queue_slowly('stopped');
 $node->stop('immediate');
 $node->start;
 ends_right($job, 'immediate stop');
+
+# ---- batches do not wait for the disk, the end of the job does
+$node->safe_psql('postgres', q{CREATE TABLE durable (id int PRIMARY KEY, straight text);
+	CREATE TABLE durable_2 (id int PRIMARY KEY, straight text, seen text);
+	INSERT INTO durable SELECT generate_series(1, 1000); INSERT INTO durable_2 TABLE durable;
+	CREATE FUNCTION see_commit() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN NEW.seen := current_setting(''synchronous_commit''); RETURN NEW; END';
+	CREATE TRIGGER see_commit BEFORE UPDATE ON durable_2 FOR EACH ROW EXECUTE FUNCTION see_commit()});
+for my $table ('durable', 'durable_2')
+{
+	$job = $node->safe_psql('postgres', "SELECT safe_migrate.backfill('$table', 'straight = current_setting(\$\$synchronous_commit\$\$)')");
+	wait_for_state($node, $job, 'succeeded');
+	$node->stop('immediate');
+	$node->start;
+	is(state_of($node, $job), 'succeeded', "$table: a job that has succeeded has, after a crash too");
+	is($node->safe_psql('postgres', "SELECT straight, count(*) FROM $table GROUP BY 1"), 'off|1000',
+		'with all its rows, of batches that did not wait for the disk');
+}
+is($node->safe_psql('postgres', 'SELECT DISTINCT seen FROM durable_2'), 'off', 'as triggers see');
 
 # ---- cancel aborts one batch, which is tried again and counted; between two batches it does nothing
 $job = queue_slowly('cancelled batch');
