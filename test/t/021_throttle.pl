@@ -307,6 +307,12 @@ wait_throttled($job, q{the job''s throttle query failed: canceling statement due
 	'a query that takes too long');
 configure($job, 'throttle_query', 'SELECT closed FROM gate');
 wait_throttled($job, $held, 'a query that works again');
+sql('CREATE TABLE secret (closed boolean); INSERT INTO secret VALUES (true)');
+configure($job, 'throttle_query', 'SELECT closed FROM secret');
+wait_throttled($job, q{the job''s throttle query failed: permission denied for table secret}, 'a query that its owner may not make');
+configure($job, 'throttle_query', q{SELECT current_user = ''app''});
+wait_throttled($job, $held, 'a query is run as the owner');
+configure($job, 'throttle_query', 'SELECT closed FROM gate');
 sql('ALTER TABLE gate RENAME TO door');
 wait_throttled($job, q{the job''s throttle query failed: relation "public.gate" does not exist}, 'a query that fails');
 configure($job, 'unknown_signal', 'go');
