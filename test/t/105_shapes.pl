@@ -68,6 +68,41 @@ INSERT INTO t SELECT i, NULL FROM generate_series(1, $n) i;
 CREATE FUNCTION log_t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log_of_t SELECT a, b FROM changed; RETURN NULL; END';
 CREATE TRIGGER log AFTER UPDATE ON t REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION log_t();
 SQL
+	[ 'an UPDATE OF trigger of another column', <<"SQL", 'b = a', undef ],
+CREATE TABLE t (a int PRIMARY KEY, b int, c int);
+CREATE TABLE log_of_t (a int, what text);
+INSERT INTO t SELECT i, NULL FROM generate_series(1, $n) i;
+CREATE FUNCTION log_t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log_of_t VALUES (NEW.a, TG_NAME); RETURN NEW; END';
+CREATE TRIGGER before_c BEFORE UPDATE OF c ON t FOR EACH ROW EXECUTE FUNCTION log_t();
+CREATE TRIGGER after_c AFTER UPDATE OF c ON t FOR EACH ROW EXECUTE FUNCTION log_t();
+SQL
+	[ 'UPDATE OF triggers of the column and of one generated from it', <<"SQL", 'b = a', undef ],
+CREATE TABLE t (a int PRIMARY KEY, b int, c int, twice int GENERATED ALWAYS AS (b * 2) STORED);
+CREATE TABLE log_of_t (a int, what text);
+INSERT INTO t SELECT i, NULL FROM generate_series(1, $n) i;
+CREATE FUNCTION log_t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log_of_t VALUES (NEW.a, TG_NAME); RETURN NEW; END';
+CREATE TRIGGER before_b BEFORE UPDATE OF b ON t FOR EACH ROW EXECUTE FUNCTION log_t();
+CREATE TRIGGER after_twice AFTER UPDATE OF twice ON t FOR EACH ROW EXECUTE FUNCTION log_t();
+CREATE TRIGGER after_c AFTER UPDATE OF c ON t FOR EACH ROW EXECUTE FUNCTION log_t();
+SQL
+	[ 'an UPDATE OF trigger of a column generated from it', <<"SQL", 'b = a', undef ],
+CREATE TABLE t (a int PRIMARY KEY, b int, twice int GENERATED ALWAYS AS (b * 2) STORED);
+CREATE TABLE log_of_t (a int, what text);
+INSERT INTO t SELECT i, NULL FROM generate_series(1, $n) i;
+CREATE FUNCTION log_t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log_of_t VALUES (NEW.a, TG_NAME); RETURN NEW; END';
+CREATE TRIGGER after_twice AFTER UPDATE OF twice ON t FOR EACH ROW EXECUTE FUNCTION log_t();
+SQL
+	[ 'an UPDATE OF trigger of a leaf, whose columns have other numbers', <<"SQL", 'b = a', undef ],
+CREATE TABLE t (a int, b int, c int) PARTITION BY RANGE (a);
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (2000);
+CREATE TABLE t2 (c int, b int, a int);
+ALTER TABLE t ATTACH PARTITION t2 FOR VALUES FROM (2000) TO (100000);
+CREATE TABLE log_of_t (a int, what text);
+INSERT INTO t SELECT i, NULL FROM generate_series(1, $n) i;
+CREATE FUNCTION log_t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log_of_t VALUES (NEW.a, TG_NAME); RETURN NEW; END';
+CREATE TRIGGER after_b AFTER UPDATE OF b ON t2 FOR EACH ROW EXECUTE FUNCTION log_t();
+CREATE TRIGGER after_c AFTER UPDATE OF c ON t1 FOR EACH ROW EXECUTE FUNCTION log_t();
+SQL
 	[ 'foreign keys both ways', <<"SQL", 'b = 1 + a % 10', undef ],
 CREATE TABLE parent (id int PRIMARY KEY);
 INSERT INTO parent SELECT generate_series(1, 10);
