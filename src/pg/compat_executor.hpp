@@ -4,6 +4,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/attmap.h"
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "access/transam.h"
@@ -11,10 +12,13 @@ extern "C" {
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "nodes/execnodes.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -181,6 +185,41 @@ inline bool is_virtual_generated(const FormData_pg_attribute *attribute)
 	return attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
 #else
 	return false;
+#endif
+}
+
+inline bool has_virtual_columns(Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	const TupleConstr *constraints = RelationGetDescr(rel)->constr;
+	return constraints != nullptr && constraints->has_generated_virtual;
+#else
+	return false;
+#endif
+}
+
+// Virtual generated columns of a leaf (range table entry 1) are what `root` says that they are: as
+// in a query that names root.
+inline Node *expand_virtual_columns_of_root(Node *expression, RangeTblEntry *rte, Relation root,
+											Relation leaf)
+{
+#if PG_VERSION_NUM >= 180000
+	TupleDesc desc = RelationGetDescr(root);
+	AttrMap *to_leaf = build_attrmap_by_name(RelationGetDescr(leaf), desc, false);
+	List *values = NIL;
+	bool whole_row;
+	for (int i = 0; i < desc->natts; i++) {
+		if (!is_virtual_generated(TupleDescAttr(desc, i)))
+			continue;
+		Node *value = map_variable_attnos(build_generation_expression(root, i + 1), 1, 0, to_leaf,
+										  InvalidOid, &whole_row);
+		values = lappend(values, makeTargetEntry(reinterpret_cast<Expr *>(value),
+												 to_leaf->attnums[i], nullptr, false));
+	}
+	return ReplaceVarsFromTargetList(expression, 1, 0, rte, values, 0, REPLACEVARS_CHANGE_VARNO, 1,
+									 nullptr);
+#else
+	return expression;
 #endif
 }
 

@@ -164,6 +164,41 @@ CREATE INDEX ON child (a);
 SQL
 );
 
+push @shapes, (
+	[ 'virtual generated columns in expressions and the predicate', <<"SQL", 'b = twice + 1', 'b IS NULL AND twice > 1000' ],
+CREATE TABLE t (id int PRIMARY KEY, a int, b int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL);
+INSERT INTO t SELECT i, i FROM generate_series(1, $n) i;
+SQL
+	[ 'a virtual column generated from what is assigned', <<"SQL", 'a = id', 'twice IS NULL' ],
+CREATE TABLE t (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL, CHECK (twice <> 7));
+INSERT INTO t SELECT i FROM generate_series(1, $n) i;
+SQL
+	[ 'virtual generated columns, rows by statements', <<"SQL", 'a = coalesce(twice, 0) + id', 'twice IS NULL' ],
+CREATE TABLE t (id int PRIMARY KEY, a int, seen int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL);
+INSERT INTO t SELECT i FROM generate_series(1, $n) i;
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.seen := OLD.id; RETURN NEW; END';
+CREATE TRIGGER see BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION see();
+SQL
+	[ 'virtual generated columns of partitions, each with its own expression', <<"SQL", 'b = twice', undef ],
+CREATE TABLE t (id int, a int, b int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL) PARTITION BY RANGE (id);
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (2000);
+CREATE TABLE t2 (b int, twice int GENERATED ALWAYS AS (a * 3) VIRTUAL, id int, a int);
+ALTER TABLE t ATTACH PARTITION t2 FOR VALUES FROM (2000) TO (100000);
+INSERT INTO t SELECT i, i FROM generate_series(1, $n) i;
+SQL
+	[ 'a predicate on such columns that the assignment makes false', <<"SQL", 'a = id', 'twice IS DISTINCT FROM id * 2' ],
+CREATE TABLE t (id int, a int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL) PARTITION BY RANGE (id);
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (2000);
+CREATE TABLE t2 (twice int GENERATED ALWAYS AS (a * 3) VIRTUAL, id int, a int);
+ALTER TABLE t ATTACH PARTITION t2 FOR VALUES FROM (2000) TO (100000);
+INSERT INTO t SELECT i, i % 7 FROM generate_series(1, $n) i;
+SQL
+	[ 'a purge by a virtual generated column', <<"SQL", undef, 'twice % 3 = 0' ],
+CREATE TABLE t (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL);
+INSERT INTO t SELECT i FROM generate_series(1, $n) i;
+SQL
+) if major_of($node) >= 18;
+
 sub plain_statement
 {
 	my ($assignments, $predicate) = @_;

@@ -5,6 +5,7 @@
 #include "pg/compat_executor.hpp"
 
 extern "C" {
+#include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
@@ -16,6 +17,7 @@ extern "C" {
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -45,13 +47,27 @@ Var *ctid_var(const Analysis &a)
 	return makeVar(a.target, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
 }
 
+// The texts are of a query that names the root.
+Node *as_in_root(const Analysis &a, Node *expression)
+{
+	if (RelationGetRelid(a.leaf) == a.definition.relation || !pg::has_virtual_columns(a.leaf))
+		return expression;
+	Relation root = try_relation_open(a.definition.relation, AccessShareLock);
+	if (root == nullptr)
+		return expression;
+	expression = pg::expand_virtual_columns_of_root(
+		expression, rt_fetch(a.target, a.pstate->p_rtable), root, a.leaf);
+	relation_close(root, NoLock);
+	return expression;
+}
+
 Node *analyse_predicate(const Analysis &a)
 {
 	Node *raw = parse_single_expression(a.definition.predicate);
 	Node *predicate = transformWhereClause(a.pstate, raw, EXPR_KIND_WHERE, "WHERE");
 
 	assign_expr_collations(a.pstate, predicate);
-	return predicate;
+	return as_in_root(a, predicate);
 }
 
 // As transformAssignedExpr: coerced to the column's type the way an assignment is.
@@ -72,7 +88,7 @@ Node *analyse_new_value(const Analysis &a, int assignment)
 						NameStr(att->attname), format_type_be(att->atttypid), format_type_be(type)),
 				 errhint("You will need to rewrite or cast the expression.")));
 	assign_expr_collations(a.pstate, value);
-	return value;
+	return as_in_root(a, value);
 }
 
 Node *tid_bound(const Analysis &a, Oid opno, int parameter)
