@@ -48,6 +48,7 @@ struct LiveJob {
 	int pass;
 	int workers_wanted; // helpers included; 0 while the step takes none
 	uint32 control;		// bumped when the job's row was changed by somebody
+	uint32 notices;		// events that wait() prints, written since the entry is there
 	char phase[48];
 	char detail[200]; // of the condition: who is in the way, which signal
 	int32 waiting_for_pid;

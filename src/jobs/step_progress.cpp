@@ -116,6 +116,8 @@ void StepContext::note_event(const char *kind, const char *detail)
 		if (extension_is_there())
 			add_event(job_id, kind, InvalidOid, detail);
 	});
+	if (strcmp(kind, "notice") == 0)
+		with_live_job([](LiveJob &live) { live.notices++; });
 }
 
 void StepContext::want_workers(int n)

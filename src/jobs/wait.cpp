@@ -88,6 +88,8 @@ struct Waiter {
 	Condition last_condition;
 	JobState last_state;
 	bool paused_said;
+	uint32 notices;	   // that the job is known to have written
+	int64 last_notice; // event
 };
 
 // A calm pace: after 1 s, then every 2 s, then every 5 s, and at once when something changed.
@@ -152,10 +154,27 @@ JobRow *job_or_gone(const Waiter &waiter)
 	return job;
 }
 
+// What happened to the job since it was queued, or queued again.
+void print_notices(Waiter *waiter)
+{
+	const pg::Arg args[] = {pg::arg_int8(waiter->id), pg::arg_int8(waiter->last_notice)};
+	pg::query(
+		"SELECT e.id, e.detail FROM safe_migrate.event e"
+		" WHERE e.job_id = $1 AND e.kind = 'notice' AND e.id > $2 AND e.id > coalesce((SELECT"
+		"   max(q.id) FROM safe_migrate.event q WHERE q.job_id = $1 AND q.kind = 'queued'), 0)"
+		" ORDER BY e.id",
+		args, lengthof(args), [waiter](HeapTuple t, TupleDesc d) {
+			waiter->last_notice = pg::column_int8(t, d, 1);
+			ereport(NOTICE, (errmsg_internal("job " INT64_FORMAT ": %s", waiter->id,
+											 pg::column_text(t, d, 2))));
+		});
+}
+
 // The row, read in a transaction that ends at once: no snapshot, no lock stays.
 bool look_at_row(Waiter *waiter, const LiveJob &live)
 {
 	JobRow *job = job_or_gone(*waiter);
+	print_notices(waiter);
 	bool over = ended(*job);
 	if (over)
 		print_end(*job, *waiter, live);
@@ -200,8 +219,10 @@ void wait_for(const Home &home, JobId id, TimestampTz deadline)
 		bool is_live = live_copy(waiter, &live);
 		TimestampTz now = GetCurrentTimestamp();
 		bool steady = is_live && live.state != JobState::paused && !is_final(live.state);
-		if (!steady || now - looked > INT64CONST(10000000)) {
+		bool news = is_live && live.notices != waiter.notices;
+		if (!steady || news || now - looked > INT64CONST(10000000)) {
 			looked = now;
+			waiter.notices = live.notices;
 			if (look_at_row(&waiter, live))
 				break;
 		}

@@ -153,8 +153,19 @@ $job = sql(q{SELECT safe_migrate.backfill('seen', 'b = a')});
 wait_for($node, "SELECT condition = 'waiting for old snapshots' AND waiting_for_pid = $pid AND detail = 'backend $pid holds back the xmin horizon'
 	FROM safe_migrate.progress WHERE job_id = $job");
 cmp_ok(sql('SELECT count(b) FROM seen'), '<', $rows, 'pages wait for an old snapshot, whose holder is named');
-sql("SELECT safe_migrate.configure($job, 'horizon_patience', '100ms')");
+my $wait = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL safe_migrate.wait($job)" ], '>', \my $out, '2>', \my $said);
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL safe_migrate.wait%'});
+sql("SELECT safe_migrate.configure($job, 'horizon_patience', '100ms'), safe_migrate.configure($job, 'nice_ratio', '100')");
+my $goes_on = qr/NOTICE:  job $job: backend $pid holds back the xmin horizon: goes on without page filling, so the table and its indexes grow more\n/;
+IPC::Run::pump_nb($wait), select(undef, undef, undef, 0.05) while $said !~ $goes_on && state_of($node, $job) eq 'running';
+is(state_of($node, $job), 'running', 'wait() says that it goes on as soon as it does');
+sql("SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
 wait_for_state($node, $job, 'succeeded');
+$wait->finish;
+my $times = () = $said =~ /$goes_on/g;
+is($times, 1, 'once, with the holder');
+like(error_of($node, "CALL safe_migrate.wait($job)"), qr/NOTICE:  00000: job $job: backend $pid holds back the xmin horizon: goes on/,
+	'whoever waits later is told as well');
 is(sql('SELECT count(*) FROM seen WHERE b IS NULL'), 0, 'after horizon_patience it goes on');
 like(sql("SELECT string_agg(detail, ', ') FROM safe_migrate.events WHERE job_id = $job AND kind = 'notice'"),
 	qr/^backend $pid holds back the xmin horizon: goes on without page filling/, 'with an event that names the holder');

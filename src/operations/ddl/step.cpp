@@ -318,10 +318,9 @@ bool clean_up_after_failure(StepRun *run, bool top_level)
 	if (!error && run->step->redo > 0)
 		error = job_transaction(
 			[&] { reopen_steps(context->job_id, context->step_no - run->step->redo); });
-	if (error)
+	if (error && run->step->cleanup)
 		context->note_event("notice", psprintf("could not be taken away: %s: %s",
-											   run->step->cleanup ? run->step->cleanup : "it",
-											   error->message));
+											   run->step->cleanup, error->message));
 	return !error && run->step->cleanup;
 }
 
