@@ -138,6 +138,7 @@ SELECT safe_migrate.backfill('orders', 'n = pg_temp.f(1)');
 SELECT safe_migrate.backfill('orders', 'status = ''ok''::pg_temp.mood::text');
 SELECT safe_migrate.backfill('orders', 'n = nextval(''numbers'')');
 SELECT safe_migrate.backfill('orders', 'n = 1', 'n IS NULL AND EXISTS (SELECT FROM scratch)');
+SELECT safe_migrate.backfill('orders', '(n, status) = (SELECT o.n, s.v::text FROM orders o JOIN (SELECT * FROM pg_temp.scratch) s USING (id))', 'n IS NULL');
 SELECT safe_migrate.backfill('scratch', 'v = 1');
 DROP TABLE scratch;
 

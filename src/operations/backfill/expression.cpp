@@ -141,7 +141,7 @@ bool has_type(const Node *node)
 
 struct TemporarySearch {
 	const char *kind; // what was found, nullptr = nothing yet
-	const char *name; // where it is a relation in a sub-select, which has no position
+	Oid relation;	  // where it is one of a sub-select, which has its position in the raw tree
 	int location;
 };
 
@@ -180,7 +180,7 @@ bool find_temporary(Node *node, void *arg)
 	search->kind = temporary_in(node);
 	if (search->kind != nullptr) {
 		if (IsA(node, RangeTblEntry))
-			search->name = get_rel_name(castNode(RangeTblEntry, node)->relid);
+			search->relation = castNode(RangeTblEntry, node)->relid;
 		else
 			search->location = exprLocation(node);
 		return true;
@@ -190,6 +190,21 @@ bool find_temporary(Node *node, void *arg)
 	if (IsA(node, Query))
 		return pg::walk_query(castNode(Query, node), find_temporary, arg, QTW_EXAMINE_RTES_BEFORE);
 	return pg::walk_expression(node, find_temporary, arg);
+}
+
+// Where a raw tree names the relation.
+bool find_relation(Node *node, void *arg)
+{
+	auto *search = static_cast<TemporarySearch *>(arg);
+	if (node == nullptr)
+		return false;
+	if (!IsA(node, RangeVar))
+		return pg::walk_raw_expression(node, find_relation, arg);
+	auto *name = castNode(RangeVar, node);
+	if (RangeVarGetRelid(name, NoLock, true) != search->relation)
+		return false;
+	search->location = name->location;
+	return true;
 }
 
 // Comparing ---------------------------------------------------------------------------
@@ -253,7 +268,7 @@ Bitmapset *columns_depended_on(Node *expression, Relation target)
 	return all;
 }
 
-void check_expression(ParseState *state, Node *expression)
+void check_expression(ParseState *state, Node *expression, Node *raw)
 {
 	Bitmapset *read = columns_read(expression);
 	for (int attnum = FirstLowInvalidHeapAttributeNumber + 1; attnum < 0; attnum++)
@@ -267,15 +282,19 @@ void check_expression(ParseState *state, Node *expression)
 					 NameStr(SystemAttributeDefinition(static_cast<AttrNumber>(attnum))->attname)),
 				 errdetail("The job itself changes it in every row that it writes.")));
 
-	TemporarySearch search = {nullptr, nullptr, -1};
-	if (find_temporary(expression, &search))
+	TemporarySearch search = {nullptr, InvalidOid, -1};
+	if (find_temporary(expression, &search)) {
+		if (OidIsValid(search.relation))
+			find_relation(raw, &search);
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						search.name != nullptr
-							? errmsg("temporary relation \"%s\" can't be used here", search.name)
+						OidIsValid(search.relation)
+							? errmsg("temporary relation \"%s\" can't be used here",
+									 get_rel_name(search.relation))
 							: errmsg("a temporary %s can't be used here", search.kind),
 						errdetail("The job runs in a worker, which does not see the temporary "
 								  "objects of this session."),
 						parser_errposition(state, search.location)));
+	}
 }
 
 bool same_meaning(Node *a, Node *b) { return equal(without_names(a), without_names(b)); }

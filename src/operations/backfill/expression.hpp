@@ -19,8 +19,9 @@ Bitmapset *columns_read(Node *expression);
 Bitmapset *columns_depended_on(Node *expression, Relation target);
 
 // Error where it reads a system column other than tableoid, which a job moves under its own feet,
-// or a temporary object, which no worker sees.  `state` gives the position.
-void check_expression(ParseState *state, Node *expression);
+// or a temporary object, which no worker sees.  `state` gives the position, with `raw`, a copy of
+// the raw tree that the analysis has not been at.
+void check_expression(ParseState *state, Node *expression, Node *raw);
 
 // Does it call volatile functions that are not the server's own?  Such ones may read what the same
 // statement has written already.

@@ -137,11 +137,13 @@ List *resolve_assignments(const char *text, Relation root)
 	user_text.enter();
 	ParseState *state = open_state(root, user_text.source, false);
 	ParsedAssignments parsed = parse_assignments(user_text);
+	auto *raw = static_cast<List *>(copyObjectImpl(parsed.targets));
 	List *entries = analyse_assignments(state, root, parsed.targets);
 	ListCell *lc;
 	foreach (lc, entries) {
 		auto *value = reinterpret_cast<Node *>(lfirst_node(TargetEntry, lc)->expr);
-		check_expression(state, value);
+		check_expression(state, value,
+						 static_cast<Node *>(list_nth(raw, foreach_current_index(lc))));
 		if (bms_is_member(foreach_current_index(lc), parsed.from_one_row) &&
 			contain_volatile_functions(value))
 			ereport(ERROR,
@@ -274,10 +276,11 @@ Node *resolve_predicate(const char *text, Relation root)
 	UserText user_text = predicate_text(text);
 	user_text.enter();
 	ParseState *state = open_state(root, user_text.source, false);
-	Node *condition =
-		transformWhereClause(state, parse_expression(user_text), EXPR_KIND_WHERE, "the predicate");
+	Node *parsed = parse_expression(user_text);
+	auto *raw = static_cast<Node *>(copyObjectImpl(parsed));
+	Node *condition = transformWhereClause(state, parsed, EXPR_KIND_WHERE, "the predicate");
 	assign_expr_collations(state, condition);
-	check_expression(state, condition);
+	check_expression(state, condition, raw);
 	user_text.leave();
 	return condition;
 }
