@@ -196,6 +196,40 @@ void settle_locks(Effects *effects)
 	pfree(sorted);
 }
 
+// The relation on which most clients wait; nullptr: none.
+const Finding *locked_for_others(const Effects *effects)
+{
+	const Finding *strongest = nullptr;
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		const bool is_others = finding.exempt == Exempt::no || finding.exempt == Exempt::empty;
+		if (is_others && OidIsValid(finding.relation) && finding.name != nullptr &&
+			is_strong(finding.lock) && (strongest == nullptr || finding.lock > strongest->lock))
+			strongest = &finding;
+	}
+	return strongest;
+}
+
+// All locks are held up to the end: work on a relation that is new is not nobody's problem while
+// clients of another one wait.
+void count_work_that_others_wait_for(Effects *effects)
+{
+	const Finding *other = locked_for_others(effects);
+	if (other == nullptr || effects->commits_inside)
+		return;
+	const char *name = quote_qualified_identifier(other->schema, other->name);
+	for (int i = 0; i < effects->n; i++) {
+		Finding *finding = &effects->findings[i];
+		if (finding->exempt != Exempt::created_here || !grows_with_size(finding->effect) ||
+			finding->bytes == 0)
+			continue;
+		finding->exempt = Exempt::no;
+		finding->facts =
+			psprintf("%s%s%s is locked meanwhile", finding->facts ? finding->facts : "",
+					 finding->facts ? "; " : "", name);
+	}
+}
+
 // What the statement does to a new parent, it does to the tables that were attached to it.
 bool reaches_others(Cause cause, Effect effect, Oid relation)
 {
@@ -268,6 +302,7 @@ void analyse_utility(Analysis *analysis, const Node *statement, int location, in
 		return;
 	dispatch(analysis, statement);
 	settle_locks(effects);
+	count_work_that_others_wait_for(effects);
 	analyse_surroundings(analysis, statement);
 }
 
@@ -341,24 +376,6 @@ Finding *add_finding(Analysis *analysis, Cause cause, Effect effect, Oid relatio
 	finding->schema = schema;
 	finding->name = name;
 	return finding;
-}
-
-void others_wait(Analysis *analysis, int first, Oid other)
-{
-	const char *name = get_rel_name(other);
-	if (name == nullptr || exemption(other) != Exempt::no) // dropped meanwhile by somebody else
-		return;
-	for (int i = first; i < analysis->effects->n; i++) {
-		Finding *finding = &analysis->effects->findings[i];
-		if (finding->exempt != Exempt::created_here || !grows_with_size(finding->effect) ||
-			finding->bytes == 0)
-			continue;
-		finding->exempt = Exempt::no;
-		if (finding->facts == nullptr)
-			finding->facts = psprintf(
-				"%s is locked meanwhile",
-				quote_qualified_identifier(get_namespace_name(get_rel_namespace(other)), name));
-	}
 }
 
 } // namespace safe_migrate::statement

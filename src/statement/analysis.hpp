@@ -45,9 +45,6 @@ bool writes_all_rows(const PlannedStmt *plan);
 
 Finding *append_finding(Effects *effects);				// a zeroed one
 Finding *first_finding(Effects *effects, Oid relation); // nullptr where there is none
-// Findings from the first-th on are work during which clients of the other relation wait: then it
-// is not nobody's problem, although the relation that is worked on is new.
-void others_wait(Analysis *analysis, int first, Oid other);
 // Findings have gone or changed places.
 void findings_moved(Effects *effects);
 

@@ -268,9 +268,7 @@ void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, 
 			!(is_partition && has_same_key(relation, key, target.relation)))
 			scanned = lappend_oid(scanned, relation);
 	}
-	int first = alter->analysis->effects->n;
 	report(alter, cause, Effect::scan, scanned, part);
-	others_wait(alter->analysis, first, target.relation);
 	add_locks(alter->analysis, referencing(alter), alter->lock);
 	report_referenced(alter, cause, target.relation, scanned != NIL, part);
 }

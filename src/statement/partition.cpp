@@ -231,14 +231,10 @@ void attach_table(Analysis *analysis, Relation parent, Oid child_oid, const Part
 	Relation child = open_judged(child_oid);
 	if (child == nullptr)
 		return;
-	int first = analysis->effects->n;
 	add_child_indexes(analysis, parent, child);
 	add_keys_of_parent(analysis, parent, child);
 	add_child_scan(analysis, parent, child,
 				   evaluate_bound(parent, command->bound, analysis->source));
-	Oid default_oid = get_default_partition_oid(RelationGetRelid(parent));
-	if (OidIsValid(default_oid))
-		others_wait(analysis, first, default_oid);
 	close_judged(child);
 	Finding *finding = first_finding(analysis->effects, child_oid);
 	if (finding != nullptr)

@@ -97,7 +97,6 @@ void add_parents_key(Analysis *analysis, const ForeignKeyCacheInfo *parents, Rel
 	finding->bytes = heap_bytes(table);
 	finding->object = get_constraint_name(parents->conoid);
 	finding->facts = psprintf("it would be checked against %s", get_rel_name(parents->confrelid));
-	others_wait(analysis, analysis->effects->n - 1, parents->confrelid);
 }
 
 // The tables that refer to this one by a foreign key that is `wanted`.

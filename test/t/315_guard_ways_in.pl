@@ -140,6 +140,24 @@ like(error_of($node, "CREATE TABLE large AS SELECT a, x FROM t;\nALTER TABLE lar
 like(error_of($node, "CREATE TABLE part AS SELECT a, x FROM t;\nALTER TABLE parts ATTACH PARTITION part FOR VALUES FROM (1) TO (100000)"),
 	qr/SM001: ALTER TABLE is not safe.*It would scan public\.part .*public\.rest is locked meanwhile.*attach-partition/s,
 	'a partition while the default one is locked');
+$node->safe_psql('postgres', 'INSERT INTO keyed SELECT a FROM t; CREATE TABLE keyed_parts (a int REFERENCES keyed, x text) PARTITION BY RANGE (a)');
+
+sub with_new_partition
+{
+	my ($name, $sql) = @_;
+	return error_of($node, "CREATE TABLE $name AS SELECT a, x FROM t;\nALTER TABLE $name ADD CONSTRAINT key FOREIGN KEY (a) REFERENCES keyed NOT VALID;
+		ALTER TABLE $name VALIDATE CONSTRAINT key;\n$sql");
+}
+
+my $attach = 'FOR VALUES FROM (1) TO (100000)';
+like(with_new_partition('part_1', "ALTER TABLE keyed_parts ATTACH PARTITION part_1 $attach"),
+	qr/SM001: ALTER TABLE is not safe.*It would scan public\.part_1 .*public\.keyed is locked meanwhile.*attach-partition/s,
+	'a partition while the table that both refer to is locked');
+is(with_new_partition('part_2', "ALTER TABLE part_2 ADD CHECK (a IS NOT NULL AND a >= 1 AND a < 100000);
+	ALTER TABLE keyed_parts ATTACH PARTITION part_2 $attach"), '', 'which is attached where nothing is left to scan');
+like(with_new_partition('part_3', 'ALTER TABLE part_3 ALTER a TYPE bigint'),
+	qr/SM001: ALTER TABLE is not safe.*It would rewrite public\.part_3 .*public\.keyed is locked meanwhile.*alter-type-rewrite/s,
+	'nor a rewrite during which the referenced table is');
 is(error_of($node, "CREATE TABLE few AS SELECT 1 AS a;\nALTER TABLE few ADD FOREIGN KEY (a) REFERENCES keyed NOT VALID"), '', 'what is short passes');
 is(error_of($node, 'CREATE INDEX CONCURRENTLY ok ON t (a)'), '', 'the safe way passes');
 is(error_of($node, 'DROP INDEX CONCURRENTLY ok'), '', 'and back');
