@@ -35,8 +35,8 @@ LANGUAGE sql AS 'SELECT l, e.verdict, e.rule, substring(e.reason FROM ''it depen
 -- a new parent has the rows of what was put under it
 SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np', 'TRUNCATE np', 'DELETE FROM np', 'UPDATE np SET id = 1',
 	'ALTER TABLE np ADD COLUMN z serial', 'ALTER TABLE np ALTER id TYPE bigint', 'ALTER TABLE np ADD CHECK (id > 0)', 'ALTER TABLE np ALTER c SET NOT NULL',
-	'ALTER TABLE np DROP COLUMN c', 'ALTER TABLE np RENAME c TO d', 'DROP TABLE np CASCADE', 'VACUUM FULL np', 'LOCK np');
-SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np', 'ALTER TABLE np RENAME TO np2', 'ANALYZE np', 'INSERT INTO np VALUES (1)');
+	'ALTER TABLE np DROP COLUMN c', 'ALTER TABLE np RENAME c TO d', 'ALTER TABLE np RENAME TO np2', 'DROP TABLE np CASCADE', 'VACUUM FULL np', 'LOCK np');
+SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np', 'ANALYZE np', 'INSERT INTO np VALUES (1)');
 -- at whatever height, and in whatever order
 SELECT * FROM pg_temp.after('CREATE TABLE np2 (LIKE big); CREATE TABLE np () INHERITS (np2); ALTER TABLE big INHERIT np', 'TRUNCATE np2');
 SELECT * FROM pg_temp.after('CREATE TABLE np2 (LIKE big); CREATE TABLE np (LIKE big); ALTER TABLE big INHERIT np; ALTER TABLE np INHERIT np2', 'TRUNCATE np2');

@@ -279,8 +279,6 @@ void rename(const Overlay *overlay, Analysis *analysis, const RenameStmt *statem
 		Named target = resolve(overlay, statement->relation);
 		if (!statement->missing_ok)
 			insist_on(overlay, statement->relation, target);
-		if (target.is_new() && statement->subname == nullptr)
-			return add_new(analysis, target.script, Lock::access_exclusive);
 		if (target.is_new())
 			return judge_new(overlay, analysis, target.script, Lock::access_exclusive);
 		if (statement->renameType == OBJECT_COLUMN && target.script != nullptr) {
