@@ -4,7 +4,8 @@ again with the same seed.
 
 Mutations of the statements in cases/ on their own tables, and statements made from a grammar on a
 catalog made at random.  No process crashes, judging leaves no memory behind, and nothing passes
-that works long under a lock that stops others: what passes is run for real and looked at."""
+that works long under a lock that stops others: what the gate lets pass is run for real and looked
+at, and what fails there must fail without it."""
 import argparse
 import os
 import random
@@ -12,7 +13,7 @@ import re
 import sys
 import time
 
-from compare import Comparison
+from compare import Comparison, heavy_work
 from observe import Catalog, observe
 from random_catalog import make_statement, random_family
 from truth import HERE, Case, Family, Run, read_family
@@ -21,6 +22,7 @@ from wire import Gone, SqlError
 DANGEROUS = re.compile(r'\b(DATABASE|ROLE|TABLESPACE|SYSTEM|PROGRAM|TO PROGRAM|DISCARD|LISTEN|BEGIN|COMMIT|ROLLBACK|END|'
 	r'PREPARE|guard|COPY|EXPLAIN|VACUUM|CONCURRENTLY|GENERATE_SERIES|pg_sleep)\b', re.I)
 TOKEN = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'|\w+|\s+|.', re.S)
+WAITS = ('55P03', '40P01', '57014')  # lock_timeout, a deadlock, statement_timeout
 WORDS = ['CASCADE', 'ONLY', 'IF EXISTS', 'NOT NULL', 'NOT VALID', 'DEFAULT random()', 'UNIQUE', 'CHECK (true)', 'int',
 	'text', 'bigint', 'varchar(7)', 'numeric(4,1)', 'timestamptz', 'NULL', '1', "'x'", 'USING', 'PRIMARY KEY', 'public', '*', ',', '(', ')']
 
@@ -73,26 +75,35 @@ class Fuzz:
 		sys.stdout.flush()
 
 	def statement(self, session, guarded, asker, catalog, sql):
-		"""One statement three times: asked about, under enforce, and where it passes for real."""
+		"""One statement three times: asked about, under enforce, and for real where enforce does not reject it."""
 		said, error, complaint = self.run.ask(asker, Case(sql), catalog)
 		guarded.query('BEGIN')
 		refusal = guarded.attempt(sql)
 		guarded.query('ROLLBACK')
 		outcome = 'passed' if refusal is None else 'rejected' if refusal.sqlstate == 'SM001' else 'failed'
-		if outcome == 'failed' and refusal.sqlstate.startswith('XX'):
-			complaint = f'internal error: {refusal}'
 		self.counts[outcome] = self.counts.get(outcome, 0) + 1
 		problems = [complaint] if complaint else []
-		if outcome == 'passed' and ';' not in sql:
-			seen = observe(session, sql, catalog, "SET LOCAL statement_timeout = '5s'")
-			if seen.error is None and said is not None:
-				under = Comparison(catalog, seen, said).under
-				heavy = [u for u in under if u.startswith('verdict')]
-				problems += [f'passed under enforce: {u}' for u in heavy]
-				if under and not heavy:
-					print(f'# not said: {sql}: {"; ".join(under)}')
+		if outcome == 'failed' and refusal.sqlstate.startswith('XX'):
+			problems.append(f'internal error: {refusal}')
+		if outcome != 'rejected':
+			problems += self.for_real(session, catalog, sql, said, refusal)
 		if problems:
 			self.line(False, f'{" ".join(sql.split())}', *problems, *[f'said: {s}' for s in said or []])
+
+	def for_real(self, session, catalog, sql, said, refusal):
+		"""What it does where the guard is off, against what the gate made of it, whatever explain() said."""
+		seen = observe(session, sql, catalog, "SET LOCAL statement_timeout = '5s'")
+		if refusal is not None:
+			fine = seen.error is not None or refusal.sqlstate in WAITS
+			return [] if fine else [f'passes with the guard off, under enforce it fails: {refusal}']
+		if seen.error is not None:
+			return []
+		heavy = heavy_work(catalog, seen)
+		if said is not None and ';' not in sql:
+			under = [u for u in Comparison(catalog, seen, said).under if not u.startswith('verdict')]
+			if under and not heavy:
+				print(f'# not said: {sql}: {"; ".join(under)}')
+		return [f'passed under enforce: it {heavy}'] if heavy else []
 
 	def family(self, family, make, until):
 		"""Up to so many statements; in what order is the seed's and the family's alone."""
