@@ -116,8 +116,8 @@ class Bench:
 		ratios.sort()
 		by_cpu = cpu[self.guarded] / count[self.guarded] / (cpu[self.plain.folder] / count[self.plain.folder])
 		spread = ratios[3 * len(ratios) // 4] - ratios[len(ratios) // 4]
-		self.add(f'pgbench {name}, with the guard / without', 'within 1 %', median(ratios) >= 0.99 or by_cpu <= 1.01,
-			throughput=median(ratios), quartile_distance=spread, cpu_per_transaction=by_cpu)
+		self.add(f'pgbench {name}, with the guard / without', 'cpu_per_transaction <= 1.01; what else the machine does moves throughput',
+			by_cpu <= 1.01, cpu_per_transaction=by_cpu, throughput=median(ratios), quartile_distance=spread)
 
 	# ---------------------------------------------------------------- utility statements
 
@@ -207,7 +207,10 @@ def main():
 	with open(options.output + '.txt', 'w', encoding='utf-8') as file:
 		for row in bench.rows:
 			file.write('\t'.join(f'{key}={value}' for key, value in row.items()) + '\n')
-	return 0
+	missed = [row['what'] for row in bench.rows if not row['met']]
+	if missed:
+		say(f'missed: {"; ".join(missed)}')
+	return 1 if missed else 0
 
 
 if __name__ == '__main__':
