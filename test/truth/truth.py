@@ -11,6 +11,7 @@ import time
 
 from compare import Comparison, read_explain
 from differences import Differences
+from gate import Gate
 from observe import MODES, Catalog, observe
 from pairs import pair_families
 from rows import RowTest
@@ -173,32 +174,42 @@ class Run:
 	def run_family(self, family):
 		if family.name.startswith('rows'):
 			return self.run_rows(family)
+		if any(case.top_level for case in family.cases):
+			return self.run_top_level(family)
 		session, asker = self.open_database(family)
+		asker.query("SET lock_timeout = '1s'")
 		catalog = Catalog(session)
+		gate = Gate(self.connect, catalog) if self.explains else None
 		for case in family.cases:
 			if not case.is_for(self.major) or not re.search(self.arguments.match, case.text, re.I):
 				continue
-			if case.top_level:
-				session.close()
-				asker.close()
-				session, asker = self.open_database(family)
-				catalog = Catalog(session)
-			said, error, complaint = self.ask(asker, case, catalog) if self.explains else (None, None, None)
-			if case.top_level:
-				seen = observe_top_level(self.connect, lambda f=family: self.fresh(f), session, case.sql, catalog)
-			else:
-				seen = observe(session, case.sql, catalog, ';'.join(s.replace('set ', 'SET LOCAL ', 1) for s in case.settings))
-			self.judge(family, case, catalog, seen, said, error, complaint)
-			if case.top_level:
-				session.close()
-				asker.close()
-				session, asker = self.open_database(family)
-				catalog = Catalog(session)
-		session.close()
-		asker.close()
+			said, error, complaint, problems = None, None, None, []
+			if gate:
+				said, error, complaint = gate.held(lambda c=case: self.ask(asker, c, catalog))
+			seen = observe(session, case.sql, catalog, ';'.join(s.replace('set ', 'SET LOCAL ', 1) for s in case.settings))
+			if complaint:
+				problems.append(complaint)
+			if gate:
+				problems += gate.against(case, said, seen)
+			self.judge(family, case, catalog, seen, said, error, problems)
+		for connection in (session, asker, gate):
+			if connection:
+				connection.close()
 
-	def judge(self, family, case, catalog, seen, said, error, complaint):
-		problems = [complaint] if complaint else []
+	def run_top_level(self, family):
+		"""Each on tables of its own; the gate is not asked, as what passes there can't be taken back."""
+		for case in family.cases:
+			if not case.is_for(self.major) or not re.search(self.arguments.match, case.text, re.I):
+				continue
+			session, asker = self.open_database(family)
+			catalog = Catalog(session)
+			said, error, complaint = self.ask(asker, case, catalog) if self.explains else (None, None, None)
+			seen = observe_top_level(self.connect, lambda: self.fresh(family), session, case.sql, catalog)
+			self.judge(family, case, catalog, seen, said, error, [complaint] if complaint else [])
+			session.close()
+			asker.close()
+
+	def judge(self, family, case, catalog, seen, said, error, problems):
 		notes = []
 		if case.fails is not None and bool(seen.error) != case.fails:
 			problems.append(f'the statement itself: {seen.error}' if seen.error else 'it was to fail, and did not')
