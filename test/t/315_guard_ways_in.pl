@@ -37,6 +37,11 @@ for my $name (sort keys %way)
 }
 like(error_of($node, 'CREATE SCHEMA s CREATE TABLE part (a int, b int REFERENCES t (a))', db => 'postgres'),
 	qr/ERROR:  42830/, "an element of CREATE SCHEMA that fails by itself has the server's error");
+$node->safe_psql('postgres', q{CREATE TABLE par (a int, x text) PARTITION BY RANGE (a); CREATE TABLE par_rest PARTITION OF par DEFAULT;
+	INSERT INTO par SELECT a, x FROM t});
+like(error_of($node, 'CREATE SCHEMA s1 CREATE TABLE q PARTITION OF public.par FOR VALUES FROM (100000) TO (100001)'),
+	qr/ERROR:  SM001: CREATE SCHEMA is not safe.*TABLE NAME:  par_rest.*create-partition-default/s, 'rejected: an element of CREATE SCHEMA');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_namespace WHERE nspname = 's1'}), '0', 'the schema is not there');
 $node->safe_psql('postgres', 'ALTER TABLE t ADD COLUMN k int');
 
 # ---- extended protocol, prepared once, judged at each execution
@@ -49,6 +54,18 @@ for my $mode ('extended', 'prepared')
 		qr/CREATE INDEX is not safe/, "rejected: $mode protocol");
 	ok(no_index(), "no index is there: $mode protocol");
 }
+$node->safe_psql('postgres', 'CREATE TABLE refilled (a int, x text)');
+my $refill = $node->basedir . '/refill.sql';
+append_to_file($refill, "DELETE FROM refilled;\nINSERT INTO refilled SELECT a, x FROM t;\n");
+$node->command_fails_like([ 'pgbench', '-n', '-M', 'prepared', '-t', '3', '-f', $refill, $node->connstr('postgres') ],
+	qr/client 0 .*command 0 .*DELETE is not safe/s, 'a DELETE that was prepared while its table was empty');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM refilled'), '20000', 'passed then, and is rejected when the table has grown');
+like(error_of($node, <<'SQL'), qr/^psql:\S+:5: ERROR:  SM001: DELETE is not safe/, 'PREPARE and EXECUTE');
+SET safe_migrate.small_table_size = '100MB'; PREPARE d AS DELETE FROM refilled; BEGIN; EXECUTE d; ROLLBACK;
+SET safe_migrate.small_table_size = '1MB';
+BEGIN;
+EXECUTE d;
+SQL
 is(error_of($node, <<'SQL'), '', 'a statement in a function is judged at each execution (here: while the table is empty)');
 CREATE FUNCTION rebuild() RETURNS void LANGUAGE plpgsql AS $$ BEGIN REINDEX TABLE grows; END $$;
 SELECT rebuild();
