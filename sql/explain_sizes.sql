@@ -23,6 +23,12 @@ SELECT verdict FROM safe_migrate.explain('ALTER TABLE ez.orders ADD CHECK (id > 
 -- also after an error
 SELECT count(*) FROM safe_migrate.explain('ALTER TABLE ez.nowhere ADD x int', '{"ez.orders": {"heap": 1000000000}}');
 SELECT verdict FROM safe_migrate.explain('ALTER TABLE ez.orders ADD CHECK (id > 0)') WHERE effect = 'scan';
+-- a column that CI has just been given is an old one on production
+SET safe_migrate.guard = warn;
+ALTER TABLE ez.small ADD COLUMN old text;
+RESET safe_migrate.guard;
+SELECT verdict, rule FROM safe_migrate.explain('ALTER TABLE ez.small DROP COLUMN old') WHERE rule IS NOT NULL;
+SELECT verdict, rule FROM safe_migrate.explain('ALTER TABLE ez.small DROP COLUMN old', '{"ez.small": {"heap": 1000000000}}') WHERE rule IS NOT NULL;
 -- what is no sizes
 SELECT * FROM pg_temp.verdicts('[1]');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": 1}');

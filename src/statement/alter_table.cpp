@@ -135,6 +135,24 @@ void analyse_owner(AlterTable *alter, const AlterTableCmd *command)
 		report_lock(alter, lfirst_oid(cell), alter->lock, nullptr);
 }
 
+} // namespace
+
+void lock_identity_sequence(AlterTable *alter, const char *column, Lock lock)
+{
+	AttrNumber attnum = get_attnum(alter->relation, column);
+	if (attnum <= 0)
+		return;
+	ListCell *cell;
+	foreach (cell, dependents_of(RelationRelationId, alter->relation, attnum)) {
+		auto *dependent = static_cast<const DependsOn *>(lfirst(cell));
+		if (dependent->class_id == RelationRelationId && dependent->type == DEPENDENCY_INTERNAL &&
+			get_rel_relkind(dependent->object) == RELKIND_SEQUENCE)
+			report_lock(alter, dependent->object, lock, nullptr);
+	}
+}
+
+namespace {
+
 void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 {
 	switch (command->subtype) {
@@ -174,9 +192,14 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_SetStorage:
 			alter->locks_descendants = true; // ATSimpleRecursion()
 			return;
-		case AT_AddIdentity:
 		case AT_SetIdentity:
-		case AT_DropIdentity:
+			lock_identity_sequence(alter, command->name, Lock::share_row_exclusive);
+			[[fallthrough]];
+		case AT_AddIdentity:
+			alter->locks_descendants |= pg::identity_recurses && is_partitioned(alter);
+			return;
+		case AT_DropIdentity: // it is dropped
+			lock_identity_sequence(alter, command->name, Lock::access_exclusive);
 			alter->locks_descendants |= pg::identity_recurses && is_partitioned(alter);
 			return;
 		case AT_EnableTrig:

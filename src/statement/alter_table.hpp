@@ -44,6 +44,10 @@ void report(AlterTable *alter, Cause cause, Effect effect, List *relations, cons
 // Nothing but the lock, on any relation, unless it is known already.
 void report_lock(AlterTable *alter, Oid relation, Lock lock, const char *facts);
 
+// Of an identity column, nothing else: who asks it for a value waits, too.  AlterSequence() takes
+// ShareRowExclusive.
+void lock_identity_sequence(AlterTable *alter, const char *column, Lock lock);
+
 // What the same statement does before: drops first, types next, columns, constraints last.
 bool adds_column(const AlterTable *alter, const char *name);
 bool drops_column(const AlterTable *alter, const char *name);

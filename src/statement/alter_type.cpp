@@ -171,6 +171,7 @@ void analyse_alter_type(AlterTable *alter)
 		auto *command = lfirst_node(AlterTableCmd, cell);
 		if (command->subtype != AT_AlterColumnType)
 			continue;
+		lock_identity_sequence(alter, command->name, Lock::share_row_exclusive);
 		Relation rel = open_judged(alter->relation);
 		if (rel == nullptr)
 			return;

@@ -255,7 +255,7 @@ void analyse_truncate(Analysis *analysis, const TruncateStmt *statement)
 	while (statement->behavior == DROP_CASCADE && relations != NIL) {
 		List *referencing = heap_truncate_find_FKs(relations);
 		if (referencing == NIL)
-			return;
+			break;
 		foreach (cell, referencing) {
 			Finding *finding = add_finding(analysis, Cause::truncate, Effect::data_loss,
 										   lfirst_oid(cell), Lock::access_exclusive);
@@ -263,6 +263,8 @@ void analyse_truncate(Analysis *analysis, const TruncateStmt *statement)
 		}
 		relations = list_concat(relations, referencing);
 	}
+	foreach (cell, statement->restart_seqs ? relations : NIL) // ResetSequence()
+		add_locks(analysis, getOwnedSequences(lfirst_oid(cell)), Lock::access_exclusive);
 }
 
 } // namespace safe_migrate::statement

@@ -70,7 +70,7 @@ class Comparison:
 				continue
 			if self.seen.partial and relation.kind in 'iI':
 				continue
-			if relation.owner and relation.kind in 'iIS':
+			if relation.owner and relation.kind in 'iI':
 				# Who waits for the index waits for its table already.
 				if seen <= self.seen.locks.get(relation.owner, 0):
 					seen = min(seen, said)
