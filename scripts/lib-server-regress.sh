@@ -68,7 +68,8 @@ server_regress() {
 	local tree=${SAFE_MIGRATE_SERVER_SOURCE:-} start=$SECONDS status what
 	if [ -z "$tree" ]; then
 		tree=$(fetch_server_source "$workspace/server-source" 2>"$logs/server-source.log") || {
-			say "skipped: server-regress: the server's source is not to be had: $(tail -n 1 "$logs/server-source.log")"
+			count 0 1 server-regress $((SECONDS - start))
+			say "server-regress: the server's source is not to be had (SAFE_MIGRATE_SERVER_SOURCE names an unpacked tree): $(tail -n 1 "$logs/server-source.log")"
 			return
 		}
 	fi

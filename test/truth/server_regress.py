@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """server_regress.py off|warn|enforce LOGS REGRESS: what a run of the server's own tests left.
 
-off: every result is one of the expected files, or what the plain server gave.  warn: the results of off, and warnings.  enforce:
-nothing is compared, only that every test came to an end.  warn, enforce: no statement passed without having been judged."""
+off: every result is one of the expected files, or what the plain server gave.  warn: the results of off, and the guard's
+warnings, of which there are some.  enforce: nothing is compared; the guard rejected something.  All: every test of the schedule
+left the result that it left on the plain server; no statement passed without having been judged."""
 import difflib
 import os
 import re
@@ -12,7 +13,11 @@ import sys
 EXCUSED = {
 }
 UNJUDGED = re.compile(r'LOG:  safe_migrate: a statement passed without having been judged: (.*)')
-OWN = re.compile(r'^(psql:[^ ]* )?WARNING: ')
+OWN = re.compile(r'^(psql:[^ ]* )?WARNING: .+ is not safe: .')
+REJECTED = re.compile(r'^(psql:[^ ]* )?ERROR: .+ is not safe: .')
+MESSAGE = re.compile(r'^(psql:[^ ]* )?(DEBUG|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC): ')
+ROWS = re.compile(r'^\(\d+ rows?\)$')
+LOST = re.compile(r'server closed the connection unexpectedly|connection to server .* failed')
 
 
 def lines_of(path):
@@ -35,7 +40,8 @@ def difference(wanted, got):
 
 
 def only_warnings(diff):
-	"""Nothing is taken away; what is added is warnings with what belongs to them."""
+	"""Nothing is taken away; what is added is the guard's warnings with what belongs to them: DETAIL, HINT and CONTEXT, of
+	any number of lines, up to the next message."""
 	inside = False
 	for line in diff:
 		if line.startswith('-'):
@@ -44,11 +50,31 @@ def only_warnings(diff):
 			inside = False
 			continue
 		text = line[1:]
-		if OWN.match(text):
-			inside = True
-		elif not inside:
+		if MESSAGE.match(text):
+			inside = bool(OWN.match(text))
+		if not inside or ROWS.match(text):
 			return False
 	return True
+
+
+def tests_of(schedule):
+	"""The tests that are to be run."""
+	return {test for line in lines_of(schedule) if line.startswith('test:') for test in line[len('test:'):].split()}
+
+
+def ends_early(test, logs, regress, what):
+	"""Why its result is not that of a test that came to its end as it did on the plain server; None if it is."""
+	result, plain = (os.path.join(logs, f'server-regress-{run}', 'results', test + '.out') for run in (what, 'plain'))
+	if not os.path.exists(plain):
+		return 'not even the plain server ran it'
+	if not os.path.exists(result):
+		return 'there is no result'
+	got, plain = without_spaces(lines_of(result)), without_spaces(lines_of(plain))
+	lost = [line for line in got if LOST.search(line) and line not in plain]
+	if lost:
+		return lost[0]
+	last = without_spaces(lines_of(os.path.join(regress, 'sql', test + '.sql')))[-1]
+	return f'its last line is not in the result: {last}' if last in plain and last not in got else None
 
 
 def unjudged(log):
@@ -65,9 +91,14 @@ def unjudged(log):
 def main():
 	what, logs, regress = sys.argv[1:]
 	results = os.path.join(logs, f'server-regress-{what}', 'results')
-	tests = sorted(name[:-4] for name in os.listdir(results) if name.endswith('.out'))
-	bad = warned = excused = 0
+	tests = sorted(tests_of(os.path.join(regress, 'parallel_schedule')))
+	bad = held = excused = 0
 	for test in tests:
+		early = ends_early(test, logs, regress, what)
+		if early:
+			bad += 1
+			print(f'{test}: did not come to its end: {early}')
+			continue
 		got = without_spaces(lines_of(os.path.join(results, test + '.out')))
 		if what == 'off':
 			plain = os.path.join(logs, 'server-regress-plain', 'results', test + '.out')
@@ -81,9 +112,10 @@ def main():
 				if os.path.exists(path)]
 			diff = next((d for d in diffs if only_warnings(d)), diffs[0])
 			fine = only_warnings(diff)
-			warned += sum(1 for line in diff if OWN.match(line[1:]))
+			held += sum(1 for line in diff if OWN.match(line[1:]))
 		else:
 			diff, fine = [], True
+			held += sum(1 for line in got if REJECTED.match(line))
 		if not fine and test in EXCUSED:
 			excused += 1
 		elif not fine:
@@ -94,7 +126,11 @@ def main():
 	for statement in passed:
 		bad += 1
 		print(f'not judged: {statement}')
-	print(f'{what}: {len(tests)} tests, {bad} differ, {excused} excused' + (f', {warned} warnings' if what == 'warn' else ''))
+	kind = {'warn': 'warnings', 'enforce': 'rejections'}.get(what)
+	if kind and not held:
+		bad += 1
+		print(f'no {kind}: the guard was not at work')
+	print(f'{what}: {len(tests)} tests, {bad} differ, {excused} excused' + (f', {held} {kind}' if kind else ''))
 	return 1 if bad else 0
 
 
