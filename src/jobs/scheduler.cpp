@@ -296,10 +296,28 @@ void publish_ended()
 			publish_state(home, ids[i], JobState::cancelled);
 		else if (!has_lead && job->state != JobState::queued && job->state != JobState::running)
 			publish_state(home, ids[i], job->state);
-		else if (job->state == JobState::cancelled)
-			interrupt_statements(MyDatabaseId, ids[i], InStatement::cancellable);
-		else if (job->state == JobState::paused)
-			interrupt_statements(MyDatabaseId, ids[i], InStatement::repeatable);
+	}
+}
+
+// Workers that do not see that their job is over or paused.
+void stop_workers(Round *round)
+{
+	JobId ids[max_live_workers];
+	int n = 0;
+	{
+		Guard guard(LW_SHARED);
+		for (const LiveWorker &worker : shared->workers)
+			if (worker.used && worker.home == home)
+				ids[n++] = worker.job;
+	}
+	for (int i = 0; i < n; i++) {
+		const JobRow *job = load_job(ids[i], false);
+		if (job && (job->state == JobState::queued || job->state == JobState::running))
+			continue;
+		interrupt_statements(MyDatabaseId, ids[i],
+							 job && job->state == JobState::paused ? InStatement::repeatable
+																   : InStatement::cancellable);
+		look_again_at(round, GetCurrentTimestamp() + INT64CONST(1000000)); // a batch gets overdue
 	}
 }
 
@@ -317,6 +335,7 @@ bool look(Round *round)
 			for (int i = 0; i < list.n; i++)
 				care_for(list.rows[i], round);
 			publish_ended();
+			stop_workers(round);
 		},
 		LOG);
 	if (error) {

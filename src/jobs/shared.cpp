@@ -212,12 +212,23 @@ void wake_job(Oid database, JobId id) { wake(database, false, id); }
 
 void wake_jobs(Oid database) { wake(database, true, 0); }
 
+namespace {
+
+bool stops_for(const LiveWorker &worker, InStatement kind)
+{
+	if (worker.in_statement != InStatement::none)
+		return worker.in_statement >= kind;
+	return worker.overdue_at != 0 && GetCurrentTimestamp() >= worker.overdue_at;
+}
+
+} // namespace
+
 void interrupt_statements(Oid database, JobId id, InStatement kind)
 {
 	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
 		if (worker.used && worker.home.database == database && worker.job == id &&
-			worker.pid != 0 && worker.in_statement >= kind)
+			worker.pid != 0 && stops_for(worker, kind))
 			kill(worker.pid, SIGINT);
 }
 
@@ -226,7 +237,7 @@ void interrupt_repeatable(Oid database)
 	Guard guard(LW_SHARED);
 	for (const LiveWorker &worker : shared->workers)
 		if (worker.used && worker.home.database == database && worker.pid != 0 &&
-			worker.in_statement == InStatement::repeatable)
+			stops_for(worker, InStatement::repeatable))
 			kill(worker.pid, SIGINT);
 }
 
@@ -242,7 +253,8 @@ void forget_other_jobs(const Home &home)
 			}
 		for (const LiveWorker &worker : shared->workers)
 			if (worker.used && worker.home.database == home.database && !(worker.home == home) &&
-				worker.pid != 0 && worker.in_statement != InStatement::none)
+				worker.pid != 0 &&
+				(worker.in_statement != InStatement::none || worker.overdue_at != 0))
 				kill(worker.pid, SIGINT);
 	}
 	if (any)

@@ -81,6 +81,8 @@ struct LiveWorker {
 	Latch *latch;
 	bool ended_well; // it had nothing more to do: no pause before the next one
 	InStatement in_statement;
+	TimestampTz
+		overdue_at; // of the batch it is in: who is told to stop is interrupted then; 0 = none
 	Oid connect_as; // role of the connection
 	Oid owner;		// role it works as
 };
@@ -132,12 +134,12 @@ void wake_job(Oid database, JobId id);
 // The same for all jobs of the database.
 void wake_jobs(Oid database);
 // A long statement does not look at what its job is told: SIGINT for the job's workers that run one
-// of that kind, or one that stops more easily.
+// of that kind, or one that stops more easily, or a batch that is overdue.
 void interrupt_statements(Oid database, JobId id, InStatement kind);
-// The same for the repeatable ones of all jobs of the database.
+// The same for the repeatable ones and batches of all jobs of the database.
 void interrupt_repeatable(Oid database);
 // Jobs of this database that are not of this extension (InvalidOid: of any) are gone: their waiters
-// are told, and workers that run a long statement interrupted.
+// are told, and workers in a long statement or a batch interrupted.
 void forget_other_jobs(const Home &home);
 // A state as committed: seen by waiters at once.
 void publish_state(const Home &home, JobId id, JobState state);

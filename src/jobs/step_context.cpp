@@ -204,9 +204,24 @@ void forget_start_after_a_while()
 	(void)job_transaction([] { forget_starts(worker.job_id); });
 }
 
+// A batch that lasts so long does not end for those who wait for it: pause(), cancel() and the
+// switch safe_migrate.enabled roll it back.
+void set_overdue(const StepContext &context, TimestampTz started)
+{
+	constexpr int64 long_us = 5'000'000;
+	constexpr int64 aims = 10; // that are as long as a batch should be
+	int64 after_us = Max(long_us, aims * 1000 * context.settings.batch_time);
+	Guard guard;
+	shared->workers[worker.slot].overdue_at = started == 0 ? 0 : started + after_us;
+}
+
 // mine: this worker leads the job.
 Batch after_batch(StepContext *context, ErrorData *error, bool mine)
 {
+	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED && context->is_called()) {
+		FreeErrorData(error); // no fault of the batch
+		return Batch::again;
+	}
 	if (error)
 		return context->handle_error(error);
 	if (!mine)
@@ -226,8 +241,9 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 	pgstat_report_activity(STATE_RUNNING, worker.activity);
 	TimestampTz started = GetCurrentTimestamp();
 	bool mine = true;
+	set_overdue(*this, started);
 	ErrorData *error = job_transaction([&] {
-		if (worker_number == 0 && !claim_job(job_id)) {
+		if (!extension_is_there() || (worker_number == 0 && !claim_job(job_id))) {
 			mine = false;
 			return;
 		}
@@ -249,6 +265,8 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 			PopActiveSnapshot();
 		AtEOXact_GUC(false, nest);
 	});
+	set_overdue(*this, 0);
+	QueryCancelPending = false; // it came too late
 	worker.last_batch_us = GetCurrentTimestamp() - started;
 	Batch outcome = Batch::committed;
 	if (error && options.lock_mode != 0 && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)

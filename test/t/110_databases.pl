@@ -150,6 +150,15 @@ like($err, qr/ERROR:  42704: job $again does not exist any more/, 'so is one who
 wait_for($node, $none_left);
 pass('whose worker leaves as well');
 
+# a batch that does not end
+$node->safe_psql('three', q{CREATE EXTENSION safe_migrate; CREATE FUNCTION sleeps() RETURNS trigger LANGUAGE plpgsql
+	AS 'BEGIN PERFORM pg_sleep(1000); RETURN new; END'; CREATE TRIGGER sleeps BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION sleeps()});
+$node->safe_psql('three', q{SELECT safe_migrate.backfill('orders', 'status_v2 = lower(status_v2)', 'status_v2 <> lower(status_v2)')});
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'three' AND wait_event = 'PgSleep'});
+$node->safe_psql('three', $drop);
+wait_for($node, $none_left);
+pass('a batch that is under way is rolled back');
+
 # a statement under way
 $node->safe_psql('three', 'CREATE EXTENSION safe_migrate');
 my $old = $node->background_psql('three');

@@ -1,5 +1,5 @@
-# What an operator meets: vacuum_after changed on a job, what a lock wait says, an owner that is gone,
-# a large table of one's own session.
+# What an operator meets: vacuum_after changed on a job, what a lock wait says, a batch that does not end, an owner
+# that is gone, a large table of one's own session.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -89,6 +89,33 @@ pass('and cancel()');
 sql("DELETE FROM slow; SELECT safe_migrate.retry($vacuum)");
 wait_for_state($node, $vacuum, 'succeeded');
 is(sql(q{SELECT count(*) FROM pg_stats WHERE tablename = 'vacuumed' AND attname = 'b'}), 1, 'retry() vacuums');
+
+# ---- a batch that does not end: a trigger that loops
+sql(q{CREATE FUNCTION loops() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		WHILE new.a = '7' AND EXISTS (SELECT FROM public.slow) LOOP PERFORM pg_sleep(0.1); END LOOP;
+		RETURN new;
+	END $$; INSERT INTO slow DEFAULT VALUES});
+my %stuck;
+for my $name ('paused', 'cancelled', 'off')
+{
+	make_table("stuck_$name");
+	sql("CREATE TRIGGER loops BEFORE UPDATE ON stuck_$name FOR EACH ROW EXECUTE FUNCTION loops()");
+	$stuck{$name} = sql(qq{SELECT safe_migrate.backfill('stuck_$name', 'b = a', settings => '{"vacuum_after": "off"}')});
+	wait_for($node, qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'safe_migrate job $stuck{$name}' AND wait_event = 'PgSleep'});
+	next if $name eq 'off';
+	sql("SELECT safe_migrate." . ($name eq 'paused' ? 'pause' : 'cancel') . "($stuck{$name})");
+	wait_for($node, qq{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'safe_migrate job $stuck{$name}'});
+	pass("$name: a batch that does not end is rolled back");
+}
+configure_server($node, 'safe_migrate.enabled' => 'off');
+wait_for($node, "SELECT condition = 'disabled' FROM safe_migrate.progress WHERE job_id = $stuck{off}");
+pass('so does the switch safe_migrate.enabled');
+configure_server($node, 'safe_migrate.enabled' => 'on');
+is(sql("SELECT string_agg(state || ' ' || retries, ', ' ORDER BY id) FROM safe_migrate.jobs WHERE id IN ($stuck{paused}, $stuck{cancelled}, $stuck{off})"),
+	'paused 0, cancelled 0, running 0', 'which is no error');
+sql("DELETE FROM slow; SELECT safe_migrate.resume($stuck{paused}), safe_migrate.retry($stuck{cancelled})");
+wait_for_state($node, $stuck{$_}, 'succeeded') for 'paused', 'cancelled', 'off';
+is(sql("SELECT count(*) FROM stuck_$_ WHERE b IS DISTINCT FROM a"), 0, "$_: what was rolled back is done afterwards") for 'paused', 'cancelled', 'off';
 
 # a leaf is a part of what it waits for
 sql(q{CREATE TABLE parts (id int, a text, b text) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
