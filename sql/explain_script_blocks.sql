@@ -45,9 +45,18 @@ SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE many SE
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; WITH d AS (DELETE FROM many WHERE x > 0 RETURNING id) SELECT count(*) FROM d; COMMIT');
 SELECT reason FROM safe_migrate.explain('BEGIN; ALTER TABLE big ADD COLUMN z int; INSERT INTO big2 SELECT id FROM many; COMMIT') WHERE verdict = 'warn';
 SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; MERGE INTO many USING (SELECT i FROM generate_series(1, 20000) i) s ON s.i = many.id WHEN MATCHED AND x > 1 THEN DELETE; COMMIT');
--- a few are none, nor are those of a new table; what can't be estimated may be many
-SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE many SET x = 1 WHERE x = 1; INSERT INTO many VALUES (1), (2); CREATE TABLE nm AS TABLE many; INSERT INTO nm TABLE many; COMMIT');
-SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; CREATE TABLE nm AS TABLE many; INSERT INTO big2 SELECT id FROM nm; COMMIT');
+-- a few are none; what can't be estimated may be many
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE many SET x = 1 WHERE x = 1; INSERT INTO many VALUES (1), (2); CREATE TABLE nm AS SELECT 1 AS x; INSERT INTO nm VALUES (1); COMMIT');
+SELECT * FROM pg_temp.e('CREATE TABLE nm AS TABLE many; BEGIN; ALTER TABLE big ADD COLUMN z int; INSERT INTO big2 SELECT id FROM nm; COMMIT');
+-- those of a new table take as long
+SELECT reason FROM safe_migrate.explain('BEGIN; ALTER TABLE big ADD COLUMN z int; CREATE TABLE nm AS TABLE many; INSERT INTO nm TABLE many; COMMIT') WHERE verdict = 'warn';
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; SELECT * INTO nm FROM many; COMMIT');
+SELECT * FROM pg_temp.e('BEGIN; CREATE TABLE nm (LIKE many); ALTER TABLE big ADD COLUMN z int; INSERT INTO nm TABLE many; COMMIT');
+SELECT * FROM pg_temp.e('CREATE TABLE nm AS TABLE many; BEGIN; ALTER TABLE big ADD COLUMN z int; UPDATE nm SET x = 1 WHERE x > 0; COMMIT');
+SELECT * FROM pg_temp.e('BEGIN; CREATE TABLE nm AS TABLE many; ALTER TABLE big ADD COLUMN z int; COMMIT');
+CREATE TABLE nm AS TABLE many;
+SELECT * FROM pg_temp.e('BEGIN; ALTER TABLE big ADD COLUMN z int; CREATE INDEX ON nm (id); UPDATE nm SET x = 1 WHERE x IS NOT NULL; COMMIT');
+DROP TABLE nm;
 
 -- settings: the time zone that timestamps are converted by
 SET timezone = 'UTC';

@@ -190,17 +190,22 @@ void finish(const Passage *passage)
 }
 
 // What analyse_utility() fills in of a utility statement.
-void name_plan(Effects *effects, const PlannedStmt *plan, const char *source)
+void name_plan(Effects *effects, const PlannedStmt *plan, const char *source, const char *fills)
 {
-	effects->command = GetCommandTagName(
-		CreateCommandTag(const_cast<Node *>(reinterpret_cast<const Node *>(plan))));
+	effects->command = fills != nullptr ? fills
+										: GetCommandTagName(CreateCommandTag(const_cast<Node *>(
+											  reinterpret_cast<const Node *>(plan))));
 	if (source == nullptr)
 		return;
 	const char *begin = source + std::max(plan->stmt_location, 0);
 	while (scanner_isspace(*begin))
 		begin++;
-	int length = plan->stmt_len - static_cast<int>(begin - source) + plan->stmt_location;
-	effects->text = plan->stmt_len > 0 ? pnstrdup(begin, std::max(length, 0)) : pstrdup(begin);
+	int length = plan->stmt_len > 0
+					 ? plan->stmt_len - static_cast<int>(begin - source) + plan->stmt_location
+					 : static_cast<int>(strlen(begin));
+	while (length > 0 && (scanner_isspace(begin[length - 1]) || begin[length - 1] == ';'))
+		length--;
+	effects->text = pnstrdup(begin, std::max(length, 0));
 }
 
 } // namespace
@@ -292,16 +297,16 @@ void after_utility(Passage *passage)
 
 void after_own_utility() { note_recent_columns(); }
 
-void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source)
+void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source, const char *fills)
 {
 	if (!extension_is_here())
 		return;
 	Look look = {};
 	bool found = look_at(passage, &look, [&](Effects *effects) {
 		Analysis analysis = {source, nullptr, effects, IsTransactionBlock()};
-		name_plan(effects, plan, source);
+		name_plan(effects, plan, source, fills);
 		statement::analyse_plan(&analysis, plan);
-		add_row_findings(&analysis, plan);
+		add_row_findings(&analysis, plan, fills != nullptr);
 	});
 	if (found) {
 		reject_or_override(passage, look);

@@ -21,7 +21,8 @@ struct Passage {
 // May raise SM001.
 void pass_utility(Passage *passage, const Node *statement, const char *source, int location,
 				  int length);
-void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source);
+// fills: the command whose query it is, which fills a new table; else nullptr.
+void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source, const char *fills);
 // Once the statement has succeeded.
 void after_utility(Passage *passage);
 void after_own_utility(); // one with the extension's own mark

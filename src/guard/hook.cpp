@@ -14,6 +14,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "tcop/dest.h"
 #include "tcop/utility.h"
 }
 
@@ -65,21 +66,41 @@ void on_utility(PlannedStmt *planned, const char *source, bool read_only_tree,
 
 // What an application does all day must not feel the guard: a look at the plan, which ends at the
 // first condition that it finds there.
-bool is_about_many_rows(const PlannedStmt *plan)
+bool is_about_many_rows(const PlannedStmt *plan, bool fills_table)
 {
+	if (fills_table && fills_for_long(plan))
+		return true;
 	if (plan->commandType == CMD_SELECT && !plan->hasModifyingCTE)
 		return false;
 	return statement::writes_all_rows(plan) || writes_too_many_rows(plan);
+}
+
+// The rows of which command they are, where they go to a new table (SELECT INTO too; materialized
+// views).
+const char *filling_command(const QueryDesc *query)
+{
+	if (query->dest == nullptr)
+		return nullptr;
+	switch (query->dest->mydest) {
+		case DestIntoRel:
+			return "CREATE TABLE AS";
+		case DestTransientRel:
+			return "REFRESH MATERIALIZED VIEW";
+		default:
+			return nullptr;
+	}
 }
 
 void on_executor_start(QueryDesc *query, int flags)
 {
 	const bool own = pg::take_own_rows_mark();
 	override_sees_statement();
-	if (settings::guard != GUARD_OFF && !own && is_about_many_rows(query->plannedstmt) &&
+	const char *fills = filling_command(query);
+	if (settings::guard != GUARD_OFF && !own &&
+		is_about_many_rows(query->plannedstmt, fills != nullptr) &&
 		(flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !nobody_is_judged_here()) {
 		Passage passage = {};
-		pass_plan(&passage, query->plannedstmt, query->sourceText);
+		pass_plan(&passage, query->plannedstmt, query->sourceText, fills);
 	}
 	if (previous_start)
 		previous_start(query, flags);

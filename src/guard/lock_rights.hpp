@@ -6,8 +6,8 @@
 
 namespace safe_migrate::guard {
 
-// False only where the server will refuse the statement for want of a right; where it would wait for
-// a lock before it asks, its error is raised here.
+// False only where the server will refuse the statement for want of a right; where it would wait
+// for a lock before it asks, its error is raised here.
 bool may_take_locks(const statement::Effects *effects);
 
 } // namespace safe_migrate::guard

@@ -112,6 +112,10 @@ bool is_about_rows(Cause cause)
 // What is done, without the lock.
 void append_effect(StringInfo text, const Finding &finding)
 {
+	if (finding.cause == Cause::work_after_strong_lock && !OidIsValid(finding.relation)) {
+		appendStringInfoString(text, "it would fill a new table");
+		return;
+	}
 	switch (finding.effect) {
 		case Effect::scan:
 			appendStringInfo(text,

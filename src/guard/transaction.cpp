@@ -67,6 +67,12 @@ bool is_others(const Finding &finding)
 	return finding.exempt == Exempt::no && OidIsValid(finding.relation);
 }
 
+bool is_new(const Finding &finding)
+{
+	return (finding.exempt == Exempt::created_here || finding.exempt == Exempt::temporary) &&
+		   OidIsValid(finding.relation);
+}
+
 // Work that the strong locks of earlier statements wait for.
 void look_for_work(Analysis *analysis, const Finding &finding)
 {
@@ -81,6 +87,24 @@ void look_for_work(Analysis *analysis, const Finding &finding)
 			any_held_lock()->relation);
 }
 
+// Not the table matters, but how long the others wait for those that are locked.
+void count_although_new(Finding *finding)
+{
+	finding->exempt = Exempt::no;
+	finding->lock = Lock::none;
+}
+
+// The rows of a materialized view come by themselves (add_row_findings).
+void look_for_work_on_new(Analysis *analysis, const Finding &finding)
+{
+	if (!statement::grows_with_size(finding.effect) || finding.bytes == 0 ||
+		finding.cause == Cause::refresh_materialized_view)
+		return;
+	add(analysis, Cause::work_after_strong_lock, finding, finding.effect, Lock::none,
+		any_held_lock()->relation);
+	count_although_new(&analysis->effects->findings[analysis->effects->n - 1]);
+}
+
 } // namespace
 
 void add_transaction_findings(Analysis *analysis)
@@ -91,6 +115,8 @@ void add_transaction_findings(Analysis *analysis)
 	int n = analysis->effects->n;
 	for (int i = 0; i < n; i++) {
 		const Finding finding = analysis->effects->findings[i]; // the array grows
+		if (is_new(finding))
+			look_for_work_on_new(analysis, finding);
 		if (!is_others(finding))
 			continue;
 		look_for_work(analysis, finding);
@@ -120,27 +146,46 @@ double estimated_rows(const PlannedStmt *plan)
 	return rows;
 }
 
+Finding *add_rows(Analysis *analysis, Oid relation, Lock lock, double rows)
+{
+	Finding *finding = statement::add_finding(analysis, Cause::work_after_strong_lock, Effect::scan,
+											  relation, lock);
+	finding->bytes = -1;
+	finding->facts = psprintf("about %.0f rows, while this transaction holds a strong lock on %s",
+							  rows, name_of_relation(any_held_lock()->relation));
+	return finding;
+}
+
 } // namespace
 
-void add_row_findings(Analysis *analysis, const PlannedStmt *plan)
+void add_row_findings(Analysis *analysis, const PlannedStmt *plan, bool fills_table)
 {
-	const HeldLock *held = any_held_lock();
-	if (held == nullptr || rows_were_told || estimated_rows(plan) < many_rows)
+	if (any_held_lock() == nullptr || rows_were_told)
+		return;
+	if (fills_table && plan->planTree->plan_rows >= many_rows) {
+		rows_were_told = true;
+		(void)add_rows(analysis, InvalidOid, Lock::none, plan->planTree->plan_rows);
+		return;
+	}
+	const double rows = estimated_rows(plan);
+	if (rows < many_rows)
 		return;
 	ListCell *cell;
 	foreach (cell, pg::written_relations(plan)) {
-		Oid relation = lfirst_oid(cell);
-		Finding *finding = statement::add_finding(analysis, Cause::work_after_strong_lock,
-												  Effect::scan, relation, Lock::row_exclusive);
+		Finding *finding = add_rows(analysis, lfirst_oid(cell), Lock::row_exclusive, rows);
+		const bool is_filled = finding->exempt == Exempt::empty && plan->commandType == CMD_INSERT;
+		if (is_new(*finding) || is_filled)
+			count_although_new(finding);
 		if (finding->exempt != Exempt::no)
 			continue;
 		rows_were_told = true;
-		finding->bytes = -1;
-		finding->facts =
-			psprintf("about %.0f rows, while this transaction holds a strong lock on %s",
-					 estimated_rows(plan), name_of_relation(held->relation));
 		return;
 	}
+}
+
+bool fills_for_long(const PlannedStmt *plan)
+{
+	return any_held_lock() != nullptr && !rows_were_told && plan->planTree->plan_rows >= many_rows;
 }
 
 bool writes_too_many_rows(const PlannedStmt *plan)

@@ -12,10 +12,12 @@ namespace safe_migrate::guard {
 // work-after-strong-lock, validate-in-same-transaction.
 void add_transaction_findings(statement::Analysis *analysis);
 // The same for rows: work-after-strong-lock, once a transaction.
-void add_row_findings(statement::Analysis *analysis, const PlannedStmt *plan);
+// fills_table: of a query whose rows go to a new table, which has no name yet.
+void add_row_findings(statement::Analysis *analysis, const PlannedStmt *plan, bool fills_table);
 
 // By the planner's estimate: for the transaction that it is in, or for max_rows_per_statement.
 bool writes_too_many_rows(const PlannedStmt *plan);
+bool fills_for_long(const PlannedStmt *plan);
 
 // The statement has succeeded: its strong locks are held up to the end of the transaction.
 void note_strong_locks(const statement::Effects *effects);

@@ -43,6 +43,34 @@ is(rules_of("BEGIN;\nALTER TABLE c ADD COLUMN n1 int;\nUPDATE a SET x = 'y' WHER
 	'work-after-strong-lock', 'many rows written while a strong lock is held: told once');
 is(rules_of("BEGIN;\nALTER TABLE c ADD COLUMN n1 int;\nUPDATE c SET id = 2;\nROLLBACK;"), '', 'a few rows are no work');
 
+$node->safe_psql('postgres', 'CREATE TABLE vacant (id int, x text); CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS $$ INSERT INTO vacant SELECT id, x FROM a $$');
+my $new = 'CREATE TABLE new AS TABLE a; ANALYZE new';
+for my $case (
+	[ 'an index on a table of its own', $new, 'CREATE INDEX ON new (id)' ],
+	[ 'a rewrite of it', $new, 'ALTER TABLE new ALTER id TYPE bigint' ],
+	[ 'rows of it', $new, 'UPDATE new SET id = id + 0 WHERE id > 0' ],
+	[ 'rows for it', 'CREATE TABLE new (id int, x text)', 'INSERT INTO new SELECT id, x FROM a' ],
+	[ 'an index on a temporary one', 'CREATE TEMP TABLE new AS TABLE a', 'CREATE INDEX ON new (id)' ],
+	[ 'rows for one that is empty', 'SELECT 1', 'INSERT INTO vacant SELECT id, x FROM a' ],
+	[ 'by a function', 'SELECT 1', 'SELECT fill()' ],
+	[ 'a new one with rows', 'SELECT 1', 'CREATE TABLE new AS TABLE a' ],
+	[ 'in another way', 'SELECT 1', 'SELECT * INTO TEMP new FROM a' ],
+	[ 'in a block', 'SELECT 1', 'DO $$ BEGIN CREATE TABLE new AS TABLE a; END $$' ],
+	[ 'a materialized view', 'SELECT 1', 'CREATE MATERIALIZED VIEW new AS TABLE a' ],
+	[ 'its rows again', 'CREATE MATERIALIZED VIEW new AS TABLE a', 'REFRESH MATERIALIZED VIEW new' ])
+{
+	my ($what, $before, $work) = @$case;
+	my $drop = $before =~ /MATER/ ? 'DROP MATERIALIZED VIEW new' : $before =~ /CREATE/ ? 'DROP TABLE new' : 'SELECT 1';
+	is(rules_of("$before;\nBEGIN;\nALTER TABLE c ADD COLUMN n1 int;\n$work;\nROLLBACK;\n$drop;"), 'work-after-strong-lock',
+		"$what, while others wait for another table");
+	is(rules_of("$before;\nBEGIN;\n$work;\nALTER TABLE c ADD COLUMN n1 int;\nROLLBACK;\n$drop;"), '', 'not before they do');
+}
+is(rules_of("BEGIN;\nALTER TABLE c ADD COLUMN n1 int;\nCREATE TABLE new AS TABLE c;\nCREATE INDEX ON new (id);\nUPDATE new SET id = 2;\nROLLBACK;"), '',
+	'what is small is no work');
+like(error_of($node, "BEGIN;\nALTER TABLE c ADD COLUMN n1 int;\nCREATE TABLE new AS TABLE a;\nROLLBACK;"),
+	qr/WARNING:  SM001: CREATE TABLE AS is not safe.*DETAIL:  It would fill a new table; about \d+ rows, while this transaction holds a strong lock on public.c\.\n/s,
+	'what it is');
+
 # ---- validation
 is(rules_of("BEGIN;\nALTER TABLE a ADD CONSTRAINT ok CHECK (id > 0) NOT VALID;\nALTER TABLE a VALIDATE CONSTRAINT ok;\nROLLBACK;"),
 	'validate-in-same-transaction', 'VALIDATE in the transaction that added');

@@ -598,6 +598,8 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	overlay->statement_no++;
 	*overlay->fails = false;
 	overlay->written = InvalidOid;
+	overlay->inserts = false;
+	overlay->fills_new = false;
 	overlay->location = raw->stmt_location;
 	overlay->length = raw->stmt_len;
 	analysis->in_transaction = overlay->in_block;

@@ -330,14 +330,30 @@ Finding *add_held(Analysis *analysis, const HeldLock *held, Cause cause, const F
 	return finding;
 }
 
+bool is_new(const Finding &finding)
+{
+	return (finding.exempt == Exempt::created_here || finding.exempt == Exempt::temporary) &&
+		   OidIsValid(finding.relation);
+}
+
+// Not the table matters, but how long the others wait for those that are locked.
+void count_although_new(Finding *finding)
+{
+	finding->exempt = Exempt::no;
+	finding->lock = Lock::none;
+}
+
 // Mirrors add_row_findings() of guard/transaction.cpp.
 void add_rows_written(Overlay *overlay, Analysis *analysis, const HeldLock *held)
 {
-	if (!OidIsValid(overlay->written) || overlay->rows_were_told ||
+	if ((!OidIsValid(overlay->written) && !overlay->fills_new) || overlay->rows_were_told ||
 		(overlay->rows >= 0 && overlay->rows < many_rows))
 		return;
-	Finding *finding = add_finding(analysis, Cause::work_after_strong_lock, Effect::scan,
-								   overlay->written, Lock::row_exclusive);
+	Finding *finding =
+		add_finding(analysis, Cause::work_after_strong_lock, Effect::scan, overlay->written,
+					overlay->fills_new ? Lock::none : Lock::row_exclusive);
+	if (is_new(*finding) || (finding->exempt == Exempt::empty && overlay->inserts))
+		count_although_new(finding);
 	if (finding->exempt != Exempt::no)
 		return;
 	overlay->rows_were_told = true;
@@ -359,6 +375,9 @@ void add_findings_of_block(Overlay *overlay, Analysis *analysis)
 	bool told = false;
 	for (int i = 0; i < n; i++) {
 		const Finding finding = analysis->effects->findings[i]; // the array grows
+		if (is_new(finding) && grows_with_size(finding.effect) && finding.bytes != 0)
+			count_although_new(
+				add_held(analysis, first, Cause::work_after_strong_lock, finding, finding.effect));
 		if (finding.exempt != Exempt::no || !OidIsValid(finding.relation))
 			continue;
 		const HeldLock *same = find_held(overlay, finding.relation);

@@ -117,9 +117,11 @@ struct Overlay : NameSource {
 
 	bool in_block;
 	int block_begin;
-	List *held;	   // HeldLock *
-	int unsure_by; // a statement of the block whose locks nobody knows; told once
-	Oid written;   // the statement at hand writes so many of its rows; < 0: nobody knows
+	List *held;		// HeldLock *
+	int unsure_by;	// a statement of the block whose locks nobody knows; told once
+	Oid written;	// the statement at hand writes so many of its rows; < 0: nobody knows
+	bool inserts;	// adds them
+	bool fills_new; // the rows go to a new table of the script's
 	double rows;
 	bool rows_were_told; // once a block
 	List *log;			 // LoggedStatement *: what is noted again after a ROLLBACK

@@ -405,10 +405,19 @@ void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oi
 void note_written(Overlay *overlay, Oid relation, const Planned &planned)
 {
 	double rows = planned.planned ? static_cast<double>(planned.rows) : -1;
-	if (OidIsValid(overlay->written) && overlay->rows >= 0 && rows >= 0 && overlay->rows >= rows)
+	if ((OidIsValid(overlay->written) || overlay->fills_new) && overlay->rows >= 0 && rows >= 0 &&
+		overlay->rows >= rows)
 		return;
 	overlay->written = relation;
+	overlay->fills_new = !OidIsValid(relation);
 	overlay->rows = rows;
+}
+
+// A new table of the script's: of how many rows nobody knows.
+void note_new_written(Overlay *overlay, const ScriptRelation *relation)
+{
+	if (holds_strong_lock(overlay) && relation->filled_by != 0)
+		note_written(overlay, InvalidOid, {});
 }
 
 // Where the script has changed what is named, a condition may name a column that is not there yet.
@@ -467,14 +476,27 @@ void judge(Overlay *overlay, Analysis *analysis, const Change &change)
 	RowTarget rows = row_target(overlay, target, change.command);
 	if (rows.changed_by != 0)
 		return add_dependence(overlay, analysis, target.oid, rows.changed_by, what_decides);
-	if (target.is_new())
+	if (target.is_new()) {
+		note_new_written(overlay, target.script);
 		return judge_new(overlay, analysis, target.script, Lock::row_exclusive);
+	}
 	analysis->effects->runs_code |= rows.is_rewritten;
 	if (rows.is_replaced)
 		return add_locks(analysis, rows.views, Lock::row_exclusive);
 	if (!change.target->inh && get_rel_relkind(target.oid) == RELKIND_PARTITIONED_TABLE)
 		return add_rows(analysis, change, rows.relation, Cause::lock, Effect::metadata, 0);
 	judge_table(overlay, analysis, change, target, rows);
+}
+
+Planned plan_rows_of(Analysis *analysis, Node *select)
+{
+	return plan_if_possible([&] {
+		return plan_and_forget([&](Planned *result) {
+			const PlannedStmt *plan = plan_select(analysis, select);
+			result->planned = plan != nullptr;
+			result->rows = plan != nullptr ? static_cast<int64>(plan->planTree->plan_rows) : 0;
+		});
+	});
 }
 
 // The rows that it adds; planned = false where that can't be told.
@@ -489,13 +511,7 @@ Planned plan_insertion(Analysis *analysis, const InsertStmt *insert)
 		return {};
 	if (insert->withClause != nullptr)
 		select->withClause = reading(insert->withClause);
-	return plan_if_possible([&] {
-		return plan_and_forget([&](Planned *result) {
-			const PlannedStmt *plan = plan_select(analysis, reinterpret_cast<Node *>(select));
-			result->planned = plan != nullptr;
-			result->rows = plan != nullptr ? static_cast<int64>(plan->planTree->plan_rows) : 0;
-		});
-	});
+	return plan_rows_of(analysis, reinterpret_cast<Node *>(select));
 }
 
 // Rows that are added harm nobody, but for what rules and triggers make of them, and as far as
@@ -509,8 +525,27 @@ void look_at_insertion(Overlay *overlay, Analysis *analysis, const InsertStmt *i
 	if (rows.changed_by != 0)
 		return add_dependence(overlay, analysis, target.oid, rows.changed_by, what_decides);
 	analysis->effects->runs_code |= rows.is_rewritten;
-	if (!target.is_new() && !rows.is_replaced && holds_strong_lock(overlay))
-		note_written(overlay, rows.relation, plan_insertion(analysis, insert));
+	if (rows.is_replaced || !holds_strong_lock(overlay))
+		return;
+	overlay->inserts = true;
+	note_written(overlay, target.is_new() ? InvalidOid : rows.relation,
+				 plan_insertion(analysis, insert));
+}
+
+// CREATE TABLE AS, SELECT INTO, CREATE MATERIALIZED VIEW.
+void look_at_new_table(Overlay *overlay, Analysis *analysis, Node *statement)
+{
+	Node *query = query_of(statement);
+	const bool is_into =
+		IsA(statement, SelectStmt) && castNode(SelectStmt, statement)->intoClause != nullptr;
+	if ((!is_into && !IsA(statement, CreateTableAsStmt)) || query == nullptr ||
+		!IsA(query, SelectStmt) || !holds_strong_lock(overlay))
+		return;
+	auto *select = static_cast<SelectStmt *>(copyObjectImpl(query));
+	select->intoClause = nullptr;
+	if (select->withClause != nullptr)
+		select->withClause = reading(select->withClause);
+	note_written(overlay, InvalidOid, plan_rows_of(analysis, reinterpret_cast<Node *>(select)));
 }
 
 void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause *around)
@@ -536,6 +571,7 @@ void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 		foreach (cell, with->ctes)
 			analyse_change(overlay, analysis, lfirst_node(CommonTableExpr, cell)->ctequery, with);
 	analyse_change(overlay, analysis, query, nullptr);
+	look_at_new_table(overlay, analysis, raw->stmt);
 }
 
 } // namespace safe_migrate::statement::overlay
