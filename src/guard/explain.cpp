@@ -11,6 +11,7 @@
 #include "pg/transaction.hpp"
 #include "statement/analysis.hpp"
 #include "statement/overlay/overlay.hpp"
+#include "statement/overlay/rows.hpp"
 
 extern "C" {
 #include "funcapi.h"
@@ -185,6 +186,7 @@ Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
 	ErrorData *error = look_at_catalog([overlay, analysis, raw] {
 		*analysis->effects = {};
 		statement::overlay::analyse_in_script(overlay, analysis, raw);
+		analysis->effects->runs_code |= statement::overlay::executes_prepared(raw->stmt);
 		statement::overlay::judge_in_block(overlay, analysis, raw);
 	});
 	take_sizes_from(nullptr);
@@ -214,8 +216,6 @@ void explain_statement(const Script &script, const RawStmt *raw)
 	analysis.effects = &effects;
 	analysis.at_once = script.overlay->statement_no == 0; // the first
 	Outcome outcome = analyse(script, raw, &analysis);
-	if (IsA(raw->stmt, ExecuteStmt))
-		effects.runs_code = true;
 	if (outcome == Outcome::fails)
 		return; // and changes nothing
 	if (outcome == Outcome::depends)

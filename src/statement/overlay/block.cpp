@@ -446,8 +446,7 @@ void judge_in_block(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 		add_findings_of_block(overlay, analysis);
 	if (overlay->unsure_by != 0)
 		add_dependence_of_block(overlay, analysis, n);
-	else if (analysis->effects->depends_on != 0 || analysis->effects->runs_code ||
-			 IsA(raw->stmt, ExecuteStmt))
+	else if (analysis->effects->depends_on != 0 || analysis->effects->runs_code)
 		note_unsure(overlay);
 	hold(overlay, analysis->effects, n);
 }

@@ -562,6 +562,11 @@ void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause
 
 } // namespace
 
+bool executes_prepared(const Node *statement)
+{
+	return IsA(query_of(const_cast<Node *>(statement)), ExecuteStmt);
+}
+
 void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {
 	Node *query = query_of(raw->stmt);

@@ -7,4 +7,7 @@ namespace safe_migrate::statement::overlay {
 // UPDATE, DELETE and MERGE, in WITH and under EXPLAIN ANALYZE too; else nothing.
 void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw);
 
+// EXECUTE, under EXPLAIN ANALYZE or for the rows of a new table, too.
+bool executes_prepared(const Node *statement);
+
 } // namespace safe_migrate::statement::overlay
