@@ -2,12 +2,15 @@
 #include "guard/message.hpp"
 
 #include "pg/compat_analysis.hpp"
+#include "statement/dependents.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
@@ -18,6 +21,7 @@ extern "C" {
 #include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 }
 
 namespace safe_migrate::guard {
@@ -139,16 +143,23 @@ bool uses_assigned(Node *node, void *targets)
 	return pg::walk_raw_expression(node, uses_assigned, targets);
 }
 
+// Is it this table that the statement names, with its partitions, and not one behind a view?
+bool is_named(const RangeVar *name, const Finding &finding)
+{
+	return name->inh && RangeVarGetRelid(name, NoLock, true) == finding.relation;
+}
+
 // The UPDATE that the text is, if it is plain: everything but SET list and table would not fit into
-// what backfill() is given; and one that builds on what it writes (n = n + 1) can't be told from
-// one that is still to be done.
-const UpdateStmt *plain_update(const char *text)
+// what backfill() is given, nor does the table's alias; and one that builds on what it writes
+// (n = n + 1) can't be told from one that is still to be done.
+const UpdateStmt *plain_update(const char *text, const Finding &finding)
 {
 	auto *update = only_statement<UpdateStmt>(text, T_UpdateStmt);
 	if (update == nullptr)
 		return nullptr;
 	bool plain = update->fromClause == NIL && update->whereClause == nullptr &&
-				 !pg::has_returning(update) && update->withClause == nullptr;
+				 !pg::has_returning(update) && update->withClause == nullptr &&
+				 update->relation->alias == nullptr && is_named(update->relation, finding);
 	ListCell *cell;
 	foreach (cell, update->targetList) {
 		auto *target = lfirst_node(ResTarget, cell);
@@ -169,26 +180,47 @@ const char *behind_equals(const char *assignment)
 }
 
 // The SET list of a plain UPDATE, cut out of its text.
-char *assignments_of(const char *text)
+char *assignments_of(const char *text, const Finding &finding)
 {
-	const UpdateStmt *update = plain_update(text);
+	const UpdateStmt *update = plain_update(text, finding);
 	if (update == nullptr)
 		return nullptr;
 	return cut(text + linitial_node(ResTarget, update->targetList)->location, text + strlen(text));
 }
 
 // Without anything that could leave rows out, if not of this plan.
-bool is_plain_delete(const char *text)
+bool is_plain_delete(const char *text, const Finding &finding)
 {
 	auto *erase = only_statement<DeleteStmt>(text, T_DeleteStmt);
 	return erase != nullptr && erase->whereClause == nullptr && erase->usingClause == NIL &&
-		   erase->withClause == nullptr;
+		   erase->withClause == nullptr && is_named(erase->relation, finding);
+}
+
+// What makes of an expression the value that the column gets: "::text", or nothing where it is that
+// already; nullptr where such values can't be compared.
+const char *cast_to_column(Oid relation, const char *name, const Node *expression)
+{
+	Oid type;
+	int32 typmod;
+	Oid collation;
+	AttrNumber column = get_attnum(relation, name);
+	if (column == InvalidAttrNumber)
+		return nullptr;
+	get_atttypetypmodcoll(relation, column, &type, &typmod, &collation);
+	if (!OidIsValid(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr))
+		return nullptr;
+	auto *constant = IsA(expression, A_Const) ? castNode(A_Const, expression) : nullptr;
+	bool fits = constant != nullptr && (constant->isnull || IsA(&constant->val, String) ||
+										(IsA(&constant->val, Integer) && type == INT4OID));
+	if (fits && typmod == -1)
+		return "";
+	return psprintf("::%s", format_type_with_typemod(type, typmod));
 }
 
 // The condition of the rows that have not yet what the SET list gives them.
-char *unassigned_of(const char *text)
+char *unassigned_of(const char *text, const Finding &finding)
 {
-	const UpdateStmt *update = plain_update(text);
+	const UpdateStmt *update = plain_update(text, finding);
 	if (update == nullptr)
 		return nullptr;
 	StringInfoData condition;
@@ -202,8 +234,11 @@ char *unassigned_of(const char *text)
 		const char *expression = behind_equals(cut(text + target->location, end));
 		while (scanner_isspace(*expression))
 			expression++;
-		appendStringInfo(&condition, "%s%s IS DISTINCT FROM (%s)", i > 0 ? " OR " : "",
-						 quote_identifier(target->name), expression);
+		const char *cast = cast_to_column(finding.relation, target->name, target->val);
+		if (cast == nullptr)
+			return nullptr;
+		appendStringInfo(&condition, "%s%s IS DISTINCT FROM (%s)%s", i > 0 ? " OR " : "",
+						 quote_identifier(target->name), expression, cast);
 	}
 	return condition.data;
 }
@@ -234,11 +269,11 @@ char *value_of(const Effects *effects, const Finding &finding, const char *name,
 	if (is("statement_concurrently"))
 		return effects->text ? with_concurrently(effects->text) : nullptr;
 	if (is("assignments"))
-		return assignments_of(effects->text);
+		return assignments_of(effects->text, finding);
 	if (is("unassigned"))
-		return unassigned_of(effects->text);
+		return unassigned_of(effects->text, finding);
 	if (is("all_rows"))
-		return is_plain_delete(effects->text) ? pstrdup("true") : nullptr;
+		return is_plain_delete(effects->text, finding) ? pstrdup("true") : nullptr;
 	if (is("parent"))
 		return partition_names(effects->text).parent;
 	if (is("partition"))
@@ -328,9 +363,72 @@ bool is_compound(const char *text)
 	return drop && list_length(drop->objects) > 1 && drop->behavior == DROP_RESTRICT;
 }
 
+bool is_cascade(const char *text)
+{
+	if (auto *drop = only_statement<DropStmt>(text, T_DropStmt))
+		return drop->behavior == DROP_CASCADE;
+	if (auto *drop = only_statement<DropOwnedStmt>(text, T_DropOwnedStmt))
+		return drop->behavior == DROP_CASCADE;
+	auto *alter = only_statement<AlterTableStmt>(text, T_AlterTableStmt);
+	ListCell *cell;
+	foreach (cell, alter ? alter->cmds : NIL) {
+		auto *command = lfirst_node(AlterTableCmd, cell);
+		if ((command->subtype == AT_DropColumn || command->subtype == AT_DropConstraint) &&
+			command->behavior == DROP_CASCADE)
+			return true;
+	}
+	return false;
+}
+
+// Does its CASCADE take along what RESTRICT, which the safe functions drop with, would stop at?
+bool takes_along(const Effects *effects)
+{
+	for (int i = 0; i < effects->n; i++) {
+		const Finding &finding = effects->findings[i];
+		if (finding.cause == statement::Cause::drop_cascade ||
+			(finding.cause == statement::Cause::drop_table && !finding.is_target))
+			return is_cascade(effects->text);
+	}
+	return false;
+}
+
+// There is no safe function for the columns of a type, which its tables have, nor for a schema.
+bool has_no_function(const char *text)
+{
+	auto *alter = only_statement<AlterTableStmt>(text, T_AlterTableStmt);
+	return alter ? alter->objtype == OBJECT_TYPE
+				 : only_statement<CreateSchemaStmt>(text, T_CreateSchemaStmt) != nullptr;
+}
+
+// Tables of which one can't be dropped without another, as a foreign key's: apply() drops them one
+// by one.
+bool are_tangled(const char *text)
+{
+	auto *drop = only_statement<DropStmt>(text, T_DropStmt);
+	if (drop == nullptr || drop->removeType != OBJECT_TABLE || list_length(drop->objects) < 2)
+		return false;
+	ListCell *cell;
+	foreach (cell, drop->objects) {
+		Oid table =
+			RangeVarGetRelid(makeRangeVarFromNameList(lfirst_node(List, cell)), NoLock, true);
+		const ObjectAddress address = {RelationRelationId, table, 0};
+		const statement::Dependents dependents =
+			OidIsValid(table) ? statement::find_dependents(&address, 1) : statement::Dependents{};
+		for (int i = 0; i < dependents.n; i++) {
+			const statement::Dependent &dependent = dependents.items[i];
+			if (!dependent.stands_alone() && !dependent.automatic &&
+				dependent.object.objectSubId == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 // Has apply() a way for all that the statement would do?
 bool can_be_applied(const Effects *effects)
 {
+	if (takes_along(effects))
+		return false;
 	for (int i = 0; i < effects->n; i++) {
 		const Finding &finding = effects->findings[i];
 		bool is_work = statement::grows_with_size(finding.effect) &&
@@ -347,12 +445,18 @@ bool can_be_applied(const Effects *effects)
 
 char *instead_of(const Effects *effects, const Finding &finding)
 {
+	using statement::Cause;
+	if ((finding.cause == Cause::drop_table || finding.cause == Cause::drop_column ||
+		 finding.cause == Cause::drop_constraint) &&
+		takes_along(effects))
+		return fill(rule_of(Cause::drop_cascade).plain, effects, finding);
 	const Rule &rule = rule_of(finding.cause);
+	const char *instead =
+		has_no_function(effects->text) || are_tangled(effects->text) ? nullptr : rule.instead;
 	constexpr const char *whole = "SELECT safe_migrate.apply({statement_literal});";
-	if (rule.instead && is_compound(effects->text) && can_be_applied(effects) &&
-		functions_exist(whole))
+	if (instead && is_compound(effects->text) && can_be_applied(effects) && functions_exist(whole))
 		return fill(whole, effects, finding);
-	for (const char *pattern : {rule.instead, rule.plain}) {
+	for (const char *pattern : {instead, rule.plain}) {
 		if (pattern == nullptr || !functions_exist(pattern))
 			continue;
 		if (char *filled = fill(pattern, effects, finding))

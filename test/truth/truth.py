@@ -12,6 +12,7 @@ import time
 from compare import Comparison, read_explain
 from differences import Differences
 from gate import Gate
+from hints import HintTest
 from observe import MODES, Catalog, observe
 from pairs import pair_families
 from rows import RowTest
@@ -209,6 +210,23 @@ class Run:
 			session.close()
 			asker.close()
 
+	def run_hints(self, families):
+		pasted = 0
+		for family in families:
+			session, asker = self.open_database(family)
+			test = HintTest(session, asker)
+			for case in family.cases:
+				if case.top_level or not case.is_for(self.major) or not re.search(self.arguments.match, case.text, re.I):
+					continue
+				problems = test.check(case)
+				pasted += problems is not None
+				if problems:
+					self.report(Family(f'hints of {family.name}', [], []), case, problems, [], None)
+			session.close()
+			asker.close()
+		self.number += 1
+		print(f'ok {self.number} - hints: {pasted} were pasted')
+
 	def judge(self, family, case, catalog, seen, said, error, problems):
 		notes = []
 		if case.fails is not None and bool(seen.error) != case.fails:
@@ -285,6 +303,7 @@ def main():
 	wanted = run.arguments.families
 	folder = os.path.join(HERE, 'cases')
 	families = [read_family(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name.endswith('.sql')]
+	written = list(families)
 	families += pair_families(run, Family, Case)
 	for family in families:
 		if not wanted or any(name in family.name for name in wanted):
@@ -298,6 +317,10 @@ def main():
 				time.sleep(3)
 				run.admin = run.connect('postgres')
 			print(f'# {family.name}: {time.monotonic() - start:.1f} s')
+	if not wanted or 'hints' in wanted:
+		start = time.monotonic()
+		run.run_hints(written)
+		print(f'# hints: {time.monotonic() - start:.1f} s')
 	return run.finish(not wanted and not run.arguments.match)
 
 
