@@ -373,7 +373,10 @@ Answer drop_constraint(Alter *alter, const char *name)
 		return Answer::live;
 	if (constraint->parent != nullptr)
 		add_script_lock(alter->analysis, constraint->parent, Lock::access_exclusive);
-	return only_locks(alter, Lock::access_exclusive);
+	bool is_key = constraint->type == CONSTR_PRIMARY || constraint->type == CONSTR_UNIQUE ||
+				  constraint->type == CONSTR_EXCLUSION;
+	return give(alter, Cause::drop_constraint, is_key ? Effect::client_break : Effect::metadata,
+				Lock::access_exclusive, nullptr, name);
 }
 
 Answer drop_column(Alter *alter, const char *name)
