@@ -48,7 +48,9 @@ SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE parts) PARTITION BY LIST (id)
 SELECT * FROM pg_temp.after('CREATE TABLE np (LIKE big) PARTITION BY LIST (id); CREATE TABLE np1 (LIKE big); ALTER TABLE np ATTACH PARTITION np1 FOR VALUES IN (1)', 'CREATE INDEX ON np (x)');
 -- foreign keys to a new table
 SELECT * FROM pg_temp.after('CREATE TABLE np (id int PRIMARY KEY, o int REFERENCES big2); ALTER TABLE big ADD FOREIGN KEY (id) REFERENCES np NOT VALID',
-	'TRUNCATE np CASCADE', 'DROP TABLE np CASCADE', 'TRUNCATE np');
+	'TRUNCATE np CASCADE', 'DROP TABLE np CASCADE', 'TRUNCATE np', 'ALTER TABLE np ALTER id TYPE bigint', 'ALTER TABLE np DROP COLUMN id CASCADE', 'ALTER TABLE np DROP CONSTRAINT np_pkey CASCADE');
+SELECT * FROM pg_temp.after('CREATE TABLE np (id int, o int REFERENCES big2); BEGIN; ALTER TABLE big ADD COLUMN z int', 'ALTER TABLE np DROP COLUMN o', 'ALTER TABLE np DROP CONSTRAINT np_o_fkey',
+	'ALTER TABLE np ALTER o TYPE bigint', 'ALTER TABLE np DROP COLUMN id');
 
 -- into a schema, to an owner, into an extension: and these are dropped
 SELECT * FROM pg_temp.after('ALTER TABLE big SET SCHEMA em_other', 'DROP SCHEMA em_other CASCADE', 'REINDEX SCHEMA em_other', 'REINDEX SCHEMA CONCURRENTLY em_other');

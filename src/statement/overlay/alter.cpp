@@ -583,6 +583,28 @@ void lock_parent(const Overlay *overlay, Analysis *analysis, const ScriptRelatio
 					   psprintf("how many rows \"%s\" has", relation->name));
 }
 
+// Keys of a new table that go, or are made anew: whoever uses their other ends waits.
+void look_at_keys(const Overlay *overlay, Analysis *analysis, const ScriptRelation *relation,
+				  const AlterTableCmd *command)
+{
+	bool retypes = command->subtype == AT_AlterColumnType;
+	bool drops_column = command->subtype == AT_DropColumn;
+	if (!retypes && !drops_column && command->subtype != AT_DropConstraint)
+		return;
+	ListCell *cell;
+	foreach (cell, relation->constraints) {
+		auto *key = static_cast<const ScriptConstraint *>(lfirst(cell));
+		if (key->parent == nullptr || key->dropped_by != 0)
+			continue;
+		if (retypes || drops_column ? has_name(key->columns, command->name)
+									: key->name == nullptr || strcmp(key->name, command->name) == 0)
+			add_script_lock(analysis, key->parent, Lock::access_exclusive);
+	}
+	if (relation->referenced_by != 0 && (retypes || command->behavior == DROP_CASCADE))
+		add_dependence(overlay, analysis, InvalidOid, relation->referenced_by,
+					   "foreign keys that refer to it");
+}
+
 } // namespace
 
 void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTableStmt *statement,
@@ -593,6 +615,7 @@ void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTab
 	ListCell *cell;
 	foreach (cell, statement->cmds) {
 		auto *command = lfirst_node(AlterTableCmd, cell);
+		look_at_keys(overlay, analysis, relation, command);
 		if (command->subtype == AT_AddConstraint)
 			lock_parent(overlay, analysis, relation, castNode(Constraint, command->def));
 		if (command->subtype == AT_AddColumn) {

@@ -59,8 +59,8 @@ bool is_built_in(const TypeName *type)
 
 void note_type(Overlay *overlay, const ScriptRelation *relation, const ColumnDef *definition)
 {
-	if (relation->created_by == 0 && definition->typeName != nullptr &&
-		!is_built_in(definition->typeName))
+	if ((relation->created_by == 0 || relation->partitions_by != 0) &&
+		definition->typeName != nullptr && !is_built_in(definition->typeName))
 		overlay->typed_by = overlay->statement_no;
 }
 
