@@ -154,8 +154,10 @@ class Run:
 
 	def run_rows(self, family):
 		session, asker = self.open_database(family)
-		guarded = self.connect('truth')
-		test = RowTest(session, asker, guarded, Catalog(session))
+		asker.query("SET lock_timeout = '1s'")
+		catalog = Catalog(session)
+		gate = Gate(self.connect, catalog)
+		test = RowTest(session, asker, gate, catalog)
 		for case in family.cases:
 			if not case.is_for(self.major) or not re.search(self.arguments.match, case.text, re.I):
 				continue
@@ -169,7 +171,7 @@ class Run:
 				reason = self.differences.reason(family.name, case.text, one[6:]) if one.startswith('over: ') else None
 				(notes if reason else problems).append(one + (f' -- {reason}' if reason else ''))
 			self.report(family, case, problems, notes, None)
-		for connection in (session, asker, guarded):
+		for connection in (session, asker, gate):
 			connection.close()
 
 	def run_family(self, family):
@@ -204,7 +206,12 @@ class Run:
 				continue
 			session, asker = self.open_database(family)
 			catalog = Catalog(session)
-			said, error, complaint = self.ask(asker, case, catalog) if self.explains else (None, None, None)
+			asker.query("SET lock_timeout = '1s'")
+			said, error, complaint = None, None, None
+			if self.explains:
+				gate = Gate(self.connect, catalog)
+				said, error, complaint = gate.held(lambda c=case, a=asker, t=catalog: self.ask(a, c, t))
+				gate.close()
 			seen = observe_top_level(self.connect, lambda: self.fresh(family), session, case.sql, catalog)
 			self.judge(family, case, catalog, seen, said, error, [complaint] if complaint else [])
 			session.close()
