@@ -1,7 +1,12 @@
 // The state machine, retries and restart pauses of jobs.
 #include "jobs/state.hpp"
 
+#include <fstream>
 #include <gtest/gtest.h>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
 
 using namespace safe_migrate::jobs;
 
@@ -12,7 +17,81 @@ constexpr JobState states[] = {JobState::queued,	JobState::running, JobState::pa
 constexpr Action actions[] = {Action::start, Action::pause,	  Action::resume, Action::cancel,
 							  Action::retry, Action::succeed, Action::fail};
 
+using Names = std::set<std::string>;
+
+std::vector<std::string> lines_of(const std::string &file)
+{
+	std::ifstream stream(SOURCE_DIR "/" + file);
+	std::vector<std::string> lines;
+	for (std::string line; std::getline(stream, line);)
+		lines.push_back(line);
+	return lines;
+}
+
+Names words_of(const std::string &text)
+{
+	static const std::regex word("[a-z]+");
+	return {std::sregex_token_iterator(text.begin(), text.end(), word), {}};
+}
+
+// "queued start running", …, as a line of the drawing has it: states ── action ──▶ state ── …
+Names transitions_drawn(const std::string &line)
+{
+	static const std::regex arrow("── ([a-z]+) (?:─)+▶ ([a-z]+)");
+	Names drawn;
+	Names from = words_of(line.substr(0, line.find("──")));
+	for (std::sregex_iterator i(line.begin(), line.end(), arrow), end; i != end; ++i) {
+		for (const std::string &state : from)
+			drawn.insert(state + " " + (*i)[1].str() + " " + (*i)[2].str());
+		from = {(*i)[2].str()};
+	}
+	return drawn;
+}
+
+Names targets_of(JobState from)
+{
+	Names targets;
+	for (Action action : actions) {
+		Transition t = transition(from, action);
+		if (t.effect == Effect::moves && t.to != from)
+			targets.insert(name_of(t.to));
+	}
+	return targets;
+}
+
 } // namespace
+
+TEST(State, IsDrawnAsItIs)
+{
+	Names drawn, held;
+	for (const std::string &line : lines_of("src/jobs/README.md"))
+		drawn.merge(transitions_drawn(line));
+	for (JobState from : states)
+		for (Action action : actions) {
+			Transition t = transition(from, action);
+			if (t.effect == Effect::moves && t.to != from)
+				held.insert(std::string(name_of(from)) + " " + name_of(action) + " " +
+							name_of(t.to));
+		}
+	EXPECT_EQ(drawn, held);
+}
+
+TEST(State, IsDocumentedAsItIs)
+{
+	for (JobState from : states) {
+		std::string row = std::string("| `") + name_of(from) + "` |";
+		Names documented;
+		for (const std::string &line : lines_of("docs/jobs.md")) {
+			if (line.rfind(row, 0) != 0)
+				continue;
+			Names words = words_of(line.substr(line.rfind('|', line.size() - 2)));
+			for (JobState to : states)
+				if (words.count(name_of(to)) != 0)
+					documented.insert(name_of(to));
+		}
+		EXPECT_EQ(documented, targets_of(from)) << name_of(from);
+	}
+}
 
 TEST(State, ASucceededJobNeverChanges)
 {
