@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -143,6 +144,23 @@ bool uses_assigned(Node *node, void *targets)
 	return pg::walk_raw_expression(node, uses_assigned, targets);
 }
 
+// Does an expression call a function of the server's that gives another value each time?
+bool is_volatile(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, FuncCall)) {
+		auto *call = castNode(FuncCall, node);
+		FuncCandidateList candidate = FuncnameGetCandidates(call->funcname, list_length(call->args),
+															NIL, true, true, false, true);
+		for (; candidate; candidate = candidate->next)
+			if (candidate->oid < FirstNormalObjectId &&
+				func_volatile(candidate->oid) == PROVOLATILE_VOLATILE)
+				return true;
+	}
+	return pg::walk_raw_expression(node, is_volatile, context);
+}
+
 // Is it this table that the statement names, with its partitions, and not one behind a view?
 bool is_named(const RangeVar *name, const Finding &finding)
 {
@@ -150,8 +168,8 @@ bool is_named(const RangeVar *name, const Finding &finding)
 }
 
 // The UPDATE that the text is, if it is plain: everything but SET list and table would not fit into
-// what backfill() is given, nor does the table's alias; and one that builds on what it writes
-// (n = n + 1) can't be told from one that is still to be done.
+// what backfill() is given, nor does the table's alias; and a row that builds on what is written
+// (n = n + 1), or that gets another value each time, can't be told from one still to be done.
 const UpdateStmt *plain_update(const char *text, const Finding &finding)
 {
 	auto *update = only_statement<UpdateStmt>(text, T_UpdateStmt);
@@ -164,7 +182,9 @@ const UpdateStmt *plain_update(const char *text, const Finding &finding)
 	foreach (cell, update->targetList) {
 		auto *target = lfirst_node(ResTarget, cell);
 		plain = plain && target->indirection == NIL && !IsA(target->val, MultiAssignRef) &&
-				!IsA(target->val, SetToDefault) && !uses_assigned(target->val, update->targetList);
+				!IsA(target->val, SetToDefault) &&
+				!uses_assigned(target->val, update->targetList) &&
+				!is_volatile(target->val, nullptr);
 	}
 	return plain ? update : nullptr;
 }
@@ -212,7 +232,7 @@ const char *cast_to_column(Oid relation, const char *name, const Node *expressio
 	auto *constant = IsA(expression, A_Const) ? castNode(A_Const, expression) : nullptr;
 	bool fits = constant != nullptr && (constant->isnull || IsA(&constant->val, String) ||
 										(IsA(&constant->val, Integer) && type == INT4OID));
-	if (fits && typmod == -1)
+	if (fits && (typmod == -1 || type == VARCHAROID))
 		return "";
 	return psprintf("::%s", format_type_with_typemod(type, typmod));
 }
