@@ -3,6 +3,7 @@
 
 #include "guard/catalog_look.hpp"
 #include "guard/lock_budget.hpp"
+#include "guard/lock_rights.hpp"
 #include "guard/override.hpp"
 #include "guard/policy.hpp"
 #include "guard/recent_columns.hpp"
@@ -11,6 +12,7 @@
 #include "pg/oid_places.hpp"
 #include "pg/transaction.hpp"
 #include "settings.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "access/parallel.h"
@@ -25,6 +27,7 @@ extern "C" {
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 }
 
 namespace safe_migrate::guard {
@@ -84,6 +87,55 @@ void judge_all(const Effects *effects, Look *look)
 	}
 }
 
+// Under enforce, by the policy for a strong lock on it.
+bool wait_for_look(Passage *passage, Oid relation)
+{
+	if (!may_wait_for(&passage->effects, relation))
+		return false;
+	const TimestampTz begin = GetCurrentTimestamp();
+	Finding finding = {};
+	finding.relation = relation;
+	finding.lock = statement::Lock::access_exclusive;
+	Effects alone = {};
+	alone.findings = &finding;
+	alone.n = 1;
+	LockBudget budget = budget_for(&alone);
+	budget.lock_retry -= static_cast<int>(std::min<int64>(passage->waited_ms, budget.lock_retry));
+	if (wait_to_look(relation, budget))
+		passage->looked_at = lappend_oid(passage->looked_at, relation);
+	passage->waited_ms += TimestampDifferenceMilliseconds(begin, GetCurrentTimestamp());
+	return true;
+}
+
+// So that the statement's own lock is no upgrade.
+void end_look(Passage *passage)
+{
+	ListCell *cell;
+	foreach (cell, passage->looked_at)
+		give_back_look(lfirst_oid(cell));
+	passage->looked_at = NIL;
+}
+
+// The locks that others hold against a look are waited for outside of its subtransaction.  False:
+// not by this user, whom the server will refuse the statement.
+template <class F> bool look_politely(Passage *passage, F &&look)
+{
+	bool is_locked = false;
+	bool may_wait = true;
+	do {
+		if (is_enforced())
+			statement::begin_haste();
+		passage->failure = look_at_catalog(look);
+		const Oid in_the_way = statement::end_of_haste();
+		is_locked = passage->failure != nullptr && OidIsValid(in_the_way) &&
+					passage->failure->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+		if (is_locked)
+			may_wait = wait_for_look(passage, in_the_way);
+	} while (is_locked && may_wait);
+	end_look(passage);
+	return may_wait;
+}
+
 // Runs analyse and judges what it found, in a subtransaction whose errors are kept.
 template <class Analyse> bool look_at(Passage *passage, Look *look, Analyse &&analyse)
 {
@@ -91,13 +143,13 @@ template <class Analyse> bool look_at(Passage *passage, Look *look, Analyse &&an
 		passage->memory = AllocSetContextCreate(CurrentMemoryContext, "safe_migrate judging",
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(passage->memory);
-	passage->failure = look_at_catalog([&] {
+	const bool was_free = look_politely(passage, [&] {
 		passage->effects = {};
 		analyse(&passage->effects);
 		judge_all(&passage->effects, look);
 	});
 	MemoryContextSwitchTo(caller);
-	if (passage->failure != nullptr && is_passed_on(passage->failure))
+	if (was_free && passage->failure != nullptr && is_passed_on(passage->failure))
 		ReThrowError(passage->failure);
 	passage->was_judged = true;
 	return passage->failure == nullptr;
@@ -169,6 +221,7 @@ bool hold_limit_was_set_here()
 LockBudget budget_of(const Passage *passage)
 {
 	LockBudget budget = budget_for(&passage->effects);
+	budget.lock_retry -= static_cast<int>(std::min<int64>(passage->waited_ms, budget.lock_retry));
 	if (passage->reason != nullptr && !hold_limit_was_set_here())
 		budget.max_hold = 0;
 	return budget;

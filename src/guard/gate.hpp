@@ -16,6 +16,8 @@ struct Passage {
 	List *rules;		// names of those that it overrode
 	List *relations;	// on which it did
 	bool is_queued;		// a job will do it
+	List *looked_at;	// relations that are locked for it to be judged, as oids
+	int64 waited_ms;	// for these
 };
 
 // May raise SM001.

@@ -197,6 +197,21 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 			has_something_to_lose(effects));
 }
 
+bool wait_to_look(Oid relation, const LockBudget &budget)
+{
+	const char *name = get_rel_name(relation);
+	if (name == nullptr)
+		return false;
+	WantedLock look = {relation, AccessShareLock, get_namespace_name(get_rel_namespace(relation)),
+					   name, InvalidOid};
+	(void)queue_politely({&look, 1},
+						 pg::patience_of(budget.lock_try, budget.lock_retry, budget.lock_timeout,
+										 holds_strong_lock(), LockTimeout));
+	return true;
+}
+
+void give_back_look(Oid relation) { give_back({relation, AccessShareLock, "", "", InvalidOid}); }
+
 bool holds_strong_lock()
 {
 	int n = 0;

@@ -38,6 +38,11 @@ uint64 catalog_moment();
 bool take_locks(const statement::Effects *effects, const LockBudget &budget, uint64 judged_at,
 				bool again = false);
 
+// The same for a look at a relation that somebody has locked against it: in ACCESS SHARE mode,
+// which give_back_look() gives back, before the statement asks for locks.  False: it is gone.
+bool wait_to_look(Oid relation, const LockBudget &budget);
+void give_back_look(Oid relation);
+
 // Does this transaction hold a strong lock on a relation that others may use?
 bool holds_strong_lock();
 

@@ -4,6 +4,7 @@
 #include "pg/compat.hpp"
 #include "pg/compat_locks.hpp"
 #include "statement/dependents.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -223,6 +224,22 @@ bool may_take_locks(const Effects *effects)
 		return false;
 	}
 	return true;
+}
+
+bool may_wait_for(const Effects *effects, Oid relation)
+{
+	const char *command = effects->command != nullptr ? effects->command : "";
+	if (!may_take_locks(effects))
+		return false;
+	if (starts_with(command, "LOCK") || may_lock(command, relation))
+		return true; // what a view reads is its owner's to lock
+	ListCell *cell;
+	foreach (cell, statement::ancestors(relation)) {
+		if (may_lock(command, lfirst_oid(cell)))
+			return true;
+	}
+	refuse(command, relation, false);
+	return false;
 }
 
 } // namespace safe_migrate::guard

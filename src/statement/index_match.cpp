@@ -133,13 +133,13 @@ bool is_same_constraint(Oid table, Oid index, const IndexShape &wanted)
 
 bool matches(Relation table, Oid index_oid, const IndexShape &wanted)
 {
-	Relation index = index_open(index_oid, AccessShareLock);
+	Relation index = open_judged_index(index_oid);
 	AttrMap *map = pg::attribute_map(RelationGetDescr(table), wanted.columns);
 	bool found = CompareIndexInfo(BuildIndexInfo(index), wanted.info, index->rd_indcollation,
 								  const_cast<Oid *>(wanted.collations), index->rd_opfamily,
 								  const_cast<Oid *>(wanted.families), map) &&
 				 is_same_constraint(RelationGetRelid(table), index_oid, wanted);
-	index_close(index, AccessShareLock);
+	close_judged(index);
 	return found;
 }
 

@@ -144,6 +144,20 @@ void find_scans(Scans *scans, Relation table, List *constraint)
 	}
 }
 
+// RelationGetPartitionQual(), which locks what the relation is a partition of, at all levels.
+List *own_bound(Relation relation)
+{
+	Relation parent = nullptr;
+	if (relation->rd_rel->relispartition)
+		parent = open_judged(get_partition_parent(RelationGetRelid(relation), true));
+	if (parent == nullptr)
+		return RelationGetPartitionQual(relation);
+	(void)own_bound(parent);
+	List *bound = RelationGetPartitionQual(relation);
+	close_judged(parent);
+	return bound;
+}
+
 // The constraint that the bound means for rows of the child: NIL with *known = false where it
 // can't be told, with *known = true where there is none.
 List *constraint_for(Relation parent, Relation child, PartitionBoundSpec *bound, bool *known)
@@ -151,8 +165,7 @@ List *constraint_for(Relation parent, Relation child, PartitionBoundSpec *bound,
 	*known = bound != nullptr;
 	if (bound == nullptr)
 		return NIL;
-	List *constraint =
-		list_concat_copy(get_qual_from_partbound(parent, bound), RelationGetPartitionQual(parent));
+	List *constraint = list_concat_copy(get_qual_from_partbound(parent, bound), own_bound(parent));
 	if (constraint == NIL)
 		return NIL;
 	if (calls_user_code(reinterpret_cast<Node *>(constraint))) {
@@ -191,7 +204,7 @@ void add_child_scan(Analysis *analysis, Relation parent, Relation child, Partiti
 // An index of the parent that the child has no match of: AttachPartitionEnsureIndexes().
 void add_child_index(Analysis *analysis, Relation parent, Relation child, Oid index_oid)
 {
-	Relation index = index_open(index_oid, AccessShareLock);
+	Relation index = open_judged_index(index_oid);
 	IndexBuilds builds = {};
 	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX) {
 		IndexShape wanted = shape_of_index(parent, index);
@@ -210,7 +223,7 @@ void add_child_index(Analysis *analysis, Relation parent, Relation child, Oid in
 		finding->object = get_rel_name(index_oid);
 		finding->definition = pg_get_indexdef_string(index_oid);
 	}
-	index_close(index, AccessShareLock);
+	close_judged(index);
 }
 
 void add_child_indexes(Analysis *analysis, Relation parent, Relation child)

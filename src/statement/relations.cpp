@@ -14,6 +14,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -38,7 +39,53 @@ Target find_target(Analysis *analysis, const RangeVar *name, bool missing_ok)
 	return target;
 }
 
-Relation open_judged(Oid relation) { return try_relation_open(relation, AccessShareLock); }
+namespace {
+
+bool in_haste = false;
+Oid in_the_way = InvalidOid;
+
+void lock_judged(Oid relation)
+{
+	if (!in_haste) {
+		LockRelationOid(relation, AccessShareLock);
+		return;
+	}
+	if (ConditionalLockRelationOid(relation, AccessShareLock))
+		return;
+	in_the_way = relation;
+	const char *name = get_rel_name(relation);
+	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					errmsg("could not obtain lock on relation \"%s\"", name ? name : "")));
+}
+
+} // namespace
+
+void begin_haste()
+{
+	in_haste = true;
+	in_the_way = InvalidOid;
+}
+
+Oid end_of_haste()
+{
+	in_haste = false;
+	return in_the_way;
+}
+
+Relation open_judged(Oid relation)
+{
+	lock_judged(relation);
+	Relation opened = try_relation_open(relation, NoLock);
+	if (opened == nullptr)
+		UnlockRelationOid(relation, AccessShareLock);
+	return opened;
+}
+
+Relation open_judged_index(Oid index)
+{
+	lock_judged(index);
+	return index_open(index, NoLock);
+}
 
 void close_judged(Relation relation) { relation_close(relation, AccessShareLock); }
 

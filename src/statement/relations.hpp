@@ -33,6 +33,13 @@ struct NameSource {
 // holds AccessExclusive: the statement itself would have to wait for him.
 Relation open_judged(Oid relation);
 void close_judged(Relation relation);
+Relation open_judged_index(Oid index); // as index_open(); closed as the others
+
+// Where the caller waits in a way of his own: until end_of_haste() open_judged() waits for nobody.
+// It raises 55P03, and end_of_haste() tells the relation that somebody has locked; InvalidOid:
+// none.
+void begin_haste();
+Oid end_of_haste();
 
 // The relation itself and what inherits from it or is its partition, at all levels, as the server
 // would lock them for a recursing command (find_all_inheritors), without locking them.

@@ -190,6 +190,37 @@ like($said, qr/^NOTICE:  00000: waiting for a lock since \d.* s, outside of its 
 	'after a while it has said what it waits for');
 let_go();
 
+# ---------------------------------------------------------------- what has to be looked at before
+
+sql(q{CREATE TABLE seen_parts (id int, n int) PARTITION BY RANGE (id); CREATE TABLE seen_1 PARTITION OF seen_parts FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id);
+	CREATE TABLE seen_rest PARTITION OF seen_parts DEFAULT; CREATE TABLE seen_new (id int, n int); CREATE INDEX seen_index ON seen_parts (n);
+	CREATE VIEW seen_view AS SELECT * FROM seen_parts; GRANT UPDATE ON seen_view TO owner; GRANT SET ON PARAMETER safe_migrate.ddl_lock_retry TO owner, stranger;
+	ALTER TABLE seen_parts OWNER TO owner; ALTER TABLE seen_1 OWNER TO owner; ALTER TABLE seen_rest OWNER TO owner; ALTER TABLE seen_new OWNER TO owner});
+my $soon = "SET statement_timeout = '60s'; SET safe_migrate.ddl_lock_retry = '300ms';";
+for my $case (
+	[ 'seen_new', 'ALTER TABLE seen_new ALTER n TYPE bigint' ],
+	[ 'seen_new', 'ALTER TABLE seen_new DISABLE TRIGGER ALL' ],
+	[ 'seen_rest', 'CREATE TABLE seen_2 PARTITION OF seen_parts FOR VALUES FROM (10) TO (20)' ],
+	[ 'seen_new', 'ALTER TABLE seen_parts ATTACH PARTITION seen_new FOR VALUES FROM (10) TO (20)' ],
+	[ 'seen_1', 'ALTER TABLE seen_parts DETACH PARTITION seen_1' ],
+	[ 'seen_parts', 'ALTER TABLE seen_1 ATTACH PARTITION seen_new FOR VALUES FROM (1) TO (2)' ],
+	[ 'seen_view', 'BEGIN; LOCK TABLE seen_view' ])
+{
+	my ($locked, $statement) = @$case;
+	hold("LOCK TABLE ONLY seen_parts IN ACCESS SHARE MODE; SET safe_migrate.guard = off; LOCK TABLE " . ($locked eq 'seen_view' ? '' : 'ONLY ') . $locked);
+	like(finish(start("$soon $statement", as => 'owner')),
+		qr/ERROR:  55P03: no [A-Z ]+ lock on "public.$locked" within .*DETAIL:  Process $holder_pid .*holds a conflicting lock/s,
+		"$statement waits politely to be judged");
+	unlike(finish(start("$soon $statement", as => 'stranger')), qr/57014|55P03/, 'a stranger does not wait') if $locked ne 'seen_view';
+	let_go();
+}
+hold('LOCK TABLE seen_new');
+$ddl = start('ALTER TABLE seen_new ALTER n TYPE bigint');
+$pid = pid_of($ddl);
+wait_for_stays($pid, 2);
+let_go();
+like(finish($ddl), qr{^WARNING:  SM001: ALTER TABLE is not safe.*alter-type-prepared-statements}s, 'once it is there the statement is judged and carried out');
+
 # a prepared transaction
 sql("BEGIN; SELECT count(*) FROM orders; PREPARE TRANSACTION 'held'");
 like(error_of($node, "SET safe_migrate.ddl_lock_retry = 0; ALTER TABLE orders ADD COLUMN more text"),
