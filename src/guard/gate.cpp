@@ -92,6 +92,8 @@ bool wait_for_look(Passage *passage, Oid relation)
 {
 	if (!may_wait_for(&passage->effects, relation))
 		return false;
+	if (passage->nowait)
+		ReThrowError(passage->failure);
 	const TimestampTz begin = GetCurrentTimestamp();
 	Finding finding = {};
 	finding.relation = relation;
@@ -123,7 +125,7 @@ template <class F> bool look_politely(Passage *passage, F &&look)
 	bool is_locked = false;
 	bool may_wait = true;
 	do {
-		if (is_enforced())
+		if (is_enforced() || passage->nowait)
 			statement::begin_haste();
 		passage->failure = look_at_catalog(look);
 		const Oid in_the_way = statement::end_of_haste();
@@ -278,6 +280,8 @@ void pass_utility(Passage *passage, const Node *statement, const char *source, i
 {
 	Look look = {};
 	bool again = false;
+	passage->nowait =
+		IsA(statement, LockStmt) && reinterpret_cast<const LockStmt *>(statement)->nowait;
 	do {
 		uint64 moment = is_enforced() ? catalog_moment() : 0;
 		bool found = look_at(passage, &look, [&](Effects *effects) {

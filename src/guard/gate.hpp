@@ -16,6 +16,7 @@ struct Passage {
 	List *rules;		// names of those that it overrode
 	List *relations;	// on which it did
 	bool is_queued;		// a job will do it
+	bool nowait;		// nor is anybody waited for to judge it
 	List *looked_at;	// relations that are locked for it to be judged, as oids
 	int64 waited_ms;	// for these
 };

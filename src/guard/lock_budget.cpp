@@ -183,13 +183,18 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 	const WantedLocks missing = not_held(wanted, effects);
 	const WantedLocks missing_own = not_held(own);
 	bool has_waited = false;
-	if (missing.n > 0) {
+	if (effects->nowait) {
+		if (!take_at_once(missing))
+			return false; // so the statement fails, in the server's words
+		remember_taken(missing);
+	} else if (missing.n > 0) {
 		has_waited = queue_politely(missing, pg::patience_of(budget.lock_try, budget.lock_retry,
 															 budget.lock_timeout,
 															 holds_strong_lock(), LockTimeout));
 		remember_taken(missing);
 	}
-	has_waited |= lock_own(missing_own);
+	if (!effects->nowait)
+		has_waited |= lock_own(missing_own);
 	if (budget.max_hold > 0)
 		limit_hold(wanted, budget.max_hold);
 	return missing.n + missing_own.n > 0 &&

@@ -51,21 +51,6 @@ void release(const WantedLock &lock)
 		UnlockRelationOid(lock.relation, lock.mode);
 }
 
-// Where nobody is in the way no subtransaction is needed, whose number would be one more for all
-// snapshots to look at.
-bool take_at_once(const WantedLocks &wanted)
-{
-	int taken = 0;
-	as_transaction([&] {
-		while (taken < wanted.n && take(wanted.entries[taken], true))
-			taken++;
-		if (taken < wanted.n)
-			for (int i = taken - 1; i >= 0; i--)
-				release(wanted.entries[i]);
-	});
-	return taken == wanted.n;
-}
-
 // lock_timeout counts for each lock anew; here it is what is left of the stay.
 void lock_within(const WantedLocks &wanted, const pg::NextMove &stay, int *reached)
 {
@@ -112,6 +97,21 @@ void pause(int ms)
 }
 
 } // namespace
+
+// Where nobody is in the way no subtransaction is needed, whose number would be one more for all
+// snapshots to look at.
+bool take_at_once(const WantedLocks &wanted)
+{
+	int taken = 0;
+	as_transaction([&] {
+		while (taken < wanted.n && take(wanted.entries[taken], true))
+			taken++;
+		if (taken < wanted.n)
+			for (int i = taken - 1; i >= 0; i--)
+				release(wanted.entries[i]);
+	});
+	return taken == wanted.n;
+}
 
 bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 {

@@ -24,6 +24,9 @@ struct WantedLocks {
 	int n;
 };
 
+// All of them, where nobody is in the way; else none.
+bool take_at_once(const WantedLocks &wanted);
+
 // Takes all of them, one after the other in each stay, or none and raises 55P03 (blockers.hpp).
 // They belong to the current (sub)transaction.  False: nobody was in the way.
 bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience);

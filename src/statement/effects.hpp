@@ -192,6 +192,7 @@ struct Effects {
 	int n_objects;
 	int objects_capacity;
 	bool commits_inside; // CONCURRENTLY, VACUUM, CALL, DO: has transactions of its own
+	bool nowait;		 // says NOWAIT: fails where others wait
 	bool runs_code;		 // of others: judged when it runs
 	int depends_on;		 // number of the statement of a script whose outcome one would have to
 						 // know, 0 = none

@@ -101,6 +101,7 @@ void lock_view(Analysis *analysis, Oid view_oid, Lock lock, List *above)
 void analyse_lock(Analysis *analysis, const LockStmt *statement)
 {
 	auto lock = static_cast<Lock>(statement->mode);
+	analysis->effects->nowait = statement->nowait;
 	ListCell *cell;
 	foreach (cell, statement->relations) {
 		auto *name = lfirst_node(RangeVar, cell);

@@ -151,6 +151,7 @@ void analyse_move_all(Analysis *analysis, const AlterTableMoveAllStmt *statement
 		to = InvalidOid;
 	if (from == to)
 		return;
+	analysis->effects->nowait = statement->nowait;
 	List *moved = NIL;
 	pg::for_each_row_with<FormData_pg_class>(
 		RelationRelationId, Anum_pg_class_reltablespace, from, [&](const FormData_pg_class &row) {

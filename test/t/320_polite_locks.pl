@@ -221,6 +221,33 @@ wait_for_stays($pid, 2);
 let_go();
 like(finish($ddl), qr{^WARNING:  SM001: ALTER TABLE is not safe.*alter-type-prepared-statements}s, 'once it is there the statement is judged and carried out');
 
+# ---------------------------------------------------------------- NOWAIT
+
+sql(q{SET allow_in_place_tablespaces = on; CREATE TABLESPACE other LOCATION ''; CREATE TABLE moved (id int) TABLESPACE other;
+	CREATE TABLE not_moved (id int); CREATE VIEW nowait AS SELECT * FROM not_moved});
+my $limit = "SET statement_timeout = '20s';";
+hold('SELECT FROM moved; SELECT FROM nowait');
+for my $case (
+	[ 'BEGIN; LOCK TABLE not_moved NOWAIT', qr/ERROR:  55P03: could not obtain lock on relation "not_moved"/ ],
+	[ 'BEGIN; LOCK TABLE nowait NOWAIT', qr/ERROR:  55P03: could not obtain lock on relation "nowait"/ ],
+	[ 'ALTER TABLE ALL IN TABLESPACE other SET TABLESPACE pg_default NOWAIT', qr/ERROR:  55006: aborting because lock on relation "public.moved" is not available/ ])
+{
+	$ddl = start("SELECT pg_backend_pid(); $limit $case->[0]");
+	$said = finish($ddl);
+	like($said, $case->[1], "$case->[0] fails at once");
+	is(stays($said =~ /^(\d+)/), 0, 'and stands in no queue');
+}
+let_go();
+hold('LOCK TABLE nowait');
+for my $level ('enforce', 'warn')
+{
+	like(finish(start("SET safe_migrate.guard = $level; $limit BEGIN; LOCK TABLE nowait NOWAIT")), qr/ERROR:  55P03: could not obtain lock on relation "nowait"/,
+		"$level: so it does where it can not be looked at");
+}
+let_go();
+is(finish(start("BEGIN; LOCK TABLE nowait NOWAIT; SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'; COMMIT")), "2\n",
+	'where nobody is in the way it has its locks');
+
 # a prepared transaction
 sql("BEGIN; SELECT count(*) FROM orders; PREPARE TRANSACTION 'held'");
 like(error_of($node, "SET safe_migrate.ddl_lock_retry = 0; ALTER TABLE orders ADD COLUMN more text"),
