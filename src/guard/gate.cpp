@@ -229,14 +229,17 @@ LockBudget budget_of(const Passage *passage)
 	return budget;
 }
 
+void log_unjudged(const Passage *passage)
+{
+	ereport(LOG, (errmsg("safe_migrate: a statement passed without having been judged: %s",
+						 passage->failure->message),
+				  errdetail("SQLSTATE %s", unpack_sql_state(passage->failure->sqlerrcode))));
+}
+
 void finish(const Passage *passage)
 {
-	if (passage->failure != nullptr) {
-		ereport(LOG, (errmsg("safe_migrate: a statement passed without having been judged: %s",
-							 passage->failure->message),
-					  errdetail("SQLSTATE %s", unpack_sql_state(passage->failure->sqlerrcode))));
-		return;
-	}
+	if (passage->failure != nullptr)
+		return log_unjudged(passage);
 	if (passage->reason != nullptr && passage->effects.commits_inside)
 		store_override(record_of(passage));
 	if (!passage->effects.commits_inside)
@@ -321,7 +324,7 @@ void pass_one_queued(Passage *passage, const char *sql, const RawStmt *raw)
 		keep_lasting_harm(effects);
 	});
 	if (!found)
-		return;
+		return log_unjudged(passage);
 	reject_or_override(passage, look);
 	warn(passage, look);
 	if (passage->reason != nullptr)
@@ -370,7 +373,8 @@ void pass_plan(Passage *passage, const PlannedStmt *plan, const char *source, co
 		warn(passage, look);
 		if (passage->reason != nullptr)
 			store_override(record_of(passage));
-	}
+	} else
+		log_unjudged(passage);
 	MemoryContextDelete(passage->memory);
 }
 

@@ -225,6 +225,17 @@ like(slurp_file($node->logfile, $log),
 $log = -s $node->logfile;
 like(error_of($node, 'CREATE INDEX i ON t (a)'), qr/42P07/, 'what fails by itself has its own error');
 unlike(slurp_file($node->logfile, $log), qr/passed without having been judged/, 'and did not pass');
+$node->safe_psql('postgres', 'DROP INDEX i');
+my $not_judged = qr/LOG:  safe_migrate: a statement passed without having been judged: safe_migrate\.policy is not as this version/;
+for my $level ('enforce', 'warn')
+{
+	for my $statement ('DELETE FROM t', 'UPDATE t SET a = 1', $index)
+	{
+		$log = -s $node->logfile;
+		is(error_of($node, "SET safe_migrate.guard = $level;\nBEGIN;\n$statement;\nROLLBACK;"), '', "$level: nobody is told: $statement");
+		like(slurp_file($node->logfile, $log), $not_judged, 'but the log');
+	}
+}
 
 stays_clean($node);
 done_testing();
