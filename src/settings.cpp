@@ -387,6 +387,22 @@ TextHooks hooks_of(const SettingInfo &info)
 	return {info.name, info.check, nullptr};
 }
 
+struct IntHooks {
+	const char *name;
+	GucIntCheckHook check;
+	GucIntAssignHook assign;
+};
+IntHooks int_hooks[1];
+int n_int_hooks = 0;
+
+IntHooks int_hooks_of(const SettingInfo &info)
+{
+	for (int i = 0; i < n_int_hooks; i++)
+		if (strcmp(int_hooks[i].name, info.name) == 0)
+			return int_hooks[i];
+	return {info.name, nullptr, nullptr};
+}
+
 GucContext context_of(Scope scope)
 {
 	switch (scope) {
@@ -409,12 +425,14 @@ void define(const SettingInfo &info)
 									 static_cast<bool *>(info.variable), info.boot != 0, context,
 									 info.flags, nullptr, nullptr, nullptr);
 			return;
-		case SettingInfo::integer:
+		case SettingInfo::integer: {
+			IntHooks hooks = int_hooks_of(info);
 			DefineCustomIntVariable(info.name, info.short_desc, info.long_desc,
 									static_cast<int *>(info.variable), static_cast<int>(info.boot),
 									static_cast<int>(info.min), static_cast<int>(info.max), context,
-									info.flags, nullptr, nullptr, nullptr);
+									info.flags, hooks.check, hooks.assign, nullptr);
 			return;
+		}
 		case SettingInfo::real:
 			DefineCustomRealVariable(info.name, info.short_desc, info.long_desc,
 									 static_cast<double *>(info.variable), info.boot, info.min,
@@ -457,6 +475,12 @@ void use_text_hooks(const char *name, GucStringCheckHook check, GucStringAssignH
 {
 	Assert(n_text_hooks < static_cast<int>(lengthof(text_hooks)));
 	text_hooks[n_text_hooks++] = {name, check, assign};
+}
+
+void use_int_hooks(const char *name, GucIntCheckHook check, GucIntAssignHook assign)
+{
+	Assert(n_int_hooks < static_cast<int>(lengthof(int_hooks)));
+	int_hooks[n_int_hooks++] = {name, check, assign};
 }
 
 // In a session that loads the library by itself the settings are defined as well, so that

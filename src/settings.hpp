@@ -92,6 +92,8 @@ void define_settings(); // from _PG_init
 
 // What checks and takes over the values of a text setting; from _PG_init, before define_settings().
 void use_text_hooks(const char *name, GucStringCheckHook check, GucStringAssignHook assign);
+void use_int_hooks(const char *name, GucIntCheckHook check,
+				   GucIntAssignHook assign); // of an integer
 
 // ---------------------------------------------------------------- a job's own settings
 

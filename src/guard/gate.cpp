@@ -26,7 +26,6 @@ extern "C" {
 #include "tcop/utility.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 }
 
@@ -213,18 +212,11 @@ void warn(const Passage *passage, const Look &look)
 	});
 }
 
-// A limit on the holding of locks that somebody set in this session is meant for this migration.
-bool hold_limit_was_set_here()
-{
-	const char *usual = GetConfigOptionResetString("safe_migrate.max_lock_hold");
-	return usual != nullptr && atoi(usual) != settings::max_lock_hold;
-}
-
 LockBudget budget_of(const Passage *passage)
 {
 	LockBudget budget = budget_for(&passage->effects);
 	budget.lock_retry -= static_cast<int>(std::min<int64>(passage->waited_ms, budget.lock_retry));
-	if (passage->reason != nullptr && !hold_limit_was_set_here())
+	if (passage->reason != nullptr && !hold_limit_is_own())
 		budget.max_hold = 0;
 	return budget;
 }

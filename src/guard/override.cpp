@@ -95,6 +95,19 @@ bool check(char **value, void **extra, GucSource source)
 
 void assign(const char *, void *extra) { origin = static_cast<Origin *>(extra); }
 
+// A limit on the holding of locks that somebody SET in this session is meant for this migration:
+// its value has an "extra", whatever it is.
+bool own_limit = false;
+
+bool check_limit(int *, void **extra, GucSource source)
+{
+	if (source == PGC_S_SESSION)
+		*extra = pg::guc_malloc_extra(1);
+	return source != PGC_S_SESSION || *extra != nullptr;
+}
+
+void assign_limit(int, void *extra) { own_limit = extra != nullptr; }
+
 bool counts_now()
 {
 	if (origin == nullptr || (OidIsValid(origin->definer) && origin->definer != GetUserId()))
@@ -238,6 +251,12 @@ void store_override(const OverrideRecord &record)
 	prune_audit();
 }
 
-void install_override() { use_text_hooks(parameter, check, assign); }
+bool hold_limit_is_own() { return own_limit; }
+
+void install_override()
+{
+	use_text_hooks(parameter, check, assign);
+	use_int_hooks("safe_migrate.max_lock_hold", check_limit, assign_limit);
+}
 
 } // namespace safe_migrate::guard

@@ -33,6 +33,9 @@ struct OverrideRecord {
 void log_override(const OverrideRecord &record);
 void store_override(const OverrideRecord &record);
 
+// Was safe_migrate.max_lock_hold SET in this session?  Then it holds for overridden statements too.
+bool hold_limit_is_own();
+
 void install_override(); // from _PG_init, before the settings are defined
 
 } // namespace safe_migrate::guard

@@ -238,6 +238,18 @@ $session->quit;
 $session = begin($override, "SET LOCAL safe_migrate.max_lock_hold = '500ms'", $drop);
 is(client(), '100', 'unless its transaction sets one');
 is_gone($session, 'which ends it as any');
+$session = begin($override, "SET LOCAL safe_migrate.max_lock_hold = '700ms'", $drop);
+is(client(), '100', 'be it the one that holds anyway');
+is_gone($session, 'which counts as well');
+$session = begin("SET safe_migrate.max_lock_hold = '700ms'", 'COMMIT', 'BEGIN', $override, $drop);
+is(client(), '100', 'or one of its session');
+is_gone($session, 'which is as good');
+$session = begin("SET safe_migrate.max_lock_hold = '700ms'; RESET safe_migrate.max_lock_hold", 'SAVEPOINT s',
+	"SET LOCAL safe_migrate.max_lock_hold = '700ms'", 'ROLLBACK TO s', $override, $drop);
+like(error_of($node, "SET lock_timeout = '2s'; SELECT count(*) FROM orders"), qr/55P03/, 'what was taken back does not count');
+is_there($session, 'any more');
+$session->query('ROLLBACK');
+$session->quit;
 
 stays_clean($node);
 done_testing();
