@@ -4,12 +4,16 @@
 #include "guard/catalog_look.hpp"
 #include "guard/explain_rows.hpp"
 #include "guard/explain_sizes.hpp"
+#include "guard/lock_budget.hpp"
 #include "guard/message.hpp"
 #include "guard/policy.hpp"
 #include "guard/recent_columns.hpp"
 #include "pg/boundary.hpp"
+#include "pg/guc.hpp"
 #include "pg/transaction.hpp"
+#include "settings.hpp"
 #include "statement/analysis.hpp"
+#include "statement/relations.hpp"
 #include "statement/overlay/overlay.hpp"
 #include "statement/overlay/rows.hpp"
 
@@ -17,6 +21,7 @@ extern "C" {
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "storage/proc.h"
 #include "tcop/cmdtag.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -179,17 +184,46 @@ Outcome put_error(const Script &script, const RawStmt *raw, const ErrorData *err
 	return Outcome::depends;
 }
 
+// Waits for nobody's locks longer than one stay in a queue: then raises 55P03, with the names of
+// who holds them where it is known which.
+template <class F> ErrorData *look_briefly(Jsonb *sizes, F &&look)
+{
+	const int stay =
+		LockTimeout > 0 ? std::min(LockTimeout, settings::ddl_lock_try) : settings::ddl_lock_try;
+	List *looked_at = NIL;
+	ErrorData *error = nullptr;
+	for (;;) {
+		take_sizes_from(sizes);
+		statement::begin_haste();
+		error = look_at_catalog([&] {
+			const int nest = NewGUCNestLevel();
+			pg::set_in_level_ms("lock_timeout", stay);
+			look();
+			AtEOXact_GUC(true, nest);
+		});
+		const Oid in_the_way = statement::end_of_haste();
+		take_sizes_from(nullptr);
+		if (error == nullptr || !OidIsValid(in_the_way) ||
+			error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			break;
+		if (wait_to_look(in_the_way, {stay, 0, stay, 0}))
+			looked_at = lappend_oid(looked_at, in_the_way);
+	}
+	ListCell *cell;
+	foreach (cell, looked_at)
+		give_back_look(lfirst_oid(cell));
+	return error;
+}
+
 Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
 {
 	Overlay *overlay = script.overlay;
-	take_sizes_from(script.sizes);
-	ErrorData *error = look_at_catalog([overlay, analysis, raw] {
+	ErrorData *error = look_briefly(script.sizes, [overlay, analysis, raw] {
 		*analysis->effects = {};
 		statement::overlay::analyse_in_script(overlay, analysis, raw);
 		analysis->effects->runs_code |= statement::overlay::executes_prepared(raw->stmt);
 		statement::overlay::judge_in_block(overlay, analysis, raw);
 	});
-	take_sizes_from(nullptr);
 	if (error == nullptr)
 		return Outcome::analysed;
 	if (!is_about_statement(error) || list_length(script.statements) == 1)

@@ -218,6 +218,11 @@ hold('LOCK TABLE seen_new');
 $ddl = start('ALTER TABLE seen_new ALTER n TYPE bigint');
 $pid = pid_of($ddl);
 wait_for_stays($pid, 2);
+for my $statement ('ALTER TABLE seen_new ALTER n TYPE int', 'DELETE FROM seen_new', 'SELECT 1; DELETE FROM seen_parts USING seen_new')
+{
+	like(finish(start("SET statement_timeout = '60s'; SELECT FROM safe_migrate.explain('$statement')")), qr/ERROR:  55P03/,
+		"explain() does not wait for the lock either: $statement");
+}
 let_go();
 like(finish($ddl), qr{^WARNING:  SM001: ALTER TABLE is not safe.*alter-type-prepared-statements}s, 'once it is there the statement is judged and carried out');
 
