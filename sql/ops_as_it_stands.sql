@@ -185,5 +185,49 @@ SELECT relname FROM pg_class WHERE relnamespace = 'stands'::regnamespace AND rel
 :apply $$CREATE TYPE fine AS ENUM (); CREATE VIEW w AS SELECT nix FROM t$$);
 :apply $$CREATE TABLE fine (id int); CREATE TABLE worse (id nix)$$);
 
+-- an ALTER TABLE that is brief is one step: all or nothing, and each new value from the old row
+SET safe_migrate.guard = off;
+CREATE TABLE swapped (a int, b int);
+INSERT INTO swapped VALUES (1, 2), (3, 4);
+CALL safe_migrate.run('ALTER TABLE swapped ALTER a TYPE bigint USING b, ALTER b TYPE bigint USING a');
+SELECT * FROM swapped ORDER BY a;
+CREATE TABLE kept (a int CONSTRAINT kc CHECK (a > 0), b int NOT NULL DEFAULT 1);
+INSERT INTO kept VALUES (1, 1);
+CALL safe_migrate.run('ALTER TABLE kept ALTER b DROP DEFAULT, DROP CONSTRAINT kc, ADD CONSTRAINT kc CHECK (a > 1)');
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'kept'::regclass AND contype = 'c';
+SELECT column_default FROM information_schema.columns WHERE table_name = 'kept' AND column_name = 'b';
+SELECT sql, undo FROM safe_migrate.plan('ALTER TABLE kept ADD n int, ADD PRIMARY KEY (a), ALTER b SET DEFAULT 2');
+-- no undo that would take along what was there: an index, what partitions have of their own
+CREATE UNIQUE INDEX kept_index ON kept (a);
+CREATE TABLE whole (a int, k int) PARTITION BY RANGE (k);
+CREATE TABLE whole_1 PARTITION OF whole FOR VALUES FROM (0) TO (10);
+CREATE INDEX whole_a ON whole (a);
+SELECT undo FROM safe_migrate.plan('ALTER TABLE kept ADD UNIQUE USING INDEX kept_index');
+SELECT undo FROM safe_migrate.plan('ALTER TABLE whole ADD CONSTRAINT c CHECK (a > 0)');
+SELECT undo FROM safe_migrate.plan('CREATE INDEX ON whole (k)');
+SELECT undo FROM safe_migrate.plan('DROP INDEX whole_a');
+SELECT undo FROM safe_migrate.plan('CREATE TABLE whole_2 PARTITION OF whole FOR VALUES FROM (10) TO (20)');
+SELECT sql, undo FROM safe_migrate.plan('ALTER TABLE kept ADD EXCLUDE USING btree (b WITH =)');
+-- what ORMs write
+CALL safe_migrate.run($$ALTER TYPE en ADD VALUE 'b'; ALTER TABLE kept ADD e en; ALTER TABLE kept ALTER e SET DEFAULT 'b'; CREATE VIEW with_b AS SELECT FROM kept WHERE e = 'b'$$);
+CREATE TABLE one (id int PRIMARY KEY);
+CREATE TABLE two (id int REFERENCES one);
+CALL safe_migrate.run('DROP TABLE one, two');
+SELECT to_regclass('one'), to_regclass('two');
+CREATE TABLE made (a int GENERATED ALWAYS AS IDENTITY, g int GENERATED ALWAYS AS (1) STORED);
+CALL safe_migrate.run('ALTER TABLE made ALTER a DROP IDENTITY, ALTER a DROP NOT NULL, ALTER g DROP EXPRESSION, ALTER g SET DEFAULT 5');
+CREATE TABLE mother (a int);
+CREATE TABLE child () INHERITS (mother);
+CALL safe_migrate.run('ALTER TABLE child NO INHERIT mother; DROP TABLE mother');
+CALL safe_migrate.run('ALTER TABLE IF EXISTS nowhere SET SCHEMA nowhere');
+-- the same text under another search_path is another job
+CREATE SCHEMA tenant;
+CREATE TABLE tenant.kept (a int);
+CALL safe_migrate.run('ALTER TABLE kept ADD c int', 'stands 1');
+SET search_path = tenant;
+CALL safe_migrate.run('ALTER TABLE kept ADD c int', 'stands 1');
+SET search_path = stands;
+CALL safe_migrate.run('ALTER TABLE kept ADD c int', 'stands 1');
+DROP SCHEMA tenant CASCADE;
 SET safe_migrate.guard = off;
 DROP SCHEMA stands CASCADE;

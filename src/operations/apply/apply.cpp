@@ -14,6 +14,7 @@
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -29,31 +30,39 @@ struct Earlier {
 	List *relations; // oids
 	bool creates;	 // some of them make names
 	bool drops;		 // some make room for names, and take dependents away
+	bool values;	 // some add values to an enum
 };
 
-AlterTableType first_command(const Node *statement)
+bool any_command(const Node *statement, bool (*is)(AlterTableType type))
 {
-	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
-	return linitial_node(AlterTableCmd, alter->cmds)->subtype;
+	ListCell *cell;
+	foreach (cell, reinterpret_cast<const AlterTableStmt *>(statement)->cmds)
+		if (is(lfirst_node(AlterTableCmd, cell)->subtype))
+			return true;
+	return false;
+}
+
+bool command_makes_room(AlterTableType type)
+{
+	return type == AT_DropColumn || type == AT_DropConstraint || type == AT_DetachPartition ||
+		   type == AT_DropInherit || type == AT_DropExpression;
+}
+
+bool command_makes_names(AlterTableType type)
+{
+	return type == AT_AddColumn || type == AT_AddConstraint || command_makes_room(type);
 }
 
 bool makes_names(const Node *statement)
 {
-	if (IsA(statement, AlterTableStmt)) {
-		AlterTableType type = first_command(statement);
-		return type == AT_AddColumn || type == AT_DropColumn || type == AT_DropConstraint ||
-			   type == AT_AddConstraint || type == AT_DetachPartition;
-	}
-	return !IsA(statement, DropStmt);
+	return IsA(statement, AlterTableStmt) ? any_command(statement, command_makes_names)
+										  : !IsA(statement, DropStmt);
 }
 
 bool makes_room(const Node *statement)
 {
-	if (IsA(statement, AlterTableStmt)) {
-		AlterTableType type = first_command(statement);
-		return type == AT_DropColumn || type == AT_DropConstraint || type == AT_DetachPartition;
-	}
-	return IsA(statement, DropStmt) || IsA(statement, RenameStmt);
+	return IsA(statement, AlterTableStmt) ? any_command(statement, command_makes_room)
+										  : IsA(statement, DropStmt) || IsA(statement, RenameStmt);
 }
 
 bool overlaps(const List *a, const List *b)
@@ -85,20 +94,8 @@ bool may_come_to_be(const ErrorData *error, const Earlier &earlier, bool touched
 		default:
 			return ((earlier.creates || touched) &&
 					category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
-				   (touched && category == ERRCODE_DATA_EXCEPTION);
+				   ((earlier.values || touched) && category == ERRCODE_DATA_EXCEPTION);
 	}
-}
-
-void add_later_step(ddl::Recipe *recipe, const Unit &unit)
-{
-	ddl::RecipeStep *step = ddl::add_step(recipe, "apply", unit.sql);
-	StringInfoData json;
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	pg::json_text(&json, "sql", unit.sql);
-	pg::json_number(&json, "number", unit.number);
-	appendStringInfoChar(&json, '}');
-	step->definition = json.data;
 }
 
 // The steps of one unit as far as they can be told now.  Looked at in a subtransaction: an error
@@ -126,6 +123,7 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
 	earlier->creates = earlier->creates || makes_names(unit.statement);
 	earlier->drops = earlier->drops || makes_room(unit.statement);
+	earlier->values = earlier->values || IsA(unit.statement, AlterEnumStmt);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
 }
 
@@ -143,16 +141,36 @@ List *plain_statements(const List *units)
 	return plain;
 }
 
+// The schemas in which names are found and made: the same text means other tables elsewhere.
+char *path_now()
+{
+	StringInfoData path;
+	initStringInfo(&path);
+	ListCell *cell;
+	foreach (cell, fetch_search_path(false))
+		if (const char *schema = get_namespace_name(lfirst_oid(cell)))
+			appendStringInfo(&path, "%s%s", path.len > 0 ? ", " : "", quote_identifier(schema));
+	return path.data;
+}
+
 ddl::Recipe make_recipe(const char *ddl, bool predict)
 {
 	ddl::Recipe recipe = {};
 	recipe.kind = "apply";
 	recipe.definition_text = ddl;
+	recipe.search_path = path_now();
 	List *units = read_script(ddl);
 	Earlier earlier = {};
 	ListCell *cell;
-	foreach (cell, units)
-		plan_unit(&recipe, *static_cast<const Unit *>(lfirst(cell)), &earlier, predict);
+	foreach (cell, units) {
+		const auto *unit = static_cast<const Unit *>(lfirst(cell));
+		List *steps = unit->parts != NIL && !is_brief_as_one(*unit)
+						  ? unit->parts
+						  : list_make1(const_cast<Unit *>(unit));
+		ListCell *part;
+		foreach (part, steps)
+			plan_unit(&recipe, *static_cast<const Unit *>(lfirst(part)), &earlier, predict);
+	}
 	// no relation by its oid: a second call is known by the text alone
 	recipe.relation_name =
 		recipe.relations != NIL ? ddl::quoted_name(linitial_oid(recipe.relations)) : "";
@@ -165,6 +183,7 @@ jobs::JobId apply(const char *ddl, const Options &options)
 	ddl::Recipe named = {};
 	named.kind = "apply";
 	named.definition_text = ddl;
+	named.search_path = path_now();
 	named.relation_name = "";
 	jobs::JobId id = ddl::find_earlier(named, options);
 	if (id != 0)

@@ -117,7 +117,8 @@ void check_as_it_stands(const Unit &unit)
 		check_create_table(castNode(CreateStmt, unit.statement), unit.sql);
 	if (IsA(unit.statement, RenameStmt))
 		check_rename(castNode(RenameStmt, unit.statement));
-	if (IsA(unit.statement, AlterObjectSchemaStmt))
+	if (IsA(unit.statement, AlterObjectSchemaStmt) &&
+		!castNode(AlterObjectSchemaStmt, unit.statement)->missing_ok)
 		(void)get_namespace_oid(castNode(AlterObjectSchemaStmt, unit.statement)->newschema, false);
 	check_objects(unit);
 	if (!IsA(unit.statement, AlterTableStmt))

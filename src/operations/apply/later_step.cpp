@@ -6,21 +6,39 @@
 #include "pg/json.hpp"
 
 extern "C" {
-#include "parser/parser.h"
+#include "lib/stringinfo.h"
 }
 
 namespace safe_migrate::operations::apply {
 
+void add_later_step(ddl::Recipe *recipe, const Unit &unit)
+{
+	ddl::RecipeStep *step = ddl::add_step(recipe, "apply", unit.sql);
+	StringInfoData json;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	pg::json_text(&json, "sql", unit.sql);
+	pg::json_number(&json, "number", unit.number);
+	appendStringInfoChar(&json, '}');
+	step->definition = json.data;
+}
+
 namespace {
 
+// Of an ALTER TABLE that is not brief as one its first part; the others have their turn after it.
 void plan(ddl::Recipe *recipe, JsonbContainer *stored)
 {
-	Unit unit = {};
-	unit.sql = pg::json_get_text(stored, "sql");
-	unit.number = static_cast<int>(pg::json_get_number(stored, "number", 0));
-	unit.statement = linitial_node(RawStmt, raw_parser(unit.sql, RAW_PARSE_DEFAULT))->stmt;
+	const Unit *unit = read_unit(pg::json_get_text(stored, "sql"),
+								 static_cast<int>(pg::json_get_number(stored, "number", 0)));
 	bool checks;
-	add_steps(recipe, unit, &checks);
+	if (unit->parts == NIL || is_brief_as_one(*unit)) {
+		add_steps(recipe, *unit, &checks);
+		return;
+	}
+	add_steps(recipe, *static_cast<const Unit *>(linitial(unit->parts)), &checks);
+	ListCell *cell;
+	for_each_from(cell, unit->parts, 1)
+		add_later_step(recipe, *static_cast<const Unit *>(lfirst(cell)));
 }
 
 } // namespace

@@ -1,8 +1,12 @@
 // The step that is planned when its turn comes.
 #pragma once
 #include "jobs/step_context.hpp"
+#include "operations/apply/script.hpp"
+#include "operations/ddl/recipe.hpp"
 
 namespace safe_migrate::operations::apply {
+
+void add_later_step(ddl::Recipe *recipe, const Unit &unit);
 
 // Puts the statement's own steps in its place, as the catalog is by then.
 void run_apply_step(jobs::StepContext *context);

@@ -2,6 +2,7 @@
 #include "operations/apply/script.hpp"
 
 #include "operations/user_text.hpp"
+#include "pg/compat_alter.hpp"
 
 extern "C" {
 #include "common/keywords.h"
@@ -89,6 +90,7 @@ int pass_of(const AlterTableCmd *command)
 		case AT_DropConstraint:
 		case AT_DropNotNull:
 		case AT_DropExpression:
+		case AT_DropIdentity:
 		case AT_DropOids:
 			return 0;
 		case AT_ColumnDefault:
@@ -107,7 +109,7 @@ int pass_of(const AlterTableCmd *command)
 		case AT_AddIdentity:
 			return 5;
 		default:
-			return 6;
+			return pg::is_set_expression(command) ? 1 : 6;
 	}
 }
 
@@ -125,7 +127,7 @@ int compare_passes(const ListCell *a, const ListCell *b)
 Unit *new_unit(const char *sql, Node *statement, int number)
 {
 	auto *unit = static_cast<Unit *>(palloc(sizeof(Unit)));
-	*unit = {sql, statement, number};
+	*unit = {sql, statement, number, NIL};
 	return unit;
 }
 
@@ -187,6 +189,15 @@ const char *text_after_add(const Unit &unit)
 	return pg_strncasecmp(unit.sql + first, "add", 3) == 0 ? rest : nullptr;
 }
 
+Unit *read_unit(const char *sql, int number)
+{
+	Unit *unit = new_unit(sql, parse_one(sql), number);
+	if (IsA(unit->statement, AlterTableStmt) &&
+		list_length(castNode(AlterTableStmt, unit->statement)->cmds) > 1)
+		unit->parts = split_alter_table(sql, castNode(AlterTableStmt, unit->statement), number);
+	return unit;
+}
+
 List *read_script(const char *ddl)
 {
 	UserText text = user_text("ddl", "", ddl);
@@ -201,13 +212,7 @@ List *read_script(const char *ddl)
 		int length = raw->stmt_len > 0 ? raw->stmt_len : static_cast<int>(strlen(begin));
 		char *sql = trimmed(begin, length);
 		number++;
-		Node *statement = parse_one(sql);
-		if (IsA(statement, AlterTableStmt) &&
-			list_length(castNode(AlterTableStmt, statement)->cmds) > 1)
-			units = list_concat(
-				units, split_alter_table(sql, castNode(AlterTableStmt, statement), number));
-		else
-			units = lappend(units, new_unit(sql, statement, number));
+		units = lappend(units, read_unit(sql, number));
 	}
 	text.leave();
 	if (units == NIL)

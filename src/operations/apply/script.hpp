@@ -9,17 +9,21 @@ extern "C" {
 
 namespace safe_migrate::operations::apply {
 
-// One statement; of an ALTER TABLE with several sub-commands each is one, in the order in which the
-// server carries them out.
+// One statement.
 struct Unit {
 	const char *sql; // of the unit alone, without a semicolon
 	Node *statement; // parsed
 	int number;		 // of the statement of the script that it is from, from 1
+	List *parts;	 // of Unit *: of an ALTER TABLE with several sub-commands each of them, in the
+					 // order in which the server carries them out; else NIL
 };
 
 // Of a unit that is one ALTER TABLE … ADD …: what follows that word, which a safe function takes;
 // nullptr where it is another sub-command.
 const char *text_after_add(const Unit &unit);
+
+// One of them, by its text.
+Unit *read_unit(const char *sql, int number);
 
 // All of them, as a list of Unit *.  Errors: the parser's, with the position in the text; 0A000
 // where sub-commands can't be told apart.

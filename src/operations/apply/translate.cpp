@@ -14,6 +14,7 @@
 #include "operations/drop/steps.hpp"
 #include "operations/index/steps.hpp"
 #include "operations/partition/steps.hpp"
+#include "pg/transaction.hpp"
 #include "settings.hpp"
 #include "statement/analysis.hpp"
 #include "statement/relations.hpp"
@@ -295,6 +296,19 @@ void add_drop_tables(ddl::Recipe *recipe, const DropStmt *drop)
 	}
 }
 
+// False where they depend on each other, which only one statement can drop then.
+bool add_drop_tables_one_by_one(ddl::Recipe *recipe, const DropStmt *drop)
+{
+	ddl::Recipe steps = {};
+	ErrorData *error = pg::run_subtransaction([&] { add_drop_tables(&steps, drop); });
+	if (error && (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST ||
+				  list_length(drop->objects) == 1))
+		ReThrowError(error);
+	if (!error)
+		recipe->steps = list_concat(recipe->steps, steps.steps);
+	return !error;
+}
+
 bool is_drop_of(const Node *statement, ObjectType type)
 {
 	return IsA(statement, DropStmt) &&
@@ -380,6 +394,8 @@ bool has_own_way(const Node *statement)
 	if (!IsA(statement, AlterTableStmt))
 		return false;
 	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
+	if (list_length(alter->cmds) > 1)
+		return false; // brief as one
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
 	// not a plain DETACH: brief as it stands, and concurrently it leaves a CHECK behind
 	return command->subtype == AT_ValidateConstraint ||
@@ -405,10 +421,9 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks)
 		add_drop_indexes(recipe, castNode(DropStmt, unit.statement));
 		return;
 	}
-	if (is_drop_of(unit.statement, OBJECT_TABLE)) {
-		add_drop_tables(recipe, castNode(DropStmt, unit.statement));
+	if (is_drop_of(unit.statement, OBJECT_TABLE) &&
+		add_drop_tables_one_by_one(recipe, castNode(DropStmt, unit.statement)))
 		return;
-	}
 	if (has_own_way(unit.statement) && add_alter_table(recipe, unit, nullptr))
 		return;
 	Effects *effects = effects_of(unit);
@@ -418,7 +433,8 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks)
 		refuse_kind(unit, by_itself);
 	if (!unbounded) {
 		*checks = true;
-		check_as_it_stands(unit);
+		check_as_it_stands(unit.parts != NIL ? *static_cast<const Unit *>(linitial(unit.parts))
+											 : unit);
 		*checks = false;
 		add_as_it_stands(recipe, unit, *effects);
 	} else if (IsA(unit.statement, IndexStmt))
@@ -427,6 +443,16 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks)
 		add_partition(recipe, unit);
 	else if (!IsA(unit.statement, AlterTableStmt) || !add_alter_table(recipe, unit, unbounded))
 		no_safe_way(unit, *unbounded);
+}
+
+bool is_brief_as_one(const Unit &unit)
+{
+	bool brief = false;
+	ErrorData *error = pg::try_undone([&] {
+		Effects *effects = effects_of(unit);
+		brief = !first_unbounded(*effects) && !effects->commits_inside;
+	});
+	return !error && brief;
 }
 
 List *touched_relations(const Unit &unit)

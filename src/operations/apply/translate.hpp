@@ -11,6 +11,9 @@ namespace safe_migrate::operations::apply {
 // statement that needs no recipe, which may depend on what is done to its table before.
 void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks);
 
+// Whether an ALTER TABLE with parts is brief as it stands: then it is one step, all or nothing.
+bool is_brief_as_one(const Unit &unit);
+
 // The relations that the unit's effects touch, as oids; none for what only makes new ones.
 List *touched_relations(const Unit &unit);
 

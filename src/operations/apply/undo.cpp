@@ -12,7 +12,9 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
+#include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
@@ -70,6 +72,8 @@ char *drop_new_index(const Unit &unit)
 {
 	const auto *create = castNode(IndexStmt, unit.statement);
 	index::Definition definition = read_index(unit);
+	if (get_rel_relkind(definition.relation) == RELKIND_PARTITIONED_TABLE)
+		return nullptr; // partitions may have had theirs
 	Relation relation = relation_open(definition.relation, AccessShareLock);
 	const char *name = create->idxname
 						   ? create->idxname
@@ -79,6 +83,19 @@ char *drop_new_index(const Unit &unit)
 					 : psprintf("DROP INDEX %s", qualified(RelationGetNamespace(relation), name));
 	relation_close(relation, NoLock);
 	return undo;
+}
+
+// A partition leaves first, for the keys that refer to its parent.
+char *drop_new_table(const CreateStmt *create)
+{
+	char *drop = drop_new_relation("TABLE", create->relation);
+	if (!drop || !create->partbound)
+		return drop;
+	Oid schema = RangeVarGetCreationNamespace(create->relation);
+	return psprintf(
+		"ALTER TABLE %s DETACH PARTITION %s;\n%s",
+		quoted_name(RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false)),
+		qualified(schema, create->relation->relname), drop);
 }
 
 char *drop_new_table(const CreateTableAsStmt *create)
@@ -149,6 +166,9 @@ char *default_back(Relation relation, const char *column)
 	if (number <= 0)
 		return nullptr;
 	const FormData_pg_attribute *attribute = TupleDescAttr(RelationGetDescr(relation), number - 1);
+	if (attribute->attgenerated != '\0' || attribute->attidentity != '\0' ||
+		find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL)
+		return nullptr;
 	if (!attribute->atthasdef)
 		return psprintf("ALTER COLUMN %s DROP DEFAULT", identifier(column));
 	pg::PinnedSettings pinned = {};
@@ -190,12 +210,25 @@ char *drop_new_column(Relation relation, const ColumnDef *column)
 			   : nullptr;
 }
 
-char *drop_new_constraint(Relation relation, const Unit &unit)
+// None where it takes over what was there: an index, constraints of children.
+char *drop_new_constraint(Relation relation, const Unit &unit, const Constraint *parsed)
 {
 	const char *added = text_after_add(unit);
-	return added ? psprintf("DROP CONSTRAINT IF EXISTS %s",
-							identifier(constraint::read_definition(relation, added).name))
-				 : nullptr;
+	if (!added || !is_known(parsed) || parsed->contype == CONSTR_EXCLUSION || parsed->indexname ||
+		find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL)
+		return nullptr;
+	StringInfoData undo;
+	initStringInfo(&undo);
+	appendStringInfo(&undo, "DROP CONSTRAINT IF EXISTS %s",
+					 identifier(constraint::read_definition(relation, added).name));
+	ListCell *cell;
+	foreach (cell, parsed->contype == CONSTR_PRIMARY ? parsed->keys : NIL) {
+		AttrNumber number = get_attnum(RelationGetRelid(relation), strVal(lfirst(cell)));
+		if (number > 0 && !TupleDescAttr(RelationGetDescr(relation), number - 1)->attnotnull)
+			appendStringInfo(&undo, ", ALTER COLUMN %s DROP NOT NULL",
+							 identifier(strVal(lfirst(cell))));
+	}
+	return undo.data;
 }
 
 char *undo_of_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
@@ -204,9 +237,7 @@ char *undo_of_command(const Unit &unit, Relation relation, const AlterTableCmd *
 		case AT_AddColumn:
 			return drop_new_column(relation, castNode(ColumnDef, command->def));
 		case AT_AddConstraint:
-			return is_known(castNode(Constraint, command->def))
-					   ? drop_new_constraint(relation, unit)
-					   : nullptr;
+			return drop_new_constraint(relation, unit, castNode(Constraint, command->def));
 		case AT_ColumnDefault:
 			return default_back(relation, command->name);
 		case AT_ChangeOwner:
@@ -222,6 +253,20 @@ char *undo_of_command(const Unit &unit, Relation relation, const AlterTableCmd *
 	}
 }
 
+// The last part's first; none where one of them has none.
+char *undo_of_parts(const List *parts)
+{
+	char *all = nullptr;
+	ListCell *cell;
+	foreach (cell, parts) {
+		char *undo = undo_of(*static_cast<const Unit *>(lfirst(cell)));
+		if (!undo)
+			return nullptr;
+		all = all ? psprintf("%s;\n%s", undo, all) : undo;
+	}
+	return all;
+}
+
 char *undo_of_alter_table(const Unit &unit)
 {
 	const auto *alter = castNode(AlterTableStmt, unit.statement);
@@ -229,6 +274,8 @@ char *undo_of_alter_table(const Unit &unit)
 											 : InvalidOid;
 	if (!OidIsValid(oid))
 		return nullptr;
+	if (unit.parts != NIL)
+		return undo_of_parts(unit.parts);
 	Relation relation = relation_open(oid, AccessShareLock);
 	char *undo = undo_of_command(unit, relation, linitial_node(AlterTableCmd, alter->cmds));
 	relation_close(relation, NoLock);
@@ -244,7 +291,7 @@ char *undo_of(const Unit &unit)
 	Node *statement = unit.statement;
 	switch (nodeTag(statement)) {
 		case T_CreateStmt:
-			return drop_new_relation("TABLE", castNode(CreateStmt, statement)->relation);
+			return drop_new_table(castNode(CreateStmt, statement));
 		case T_CreateTableAsStmt:
 			return drop_new_table(castNode(CreateTableAsStmt, statement));
 		case T_ViewStmt:

@@ -82,8 +82,9 @@ void add_using_index_step(ddl::Recipe *recipe, Oid oid, const Definition &defini
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	ddl::expect_relation(step, oid);
 	step->done = is_constraint_query(oid, name);
-	step->undo =
-		psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid), identifier(name));
+	if (!definition.parsed->indexname) // else the user's own index would go, too
+		step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
+							  identifier(name));
 }
 
 // A primary key can't be on columns that may hold NULL: without the proof it would scan.

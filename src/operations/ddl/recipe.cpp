@@ -30,6 +30,7 @@ char *job_definition(const Recipe &recipe)
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
 	pg::json_text(&json, "call", recipe.definition_text);
+	pg::json_text(&json, "search_path", recipe.search_path);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }

@@ -62,6 +62,7 @@ struct Recipe {
 	Oid relation;				 // the job's
 	const char *relation_name;	 // qualified, quoted
 	const char *definition_text; // the call, normalised: what a second call is compared by
+	const char *search_path;	 // and where the text does not say it all; else nullptr
 	List *steps;				 // of RecipeStep *
 	List *plain;				 // of char *: the ordinary statements, for inline work
 	List *relations;	// oids of tables with storage that decide whether it is done inline
