@@ -39,6 +39,13 @@ SELECT * FROM pg_temp.after('CREATE TABLE n AS TABLE big', 'ALTER TABLE n ADD FO
 SELECT * FROM pg_temp.after('CREATE TABLE n (id int, x int); INSERT INTO n SELECT 2 FROM big; BEGIN; SELECT 1; ROLLBACK', 'ALTER TABLE parts ATTACH PARTITION n FOR VALUES IN (2)');
 SELECT * FROM pg_temp.after('CREATE TABLE n (id int); INSERT INTO n VALUES (1)', 'ALTER TABLE n ADD FOREIGN KEY (id) REFERENCES big');
 
+-- its rows are those of the tables that it is put under
+SELECT * FROM pg_temp.after('CREATE TABLE n AS SELECT 1 AS id, 1 AS x FROM big; ALTER TABLE n INHERIT empty', 'TRUNCATE empty', 'ALTER TABLE empty ADD CHECK (id > 0)', 'UPDATE empty SET x = 1');
+SELECT * FROM pg_temp.after('CREATE TABLE n () INHERITS (empty); CREATE TABLE m () INHERITS (n); INSERT INTO m VALUES (1)', 'TRUNCATE empty', 'ALTER TABLE empty ADD CHECK (id > 0)');
+SELECT * FROM pg_temp.after('CREATE TABLE n PARTITION OF parts DEFAULT; INSERT INTO n SELECT id FROM big', 'ALTER TABLE parts ADD CHECK (id > 0)');
+SELECT * FROM pg_temp.after('CREATE TABLE n () INHERITS (empty)', 'TRUNCATE empty');
+SELECT * FROM pg_temp.after('CREATE TABLE n (i int); CREATE TABLE m (i int); ALTER TABLE n INHERIT m; ALTER TABLE m INHERIT n; INSERT INTO m VALUES (1); ALTER TABLE big INHERIT m', 'SELECT 1');
+
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA ef CASCADE;

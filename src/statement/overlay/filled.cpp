@@ -67,26 +67,50 @@ bool may_grow_large(Oid relation)
 	return bytes > 0 && bytes < small && bytes * 2 >= small / 4;
 }
 
-// True: one of the script's own.
-bool put(Overlay *overlay, const RangeVar *name, bool many, bool is_update)
+void mark(Overlay *overlay, Oid relation, bool many)
 {
-	Named named = resolve(overlay, name);
-	if (named.is_new()) {
-		if (many && !is_update)
-			named.script->filled_by = overlay->statement_no;
-		return many && !is_update;
-	}
-	if (!OidIsValid(named.oid))
-		return false;
-	Oid relation = row_target(overlay, named, CMD_INSERT).relation;
-	if (is_update && !may_grow_large(relation))
-		return false;
 	FilledEntry *entry = entry_of(overlay, relation, HASH_ENTER);
 	if (entry->rows_by == 0)
 		entry->rows_by = overlay->statement_no;
 	if (many && entry->many_by == 0)
 		entry->many_by = overlay->statement_no;
 	overlay->changes = true;
+}
+
+// What is under a table counts as its own.
+void mark_above(Overlay *overlay, ScriptRelation *relation, bool many)
+{
+	List *seen = list_make1(relation);
+	for (int i = 0; i < list_length(seen); i++) { // the list grows
+		ListCell *cell;
+		foreach (cell, static_cast<const ScriptRelation *>(list_nth(seen, i))->parents) {
+			auto *parent = static_cast<ScriptRelation *>(lfirst(cell));
+			if (parent->created_by != 0)
+				seen = list_append_unique_ptr(seen, parent);
+			else
+				mark(overlay, parent->oid, many);
+		}
+	}
+}
+
+// True: one of the script's own.
+bool put(Overlay *overlay, const RangeVar *name, bool many, bool is_update)
+{
+	Named named = resolve(overlay, name);
+	if (named.is_new()) {
+		if (is_update)
+			return false;
+		named.script->rows_by_insert = overlay->statement_no;
+		if (many)
+			named.script->filled_by = overlay->statement_no;
+		mark_above(overlay, named.script, many);
+		return true;
+	}
+	if (!OidIsValid(named.oid))
+		return false;
+	Oid relation = row_target(overlay, named, CMD_INSERT).relation;
+	if (!is_update || may_grow_large(relation))
+		mark(overlay, relation, many);
 	return false;
 }
 
@@ -157,6 +181,14 @@ bool note_rows_added(Overlay *overlay, const Node *statement)
 	if (copy->relation == nullptr)
 		return note_query(overlay, copy->query);
 	return copy->is_from && put(overlay, copy->relation, true, false);
+}
+
+void note_rows_under(Overlay *overlay, ScriptRelation *child)
+{
+	// How large a temporary table is, nobody looks up.
+	bool many = child->filled_by != 0 || strcmp(child->schema, "pg_temp") == 0;
+	if (child->created_by != 0 && (many || child->rows_by_insert != 0))
+		mark_above(overlay, child, many);
 }
 
 void look_at_filled(const Overlay *overlay, Analysis *analysis)

@@ -13,6 +13,8 @@ void note_change(Overlay *overlay, const char *text, const Node *statement);
 // INSERT, UPDATE, MERGE, COPY and queries with such ones; true: of a table of the script's own.
 bool note_rows_added(Overlay *overlay, const Node *statement);
 
+void note_rows_under(Overlay *overlay, ScriptRelation *child); // of its new parents
+
 // Settings: SET, RESET, set_config().
 void note_set(Overlay *overlay, const VariableSetStmt *set);
 void note_set_config(Overlay *overlay, const FuncCall *call);

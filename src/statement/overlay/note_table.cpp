@@ -209,6 +209,7 @@ void note_parent(Overlay *overlay, ScriptRelation *child, ScriptRelation *parent
 	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
 	child->parents = list_append_unique_ptr(child->parents, parent);
 	MemoryContextSwitchTo(caller);
+	note_rows_under(overlay, child);
 }
 
 ScriptRelation *type_of(Overlay *overlay, const TypeName *type)

@@ -49,6 +49,7 @@ struct ScriptRelation {
 	int referenced_by;	 // … to it
 	int storage_by;		 // SET LOGGED, TABLESPACE, ACCESS METHOD
 	int filled_by;		 // of a new one: it got many rows
+	int rows_by_insert;	 // … some
 	int rows_by;		 // what it shows as a view, its rules, its INSTEAD OF triggers
 	List *columns;		 // ScriptColumn
 	List *constraints;	 // ScriptConstraint
