@@ -147,7 +147,8 @@ my $reads = 'CREATE FUNCTION reads() RETURNS int BEGIN ATOMIC SELECT max(b) FROM
 for my $case (
 	[ 'DROP TABLE target', 'CREATE FUNCTION reads() RETURNS SETOF target LANGUAGE sql AS $$ SELECT * FROM target $$', 'DROP FUNCTION reads()' ],
 	[ 'ALTER TABLE target DROP COLUMN b', $reads, 'DROP FUNCTION reads()' ],
-	[ 'ALTER TABLE target DROP COLUMN b', "$reads; CREATE FUNCTION also() RETURNS SETOF target LANGUAGE sql AS 'TABLE target'",
+	# (from some major on the server refuses this one before it comes to wait)
+	major_of($node) >= 17 ? () : [ 'ALTER TABLE target DROP COLUMN b', "$reads; CREATE FUNCTION also() RETURNS SETOF target LANGUAGE sql AS 'TABLE target'",
 		"DROP FUNCTION also();\nCREATE OR REPLACE FUNCTION reads() RETURNS int BEGIN ATOMIC SELECT 1; END" ],
 	[ 'DROP SCHEMA s CASCADE', 'CREATE SCHEMA s', 'ALTER TABLE target SET SCHEMA s', 's' ])
 {
