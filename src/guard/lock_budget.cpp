@@ -23,7 +23,6 @@ namespace safe_migrate::guard {
 
 namespace {
 
-using statement::Cause;
 using statement::Effects;
 using statement::Exempt;
 using statement::Finding;

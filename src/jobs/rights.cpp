@@ -112,11 +112,12 @@ void check_may_act_for_owner(const JobRow *job)
 	check_may_control(job);
 	if (superuser() || has_privs_of_role(GetUserId(), job->owner))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for job " INT64_FORMAT, job->id),
-			 errhint("Only its owner and members of the owner may retry a job or set its throttle "
-					 "query; members of pg_signal_backend may pause, resume, cancel and slow it.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("permission denied for job " INT64_FORMAT, job->id),
+		 errhint("Only its owner and members of the owner may retry a job or set its throttle "
+				 "query; members of pg_signal_backend may pause, resume, cancel and slow it.")));
 }
 
 } // namespace safe_migrate::jobs

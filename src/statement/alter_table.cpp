@@ -153,6 +153,15 @@ void lock_identity_sequence(AlterTable *alter, const char *column, Lock lock)
 
 namespace {
 
+void analyse_identity(AlterTable *alter, const AlterTableCmd *command)
+{
+	if (command->subtype == AT_SetIdentity)
+		lock_identity_sequence(alter, command->name, Lock::share_row_exclusive);
+	if (command->subtype == AT_DropIdentity) // it is dropped
+		lock_identity_sequence(alter, command->name, Lock::access_exclusive);
+	alter->locks_descendants |= pg::identity_recurses && is_partitioned(alter);
+}
+
 void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 {
 	switch (command->subtype) {
@@ -192,16 +201,10 @@ void analyse_command(AlterTable *alter, const AlterTableCmd *command)
 		case AT_SetStorage:
 			alter->locks_descendants = true; // ATSimpleRecursion()
 			return;
-		case AT_SetIdentity:
-			lock_identity_sequence(alter, command->name, Lock::share_row_exclusive);
-			[[fallthrough]];
 		case AT_AddIdentity:
-			alter->locks_descendants |= pg::identity_recurses && is_partitioned(alter);
-			return;
-		case AT_DropIdentity: // it is dropped
-			lock_identity_sequence(alter, command->name, Lock::access_exclusive);
-			alter->locks_descendants |= pg::identity_recurses && is_partitioned(alter);
-			return;
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+			return analyse_identity(alter, command);
 		case AT_EnableTrig:
 		case AT_EnableAlwaysTrig:
 		case AT_EnableReplicaTrig:

@@ -116,33 +116,32 @@ bool put(Overlay *overlay, const RangeVar *name, bool many, bool is_update)
 
 bool note_query(Overlay *overlay, const Node *node);
 
-bool note_with(Overlay *overlay, const WithClause *with)
+void note_with(Overlay *overlay, const WithClause *with)
 {
-	bool own = false;
 	ListCell *cell;
-	if (with != nullptr)
-		foreach (cell, with->ctes)
-			own |= note_query(overlay, lfirst_node(CommonTableExpr, cell)->ctequery);
-	return false;
+	foreach (cell, with != nullptr ? with->ctes : NIL)
+		(void)note_query(overlay, lfirst_node(CommonTableExpr, cell)->ctequery);
 }
 
 bool note_query(Overlay *overlay, const Node *node)
 {
 	switch (nodeTag(node)) {
 		case T_InsertStmt:
-			return note_with(overlay, as<InsertStmt>(node)->withClause) |
-				   put(overlay, as<InsertStmt>(node)->relation, adds_many(as<InsertStmt>(node)),
+			note_with(overlay, as<InsertStmt>(node)->withClause);
+			return put(overlay, as<InsertStmt>(node)->relation, adds_many(as<InsertStmt>(node)),
 					   false);
 		case T_UpdateStmt:
-			return note_with(overlay, as<UpdateStmt>(node)->withClause) |
-				   put(overlay, as<UpdateStmt>(node)->relation, true, true);
+			note_with(overlay, as<UpdateStmt>(node)->withClause);
+			return put(overlay, as<UpdateStmt>(node)->relation, true, true);
 		case T_MergeStmt:
-			return note_with(overlay, as<MergeStmt>(node)->withClause) |
-				   put(overlay, as<MergeStmt>(node)->relation, true, !inserts(as<MergeStmt>(node)));
+			note_with(overlay, as<MergeStmt>(node)->withClause);
+			return put(overlay, as<MergeStmt>(node)->relation, true, !inserts(as<MergeStmt>(node)));
 		case T_DeleteStmt:
-			return note_with(overlay, as<DeleteStmt>(node)->withClause);
+			note_with(overlay, as<DeleteStmt>(node)->withClause);
+			return false;
 		case T_SelectStmt:
-			return note_with(overlay, as<SelectStmt>(node)->withClause);
+			note_with(overlay, as<SelectStmt>(node)->withClause);
+			return false;
 		default:
 			return false;
 	}

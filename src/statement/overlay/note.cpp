@@ -292,35 +292,87 @@ bool note_other_object(Overlay *overlay, const Node *statement)
 	}
 }
 
+// What makes something; false: not of these.
+bool note_created(Overlay *overlay, const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_CreateStmt:
+			note_create_table(overlay, as<CreateStmt>(statement),
+							  as<CreateStmt>(statement)->partspec != nullptr
+								  ? RELKIND_PARTITIONED_TABLE
+								  : RELKIND_RELATION);
+			return true;
+		case T_CreateForeignTableStmt:
+			note_create_table(overlay, &as<CreateForeignTableStmt>(statement)->base,
+							  RELKIND_FOREIGN_TABLE);
+			return true;
+		case T_CreateTableAsStmt:
+			note_table_as(overlay, as<CreateTableAsStmt>(statement));
+			return true;
+		case T_ViewStmt:
+			note_view(overlay, as<ViewStmt>(statement)->view);
+			return true;
+		case T_RuleStmt:
+			note_rows(overlay, as<RuleStmt>(statement)->relation);
+			return true;
+		case T_CreateTrigStmt:
+			if ((as<CreateTrigStmt>(statement)->timing & TRIGGER_TYPE_INSTEAD) != 0)
+				note_rows(overlay, as<CreateTrigStmt>(statement)->relation);
+			return true;
+		case T_CreateSeqStmt:
+			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
+						   as<CreateSeqStmt>(statement)->if_not_exists);
+			return true;
+		case T_IndexStmt:
+			note_create_index(overlay, as<IndexStmt>(statement));
+			return true;
+		case T_CreateSchemaStmt:
+			note_create_schema(overlay, as<CreateSchemaStmt>(statement));
+			return true;
+		default:
+			return false;
+	}
+}
+
+// What runs what nobody sees here: extensions' scripts, procedures, code; false: not of these.
+bool note_run(Overlay *overlay, const char *text, const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_CreateExtensionStmt:
+		case T_AlterExtensionStmt:
+		case T_CallStmt:
+		case T_ImportForeignSchemaStmt:
+		case T_ExecuteStmt:
+		case T_DoStmt:
+			break;
+		default:
+			return false;
+	}
+	overlay->unknown_by = overlay->statement_no;
+	overlay->changes = true;
+	ListCell *cell;
+	foreach (cell, IsA(statement, DoStmt)
+					   ? identifiers_of(text, static_cast<int>(strlen(text))).names
+					   : NIL)
+		note_unseen(overlay, static_cast<const char *>(lfirst(cell)));
+	return true;
+}
+
+void note_discard(Overlay *overlay, const DiscardStmt *discard)
+{
+	if (discard->target == DISCARD_ALL)
+		reset_settings(overlay);
+	if (discard->target == DISCARD_ALL || discard->target == DISCARD_TEMP)
+		drop_temporary(overlay, false);
+}
+
 } // namespace
 
 void note_change(Overlay *overlay, const char *text, const Node *statement)
 {
+	if (note_created(overlay, statement) || note_run(overlay, text, statement))
+		return;
 	switch (nodeTag(statement)) {
-		case T_CreateStmt:
-			return note_create_table(overlay, as<CreateStmt>(statement),
-									 as<CreateStmt>(statement)->partspec != nullptr
-										 ? RELKIND_PARTITIONED_TABLE
-										 : RELKIND_RELATION);
-		case T_CreateForeignTableStmt:
-			return note_create_table(overlay, &as<CreateForeignTableStmt>(statement)->base,
-									 RELKIND_FOREIGN_TABLE);
-		case T_CreateTableAsStmt:
-			return note_table_as(overlay, as<CreateTableAsStmt>(statement));
-		case T_ViewStmt:
-			return note_view(overlay, as<ViewStmt>(statement)->view);
-		case T_RuleStmt:
-			return note_rows(overlay, as<RuleStmt>(statement)->relation);
-		case T_CreateTrigStmt:
-			if ((as<CreateTrigStmt>(statement)->timing & TRIGGER_TYPE_INSTEAD) != 0)
-				note_rows(overlay, as<CreateTrigStmt>(statement)->relation);
-			return;
-		case T_CreateSeqStmt:
-			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
-						   as<CreateSeqStmt>(statement)->if_not_exists);
-			return;
-		case T_IndexStmt:
-			return note_create_index(overlay, as<IndexStmt>(statement));
 		case T_AlterTableStmt: {
 			auto *alter = as<AlterTableStmt>(statement);
 			ScriptRelation *relation = relation_of(overlay, alter->relation);
@@ -343,17 +395,10 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 			return note_rename(overlay, as<RenameStmt>(statement));
 		case T_AlterObjectSchemaStmt:
 			return note_set_schema(overlay, as<AlterObjectSchemaStmt>(statement));
-		case T_CreateSchemaStmt:
-			return note_create_schema(overlay, as<CreateSchemaStmt>(statement));
 		case T_VariableSetStmt:
 			return note_set(overlay, as<VariableSetStmt>(statement));
 		case T_DiscardStmt:
-			if (as<DiscardStmt>(statement)->target == DISCARD_ALL)
-				reset_settings(overlay);
-			if (as<DiscardStmt>(statement)->target == DISCARD_ALL ||
-				as<DiscardStmt>(statement)->target == DISCARD_TEMP)
-				drop_temporary(overlay, false);
-			return;
+			return note_discard(overlay, as<DiscardStmt>(statement));
 		case T_InsertStmt:
 		case T_UpdateStmt:
 		case T_DeleteStmt:
@@ -364,22 +409,6 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 		case T_SelectStmt:
 			(void)note_rows_added(overlay, statement);
 			return note_select(overlay, as<SelectStmt>(statement));
-		case T_CreateExtensionStmt:
-		case T_AlterExtensionStmt:
-		case T_CallStmt:
-		case T_ImportForeignSchemaStmt:
-		case T_ExecuteStmt:
-			overlay->unknown_by = overlay->statement_no;
-			overlay->changes = true;
-			return;
-		case T_DoStmt: {
-			overlay->unknown_by = overlay->statement_no;
-			overlay->changes = true;
-			ListCell *cell;
-			foreach (cell, identifiers_of(text, static_cast<int>(strlen(text))).names)
-				note_unseen(overlay, static_cast<const char *>(lfirst(cell)));
-			return;
-		}
 		default:
 			(void)note_other_object(overlay, statement);
 	}
