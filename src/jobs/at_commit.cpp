@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
 #include "nodes/pg_list.h"
+#include "utils/resowner.h"
 }
 
 namespace safe_migrate::jobs {
@@ -23,6 +24,7 @@ JobId waiting[room];
 int n_waiting = 0;
 bool wake_database = false;
 bool extension_dropped = false; // with all jobs
+bool wake_all = false;			// it was: once the others' caches are told
 object_access_hook_type previous_hook = nullptr;
 
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *arg)
@@ -43,12 +45,20 @@ void at_end(XactEvent event, void *)
 			wake_job(MyDatabaseId, waiting[i]);
 		if (wake_database)
 			wake_scheduler(MyDatabaseId);
-		if (extension_dropped)
-			wake_jobs(MyDatabaseId);
+		wake_all = extension_dropped;
 	}
 	n_waiting = 0;
 	wake_database = false;
 	extension_dropped = false;
+}
+
+// CommitTransaction(): after AtEOXact_Inval().  Who is woken before may find it in a cache (18).
+void after_locks(ResourceReleasePhase phase, bool, bool is_top_level, void *)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || !wake_all)
+		return;
+	wake_all = false;
+	wake_jobs(MyDatabaseId);
 }
 
 } // namespace
@@ -56,6 +66,7 @@ void at_end(XactEvent event, void *)
 void install_at_commit()
 {
 	RegisterXactCallback(at_end, nullptr);
+	RegisterResourceReleaseCallback(after_locks, nullptr);
 	previous_hook = object_access_hook;
 	object_access_hook = on_object_access;
 }
