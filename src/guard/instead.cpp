@@ -151,8 +151,7 @@ bool is_volatile(Node *node, void *context)
 		return false;
 	if (IsA(node, FuncCall)) {
 		auto *call = castNode(FuncCall, node);
-		FuncCandidateList candidate = FuncnameGetCandidates(call->funcname, list_length(call->args),
-															NIL, true, true, false, true);
+		FuncCandidateList candidate = pg::functions_named(call->funcname, list_length(call->args));
 		for (; candidate; candidate = candidate->next)
 			if (candidate->oid < FirstNormalObjectId &&
 				func_volatile(candidate->oid) == PROVOLATILE_VOLATILE)

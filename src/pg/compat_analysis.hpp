@@ -8,6 +8,7 @@ extern "C" {
 #include "access/attmap.h"
 #include "access/htup_details.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -109,6 +110,17 @@ inline bool may_run_query(const Query *query)
 	return ExecCheckPermissions(query->rtable, query->rteperminfos, false);
 #else
 	return ExecCheckRTPerms(query->rtable, false);
+#endif
+}
+
+// FuncnameGetCandidates() by position, with defaults and VARIADIC; nullptr where there is none.
+inline FuncCandidateList functions_named(List *names, int n_arguments)
+{
+#if PG_VERSION_NUM >= 190000
+	int flags;
+	return FuncnameGetCandidates(names, n_arguments, NIL, true, true, false, true, &flags);
+#else
+	return FuncnameGetCandidates(names, n_arguments, NIL, true, true, false, true);
 #endif
 }
 
