@@ -2,6 +2,14 @@
 #pragma once
 #include "pg/options.hpp"
 
+extern "C" {
+#if PG_VERSION_NUM >= 190000
+#include "commands/repack.h"
+#else
+#include "commands/cluster.h"
+#endif
+}
+
 namespace safe_migrate::pg {
 
 #if PG_VERSION_NUM >= 190000

@@ -3,6 +3,7 @@
 
 #include "operations/ddl/restrict.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/compat_repack.hpp"
 
 extern "C" {
 #include "access/relation.h"
@@ -12,7 +13,6 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/cluster.h"
 #include "commands/extension.h"
 #include "commands/policy.h"
 #include "commands/trigger.h"
@@ -216,11 +216,12 @@ void check_drop(const DropStmt *drop)
 	}
 }
 
-void check_cluster(const ClusterStmt *cluster)
+void check_cluster(const pg::Cluster *cluster)
 {
-	if (!cluster->relation || !cluster->indexname)
+	RangeVar *name = pg::clustered_relation(cluster);
+	if (!name || !cluster->indexname)
 		return;
-	Relation relation = table_openrv(cluster->relation, AccessShareLock);
+	Relation relation = table_openrv(name, AccessShareLock);
 	Oid index = get_relname_relid(cluster->indexname, RelationGetNamespace(relation));
 	if (!OidIsValid(index))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -265,8 +266,8 @@ void check_objects(const Unit &unit)
 			return check_drop(castNode(DropStmt, statement));
 		case T_CreateExtensionStmt:
 			return check_extension(castNode(CreateExtensionStmt, statement));
-		case T_ClusterStmt:
-			return check_cluster(castNode(ClusterStmt, statement));
+		case pg::cluster_tag:
+			return check_cluster(reinterpret_cast<const pg::Cluster *>(statement));
 		case T_RefreshMatViewStmt:
 			return check_refresh(castNode(RefreshMatViewStmt, statement));
 		default:

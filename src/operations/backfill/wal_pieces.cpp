@@ -6,6 +6,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
+#include "utils/wait_event.h"
 }
 
 namespace safe_migrate::operations::backfill {
