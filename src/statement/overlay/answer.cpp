@@ -9,7 +9,6 @@
 
 extern "C" {
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
@@ -23,22 +22,6 @@ namespace safe_migrate::statement::overlay {
 namespace {
 
 template <class T> const T *as(const Node *node) { return reinterpret_cast<const T *>(node); }
-
-template <class T> T *copy_of(const T *node) { return static_cast<T *>(copyObjectImpl(node)); }
-
-template <class T> void ask_catalog(const Overlay *overlay, Analysis *analysis, const T *statement)
-{
-	analyse_utility(analysis, reinterpret_cast<const Node *>(statement), overlay->location,
-					overlay->length);
-}
-
-void fails_for_lack_of(const Overlay *overlay, const RangeVar *name, int gone_by)
-{
-	*overlay->fails = true;
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-					errmsg("relation \"%s\" does not exist any more", name->relname),
-					errdetail("Statement %d drops or renames it.", gone_by)));
-}
 
 void alter_table(const Overlay *overlay, Analysis *analysis, const AlterTableStmt *alter)
 {
@@ -59,219 +42,6 @@ void alter_table(const Overlay *overlay, Analysis *analysis, const AlterTableStm
 	if (live->cmds != NIL)
 		ask_catalog(overlay, analysis, live);
 }
-
-// A table of the script's own that the new one is put under, or refers to.
-void look_at_parent(const Overlay *overlay, Analysis *analysis, const RangeVar *name)
-{
-	Named parent = resolve(overlay, name);
-	if (parent.is_new() && parent.script->partitions_by != 0)
-		judge_new(overlay, analysis, parent.script, Lock::none);
-}
-
-void look_at_references(const Overlay *overlay, Analysis *analysis, const List *constraints)
-{
-	ListCell *cell;
-	foreach (cell, constraints) {
-		auto *element = static_cast<Node *>(lfirst(cell));
-		if (IsA(element, Constraint) && castNode(Constraint, element)->contype == CONSTR_FOREIGN)
-			look_at_parent(overlay, analysis, castNode(Constraint, element)->pktable);
-		else if (IsA(element, ColumnDef))
-			look_at_references(overlay, analysis, castNode(ColumnDef, element)->constraints);
-	}
-}
-
-// The constraints of the default partition say whether it is scanned for a new one.
-void create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *statement)
-{
-	CreateStmt *create = copy_of(statement);
-	if (create->if_not_exists && resolve(overlay, create->relation).exists())
-		return;
-	create->if_not_exists = false; // the catalog may know the name
-	ask_catalog(overlay, analysis, create);
-	look_at_references(overlay, analysis, create->tableElts);
-	ListCell *cell;
-	foreach (cell, create->inhRelations)
-		look_at_parent(overlay, analysis, lfirst_node(RangeVar, cell));
-	if (create->partbound == nullptr)
-		return;
-	Named parent = resolve(overlay, linitial_node(RangeVar, create->inhRelations));
-	int by;
-	if (!parent.is_new() && OidIsValid(parent.oid) && family_is_changed(overlay, parent.oid, &by))
-		add_dependence(overlay, analysis, parent.oid, by, "its partitions");
-}
-
-bool has_script_column(const ScriptRelation *table, const IndexStmt *create)
-{
-	if (names_changed_column(table, create->whereClause))
-		return true;
-	ListCell *cell;
-	foreach (cell, list_concat_copy(create->indexParams, create->indexIncludingParams)) {
-		auto *element = lfirst_node(IndexElem, cell);
-		if ((element->name != nullptr && find_column(table, element->name) != nullptr) ||
-			names_changed_column(table, element->expr))
-			return true;
-	}
-	return false;
-}
-
-// It comes into the schema of its table.
-RangeVar *index_name(const Named &table, const IndexStmt *create)
-{
-	const char *schema = table.script != nullptr ? table.script->schema
-												 : get_namespace_name(get_rel_namespace(table.oid));
-	return makeRangeVar(const_cast<char *>(schema), create->idxname, -1);
-}
-
-void create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *create)
-{
-	Named table = resolve(overlay, create->relation);
-	Lock lock = create->concurrent ? Lock::share_update_exclusive : Lock::share;
-	int by;
-	analysis->effects->commits_inside = create->concurrent;
-	if (table.is_new())
-		return judge_new(overlay, analysis, table.script, lock);
-	if (!table.exists() && table.gone_by != 0)
-		fails_for_lack_of(overlay, create->relation, table.gone_by);
-	if (OidIsValid(table.oid) && family_is_changed(overlay, table.oid, &by))
-		return add_dependence(overlay, analysis, table.oid, by, "its partitions");
-	if (create->if_not_exists && OidIsValid(table.oid) && create->idxname != nullptr) {
-		Named index = resolve(overlay, index_name(table, create));
-		IndexStmt *live = copy_of(create);
-		live->if_not_exists = false;
-		if (index.script != nullptr)
-			return (void)add_lock(analysis, table.oid, lock);
-		if (!index.exists())
-			return create_index(overlay, analysis, live);
-	}
-	if (table.script == nullptr || !has_script_column(table.script, create))
-		return ask_catalog(overlay, analysis, create);
-	bool only = !create->relation->inh && get_rel_relkind(table.oid) == RELKIND_PARTITIONED_TABLE;
-	if (only)
-		add_lock(analysis, table.oid, lock);
-	else
-		add_answer(analysis, Cause::create_index, Effect::index_build, table.oid, lock)->object =
-			create->idxname;
-	if (create->relation->inh)
-		add_locks(analysis, with_descendants(table.oid), lock);
-}
-
-// ---------------------------------------------------------------- DROP
-
-// The keys that the script added go with the table: their other ends are locked for it.
-void lock_other_ends(const Overlay *overlay, Analysis *analysis, const ScriptRelation *table,
-					 DropBehavior behavior)
-{
-	ListCell *cell;
-	foreach (cell, table->constraints) {
-		auto *constraint = static_cast<const ScriptConstraint *>(lfirst(cell));
-		if (constraint->parent == nullptr || constraint->dropped_by != 0)
-			continue;
-		add_script_lock(analysis, constraint->parent, Lock::access_exclusive);
-	}
-	if (table->of != nullptr && OidIsValid(table->of->oid)) {
-		add_script_lock(analysis, table->of, Lock::access_exclusive);
-		Oid rest = get_default_partition_oid(table->of->oid);
-		if (OidIsValid(rest))
-			add_lock(analysis, rest, Lock::access_exclusive);
-	}
-	if (table->referenced_by != 0 && behavior == DROP_CASCADE)
-		add_dependence(overlay, analysis, table->oid, table->referenced_by,
-					   "foreign keys that refer to it");
-}
-
-// What was there may depend on it by now: of something new, only by its name.
-int tied_to(const Overlay *overlay, const Named &target)
-{
-	if (!target.is_new())
-		return overlay->ties_by;
-	int by = std::min(mentioned_by(overlay, target.script->name), overlay->ties_by);
-	return by > target.script->created_by ? by : 0;
-}
-
-void drop_relations(const Overlay *overlay, Analysis *analysis, const DropStmt *drop)
-{
-	DropStmt *live = copy_of(drop);
-	live->objects = NIL;
-	Lock lock = drop->concurrent ? Lock::share_update_exclusive : Lock::access_exclusive;
-	ListCell *cell;
-	foreach (cell, drop->objects) {
-		auto *names = lfirst_node(List, cell);
-		const RangeVar *name = range_var_of(names);
-		Named target = resolve(overlay, name);
-		if (!target.exists() && target.gone_by != 0) {
-			if (!drop->missing_ok)
-				fails_for_lack_of(overlay, name, target.gone_by);
-			continue;
-		}
-		if (target.script != nullptr) {
-			if (target.is_new())
-				judge_new(overlay, analysis, target.script, lock);
-			lock_other_ends(overlay, analysis, target.script, drop->behavior);
-			if (target.script->partitions_by != 0 && !target.is_new())
-				add_dependence(overlay, analysis, target.oid, target.script->partitions_by,
-							   "its partitions, children or parents");
-		}
-		int tied_by = drop->behavior == DROP_CASCADE ? tied_to(overlay, target) : 0;
-		if (target.exists() && tied_by > analysis->effects->depends_on)
-			add_dependence(overlay, analysis, target.oid, tied_by,
-						   psprintf("what depends on \"%s\"", name->relname));
-		if (!target.is_new())
-			live->objects = lappend(live->objects, names);
-	}
-	if (live->objects != NIL)
-		ask_catalog(overlay, analysis, live);
-}
-
-const char *name_of_dropped(Node *object)
-{
-	if (IsA(object, String))
-		return strVal(object);
-	const List *names = IsA(object, TypeName)		  ? castNode(TypeName, object)->names
-						: IsA(object, ObjectWithArgs) ? castNode(ObjectWithArgs, object)->objname
-						: IsA(object, List)			  ? castNode(List, object)
-													  : NIL;
-	return names != NIL && IsA(llast(names), String) ? strVal(llast(names)) : "";
-}
-
-bool belongs_to_relation(ObjectType type)
-{
-	return type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY;
-}
-
-// Types, functions, schemas …: what hangs on them may have come to by the script.
-void drop_objects(const Overlay *overlay, Analysis *analysis, const DropStmt *drop)
-{
-	ask_catalog(overlay, analysis, drop);
-	if (belongs_to_relation(drop->removeType))
-		return;
-	ListCell *cell;
-	foreach (cell, drop->objects) {
-		const char *name = name_of_dropped(static_cast<Node *>(lfirst(cell)));
-		int by = drop->behavior == DROP_CASCADE			? overlay->ties_by
-				 : drop->removeType == OBJECT_EXTENSION ? mentioned_by(overlay, name)
-														: 0;
-		if (by != 0)
-			return add_dependence(overlay, analysis, InvalidOid, by,
-								  psprintf("what depends on \"%s\"", name));
-	}
-}
-
-void drop(const Overlay *overlay, Analysis *analysis, const DropStmt *statement)
-{
-	switch (statement->removeType) {
-		case OBJECT_TABLE:
-		case OBJECT_VIEW:
-		case OBJECT_MATVIEW:
-		case OBJECT_INDEX:
-		case OBJECT_SEQUENCE:
-		case OBJECT_FOREIGN_TABLE:
-			return drop_relations(overlay, analysis, statement);
-		default:
-			return drop_objects(overlay, analysis, statement);
-	}
-}
-
-// ---------------------------------------------------------------- the others
 
 void rename(const Overlay *overlay, Analysis *analysis, const RenameStmt *statement)
 {
@@ -433,11 +203,11 @@ void dispatch(const Overlay *overlay, Analysis *analysis, const Node *statement)
 		case T_AlterTableStmt:
 			return alter_table(overlay, analysis, as<AlterTableStmt>(statement));
 		case T_CreateStmt:
-			return create_table(overlay, analysis, as<CreateStmt>(statement));
+			return answer_create_table(overlay, analysis, as<CreateStmt>(statement));
 		case T_IndexStmt:
-			return create_index(overlay, analysis, as<IndexStmt>(statement));
+			return answer_create_index(overlay, analysis, as<IndexStmt>(statement));
 		case T_DropStmt:
-			return drop(overlay, analysis, as<DropStmt>(statement));
+			return answer_drop(overlay, analysis, as<DropStmt>(statement));
 		case T_RenameStmt:
 			return rename(overlay, analysis, as<RenameStmt>(statement));
 		case T_TruncateStmt:
@@ -499,98 +269,6 @@ void look_over(const Overlay *overlay, Analysis *analysis, bool is_about_rows)
 }
 
 } // namespace
-
-void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target)
-{
-	if (!target.exists() && target.gone_by != 0)
-		fails_for_lack_of(overlay, name, target.gone_by);
-}
-
-void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, int statement_no,
-					const char *what)
-{
-	Finding *finding;
-	Effects *effects = analysis->effects;
-	if (OidIsValid(relation))
-		finding = add_finding(analysis, Cause::depends_on_earlier_statement, Effect::metadata,
-							  relation, Lock::none);
-	else {
-		finding = append_finding(effects);
-		finding->cause = Cause::depends_on_earlier_statement;
-	}
-	finding->is_target = true;
-	finding->exempt = Exempt::no;
-	finding->facts = psprintf("it depends on what statement %d does: %s", statement_no, what);
-	if (statement_no > effects->depends_on) {
-		effects->depends_on = statement_no;
-		effects->depends_on_what = what;
-	}
-}
-
-void add_new(Analysis *analysis, const ScriptRelation *relation, Lock lock)
-{
-	Finding *finding = append_finding(analysis->effects);
-	finding->cause = Cause::lock;
-	finding->lock = lock;
-	finding->exempt = Exempt::created_here;
-	finding->is_target = true;
-	finding->schema = relation->schema;
-	finding->name = relation->name;
-}
-
-void judge_new(const Overlay *overlay, Analysis *analysis, const ScriptRelation *relation,
-			   Lock lock)
-{
-	if (relation->partitions_by == 0)
-		return add_new(analysis, relation, lock);
-	add_dependence(overlay, analysis, InvalidOid, relation->partitions_by,
-				   "its partitions, children or parents");
-	Finding *finding = &analysis->effects->findings[analysis->effects->n - 1];
-	finding->schema = relation->schema;
-	finding->name = relation->name;
-}
-
-Finding *add_answer(Analysis *analysis, Cause cause, Effect effect, Oid relation, Lock lock)
-{
-	Finding *finding = add_finding(analysis, cause, effect, relation, lock);
-	finding->is_target = true;
-	if (grows_with_size(effect))
-		finding->bytes = heap_bytes(relation);
-	finding->indexes = effect == Effect::index_build ? 1 : 0;
-	return finding;
-}
-
-void add_script_lock(Analysis *analysis, const ScriptRelation *relation, Lock lock)
-{
-	if (OidIsValid(relation->oid) && relation->gone_by == 0)
-		add_lock(analysis, relation->oid, lock);
-}
-
-bool is_changed(const ScriptRelation *relation)
-{
-	return relation != nullptr &&
-		   (relation->columns != NIL || relation->constraints != NIL || relation->indexes_by != 0 ||
-			relation->partitions_by != 0 || relation->foreign_keys_by != 0);
-}
-
-bool family_is_changed(const Overlay *overlay, Oid relation, int *by)
-{
-	const ScriptRelation *own = find_record(overlay, relation);
-	if (own != nullptr && own->partitions_by != 0) {
-		*by = own->partitions_by;
-		return true;
-	}
-	List *family = list_concat(with_descendants(relation), ancestors(relation));
-	ListCell *cell;
-	foreach (cell, family) {
-		const ScriptRelation *record = find_record(overlay, lfirst_oid(cell));
-		if (lfirst_oid(cell) != relation && is_changed(record)) {
-			*by = record->changed_by;
-			return true;
-		}
-	}
-	return false;
-}
 
 void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {

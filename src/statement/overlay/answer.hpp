@@ -5,11 +5,21 @@
 
 namespace safe_migrate::statement::overlay {
 
+template <class T> T *copy_of(const T *node) { return static_cast<T *>(copyObjectImpl(node)); }
+
+template <class T> void ask_catalog(const Overlay *overlay, Analysis *analysis, const T *statement)
+{
+	analyse_utility(analysis, reinterpret_cast<const Node *>(statement), overlay->location,
+					overlay->length);
+}
+
 // Says on which statement this one depends; `relation` may be invalid.
 void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, int statement_no,
 					const char *what);
 
-// 42P01 where an earlier statement has taken the name away.
+// 42P01: an earlier statement has taken the name away.
+void fails_for_lack_of(const Overlay *overlay, const RangeVar *name, int gone_by);
+// … where one has.
 void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target);
 
 // A relation that only the script creates: whatever happens to it alone harms nobody.
@@ -27,6 +37,8 @@ void add_script_lock(Analysis *analysis, const ScriptRelation *relation, Lock lo
 // Tables that the script has filled are not empty, and perhaps large.
 void look_at_filled(const Overlay *overlay, Analysis *analysis);
 
+bool has_name(const List *names, const char *name); // String nodes
+
 // Changed in its columns, constraints, indexes or partitions.
 bool is_changed(const ScriptRelation *relation);
 // … or one of its partitions, children or parents; *by = the last statement that did.
@@ -38,5 +50,9 @@ void answer_alter_table(const Overlay *overlay, Analysis *analysis, const AlterT
 // … of a new one: only what it reaches from there.
 void answer_alter_new(const Overlay *overlay, Analysis *analysis, const AlterTableStmt *alter,
 					  const ScriptRelation *relation);
+
+void answer_create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *statement);
+void answer_create_index(const Overlay *overlay, Analysis *analysis, const IndexStmt *create);
+void answer_drop(const Overlay *overlay, Analysis *analysis, const DropStmt *statement);
 
 } // namespace safe_migrate::statement::overlay
