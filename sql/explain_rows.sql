@@ -41,6 +41,25 @@ SELECT * FROM pg_temp.e('CREATE VIEW made AS SELECT * FROM orders; DELETE FROM m
 	ALTER VIEW cheap RENAME TO dear; DELETE FROM dear; CREATE TRIGGER fire INSTEAD OF DELETE ON fired FOR EACH ROW EXECUTE FUNCTION nothing(); DELETE FROM fired');
 -- a function of the users' is never run, an IMMUTABLE one neither
 SELECT * FROM pg_temp.e('UPDATE orders SET total = shout(1) WHERE id = shout(2); UPDATE orders SET total = shout(1)');
+-- where planning would run one, what the condition alone tells is told: a column compared with something leaves rows out
+CREATE FUNCTION always(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION like_it(int, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR === (FUNCTION = like_it, LEFTARG = int, RIGHTARG = int);
+SELECT * FROM pg_temp.e('DELETE FROM orders WHERE always(total); UPDATE orders SET total = 1 WHERE id = shout(2) OR true; DELETE FROM orders WHERE id = shout(id); DELETE FROM orders WHERE id === 1;
+	DELETE FROM orders USING other WHERE other.id = shout(1); DELETE FROM orders WHERE now() > ''2020-01-01'' AND shout(1) = 1; DELETE FROM every WHERE id = shout(1);
+	DELETE FROM orders WHERE status = ''x'' AND shout(1) = 1; DELETE FROM orders WHERE id IN (SELECT id FROM other WHERE id = shout(1)); DELETE FROM log WHERE always(n)');
+SELECT relation, verdict, rule, reason FROM safe_migrate.explain('DELETE FROM orders WHERE always(1)');
+SET safe_migrate.small_table_size = '10MB';
+SELECT * FROM pg_temp.e('DELETE FROM orders WHERE always(1)');
+SET safe_migrate.small_table_size = 0;
+-- extended statistics of columns are no reason; of an expression with a function they are
+CREATE STATISTICS several (ndistinct, dependencies, mcv) ON id, total FROM orders;
+SELECT * FROM pg_temp.e('DELETE FROM orders WHERE true; UPDATE orders SET total = 1 WHERE 1 = 1; DELETE FROM orders WHERE total = 1');
+CREATE STATISTICS loud ON (total + shout(1)) FROM orders;
+SELECT * FROM pg_temp.e('DELETE FROM orders WHERE true; DELETE FROM orders WHERE total = 1; DELETE FROM other WHERE EXISTS (SELECT FROM orders WHERE true)');
+DROP STATISTICS several, loud;
+-- a WITH query of the target's name is not the target
+SELECT * FROM pg_temp.e('WITH orders AS (SELECT 1 AS id) DELETE FROM orders WHERE true; WITH orders AS (SELECT 1 AS id) DELETE FROM orders WHERE id IN (SELECT id FROM other)');
 -- estimates
 SET safe_migrate.max_rows_per_statement = 100;
 SELECT * FROM pg_temp.e('UPDATE orders SET status = 1 WHERE id < 10; UPDATE orders SET status = 1 WHERE id > 10; DELETE FROM log WHERE n = 1;
@@ -48,6 +67,7 @@ SELECT * FROM pg_temp.e('UPDATE orders SET status = 1 WHERE id < 10; UPDATE orde
 RESET safe_migrate.max_rows_per_statement;
 -- columns and tables of the script
 SELECT * FROM pg_temp.e('ALTER TABLE orders ADD c int; UPDATE orders SET c = 1; UPDATE orders SET status = 2 WHERE c = 1; UPDATE orders SET c = 1 WHERE true; CREATE TABLE fresh (a int); DELETE FROM fresh');
+SELECT * FROM pg_temp.e('ALTER TABLE orders ADD c int; UPDATE orders SET total = 1 WHERE c IS NULL OR true; UPDATE orders SET total = 1 WHERE id = 1 AND total = shout(1)');
 SELECT * FROM pg_temp.e('UPDATE nowhere SET a = 1; UPDATE orders SET a = 1 WHERE b = 2');
 -- the locks that it names are those that the statement takes: on views, partitions that are not pruned, children
 CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');

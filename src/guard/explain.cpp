@@ -117,11 +117,15 @@ Judged judge_finding(const Script &script, const Effects &effects, const Finding
 		judged.rule = rule_of(finding.cause).name;
 		return judged;
 	}
+	if (finding.undecided != nullptr && judged.level != Level::allow)
+		return {Level::warn, rule_of(finding.cause).name,
+				psprintf("judged when it runs: %s", finding.undecided), nullptr};
 	if (finding.exempt != Exempt::no && judged.level == Level::allow) {
 		judged.reason = reason_of(finding.exempt);
 		return judged;
 	}
-	if (finding.cause != Cause::lock || judged.level != Level::allow)
+	if ((finding.cause != Cause::lock && finding.undecided == nullptr) ||
+		judged.level != Level::allow)
 		judged.rule = rule_of(finding.cause).name;
 	if (judged.level == Level::allow)
 		return judged;

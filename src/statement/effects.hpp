@@ -158,6 +158,8 @@ struct Finding {
 	const char *type;		// of a column that is added, as SQL writes it
 	const char *expression; // what each existing row would get: the new column's DEFAULT
 	const char *facts;		// what the other fields don't tell, as a clause for DETAIL, or nullptr
+	const char *undecided;	// of a script: why it is not known before it runs whether there is such
+							// an effect at all, as a clause, or nullptr
 };
 
 // What the server asks for before it does anything.

@@ -11,6 +11,7 @@
 #include "pg/sqlstates.hpp"
 #include "pg/transaction.hpp"
 #include "statement/overlay/answer.hpp"
+#include "statement/overlay/condition.hpp"
 #include "statement/overlay/row_target.hpp"
 #include "statement/dependents.hpp"
 #include "statement/dml.hpp"
@@ -23,6 +24,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "parser/parsetree.h"
@@ -177,10 +179,20 @@ WithClause *reading(const WithClause *with)
 	return copy;
 }
 
+// The target is no WITH query of its name.
+Node *target_of(const Change &change)
+{
+	auto *target = static_cast<RangeVar *>(copyObjectImpl(change.target));
+	Oid relation = RangeVarGetRelid(target, NoLock, true);
+	if (target->schemaname == nullptr && OidIsValid(relation))
+		target->schemaname = get_namespace_name(get_rel_namespace(relation));
+	return reinterpret_cast<Node *>(target);
+}
+
 Node *select_of(const Change &change, JoinType of_merge)
 {
 	SelectStmt *select = makeNode(SelectStmt);
-	auto *target = static_cast<Node *>(copyObjectImpl(change.target));
+	Node *target = target_of(change);
 	if (change.source != nullptr) {
 		JoinExpr *join = makeNode(JoinExpr);
 		join->jointype = of_merge;
@@ -212,16 +224,16 @@ bool is_unfit(Node *node, void *context)
 	return pg::walk_expression(node, is_unfit, context);
 }
 
-bool is_index_unfit(Oid index)
+// Expressions that the planner folds, of a catalog's row; those of statistics are a list, too.
+template <int n> bool is_row_unfit(int cache, Oid object, const AttrNumber (&attributes)[n])
 {
-	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	bool unfit = false;
-	for (int attribute : {Anum_pg_index_indexprs, Anum_pg_index_indpred}) {
+	for (AttrNumber attribute : attributes) {
 		bool is_null;
-		Datum stored =
-			SysCacheGetAttr(INDEXRELID, tuple, static_cast<AttrNumber>(attribute), &is_null);
+		Datum stored = SysCacheGetAttr(cache, tuple, attribute, &is_null);
 		if (!is_null && !unfit)
 			unfit = calls_user_code(static_cast<Node *>(stringToNode(TextDatumGetCString(stored))));
 	}
@@ -229,28 +241,43 @@ bool is_index_unfit(Oid index)
 	return unfit;
 }
 
+constexpr AttrNumber index_expressions[] = {Anum_pg_index_indexprs, Anum_pg_index_indpred};
+constexpr AttrNumber statistics_expressions[] = {Anum_pg_statistic_ext_stxexprs};
+
+List *extended_statistics(Oid relation)
+{
+	Relation rel = open_judged(relation);
+	if (rel == nullptr)
+		return NIL;
+	List *statistics = RelationGetStatExtList(rel);
+	close_judged(rel);
+	return statistics;
+}
+
 // The planner folds the expressions of indexes and of extended statistics too.
 bool is_relation_unfit(Oid relation)
 {
 	ListCell *cell;
-	foreach (cell, own_indexes(relation)) {
-		if (is_index_unfit(lfirst_oid(cell)))
+	foreach (cell, own_indexes(relation))
+		if (is_row_unfit(INDEXRELID, lfirst_oid(cell), index_expressions))
 			return true;
-	}
-	Relation rel = open_judged(relation);
-	bool unfit = rel == nullptr || RelationGetStatExtList(rel) != NIL;
-	if (rel != nullptr)
-		close_judged(rel);
-	return unfit;
+	foreach (cell, extended_statistics(relation))
+		if (is_row_unfit(STATEXTOID, lfirst_oid(cell), statistics_expressions))
+			return true;
+	return false;
 }
 
-bool are_relations_unfit(const Query *query)
+// At any level: in WITH and in sub-selects, too.
+bool are_relations_unfit(Node *node, void *context)
 {
+	if (node == nullptr)
+		return false;
+	if (!IsA(node, Query))
+		return pg::walk_expression(node, are_relations_unfit, context);
+	auto *query = castNode(Query, node);
 	ListCell *cell;
 	foreach (cell, query->rtable) {
 		auto *entry = lfirst_node(RangeTblEntry, cell);
-		if (entry->rtekind == RTE_SUBQUERY && are_relations_unfit(entry->subquery))
-			return true;
 		if (entry->rtekind != RTE_RELATION)
 			continue;
 		ListCell *other;
@@ -259,11 +286,12 @@ bool are_relations_unfit(const Query *query)
 				return true;
 		}
 	}
-	return false;
+	return pg::walk_query(query, are_relations_unfit, context, 0);
 }
 
 struct Planned {
 	bool planned;
+	bool leaves_some; // so much can be told of one that is not planned
 	bool touches_all;
 	int64 rows;
 	List *locked; // of the target and its descendants, as oids: what the planner has not pruned
@@ -293,22 +321,25 @@ List *leaves_in(const PlannedStmt *plan, List *family)
 	return leaves;
 }
 
-// nullptr: not without running a function of the users'.
-PlannedStmt *plan_select(Analysis *analysis, Node *select)
+// nullptr: not without running a function of the users'; *leaves_some: it leaves out rows.
+PlannedStmt *plan_select(Analysis *analysis, Node *select, bool *leaves_some)
 {
 	RawStmt *raw = makeNode(RawStmt);
 	raw->stmt = select;
 	List *queries = pg_analyze_and_rewrite_fixedparams(raw, analysis->source, nullptr, 0, nullptr);
 	auto *query = linitial_node(Query, queries);
-	if (is_unfit(reinterpret_cast<Node *>(query), nullptr) || are_relations_unfit(query))
+	auto *node = reinterpret_cast<Node *>(query);
+	if (is_unfit(node, nullptr) || are_relations_unfit(node, nullptr)) {
+		*leaves_some = compares_column(query);
 		return nullptr;
+	}
 	pg::set_local("constraint_exclusion", "off");
 	return pg::plan_query(query, analysis->source);
 }
 
 void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *result)
 {
-	const PlannedStmt *plan = plan_select(analysis, select_of(change));
+	const PlannedStmt *plan = plan_select(analysis, select_of(change), &result->leaves_some);
 	if (plan == nullptr)
 		return;
 	result->planned = true;
@@ -319,8 +350,10 @@ void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *
 	if (!change.any_unmatched)
 		return;
 	// transform_MERGE_to_join(): then the target is on the outer side
-	plan = plan_select(analysis, select_of(change, JOIN_LEFT));
-	result->rows = std::max(result->rows, static_cast<int64>(plan->planTree->plan_rows));
+	plan = plan_select(analysis, select_of(change, JOIN_LEFT), &result->leaves_some);
+	result->planned = plan != nullptr;
+	if (plan != nullptr)
+		result->rows = std::max(result->rows, static_cast<int64>(plan->planTree->plan_rows));
 }
 
 // Its locks go with the subtransaction.
@@ -401,6 +434,26 @@ void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oi
 			"that the role may not read";
 }
 
+// A condition that was not planned may be true of all rows.
+bool may_touch_all(const Change &change, const Planned &planned)
+{
+	const bool positioned = change.where != nullptr && IsA(change.where, CurrentOfExpr);
+	return !positioned && change.cause != Cause::lock && !planned.planned && !planned.leaves_some;
+}
+
+void add_doubt(Overlay *overlay, Analysis *analysis, const Change &change, Oid relation,
+			   const Planned &planned, int changed)
+{
+	if (changed != 0) {
+		add_rows(analysis, change, relation, Cause::lock, Effect::metadata, planned.rows);
+		return add_dependence(overlay, analysis, relation, changed, "whether it touches all rows");
+	}
+	add_rows(analysis, change, relation, change.cause, Effect::metadata, planned.rows);
+	analysis->effects->findings[analysis->effects->n - 1].undecided =
+		"whether it touches all rows can't be told without running a function, or reading "
+		"statistics that the role may not read";
+}
+
 // What the block's strong locks have to wait for: the most of the statement's parts.
 void note_written(Overlay *overlay, Oid relation, const Planned &planned)
 {
@@ -462,7 +515,9 @@ void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, con
 				 planned.rows);
 	if (estimates && !positioned)
 		add_estimate(overlay, analysis, change, relation, planned, changed);
-	if (analysis->effects->n == n)
+	if (analysis->effects->n == n && may_touch_all(change, planned))
+		add_doubt(overlay, analysis, change, relation, planned, changed);
+	else if (analysis->effects->n == n)
 		add_rows(analysis, change, relation, Cause::lock, Effect::metadata, planned.rows);
 	add_others(analysis, change, row_target, planned);
 }
@@ -492,7 +547,7 @@ Planned plan_rows_of(Analysis *analysis, Node *select)
 {
 	return plan_if_possible([&] {
 		return plan_and_forget([&](Planned *result) {
-			const PlannedStmt *plan = plan_select(analysis, select);
+			const PlannedStmt *plan = plan_select(analysis, select, &result->leaves_some);
 			result->planned = plan != nullptr;
 			result->rows = plan != nullptr ? static_cast<int64>(plan->planTree->plan_rows) : 0;
 		});
@@ -503,10 +558,10 @@ Planned plan_rows_of(Analysis *analysis, Node *select)
 Planned plan_insertion(Analysis *analysis, const InsertStmt *insert)
 {
 	if (insert->selectStmt == nullptr)
-		return {true, false, 1, NIL};
+		return {true, true, false, 1, NIL};
 	auto *select = static_cast<SelectStmt *>(copyObjectImpl(insert->selectStmt));
 	if (select->valuesLists != NIL)
-		return {true, false, list_length(select->valuesLists), NIL};
+		return {true, true, false, list_length(select->valuesLists), NIL};
 	if (insert->withClause != nullptr && select->withClause != nullptr)
 		return {};
 	if (insert->withClause != nullptr)
