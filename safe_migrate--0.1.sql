@@ -92,7 +92,7 @@ CREATE TABLE slice (
 	rows_locked   bigint NOT NULL DEFAULT 0,
 	rows_unmatched bigint NOT NULL DEFAULT 0,
 	rows_kept     bigint NOT NULL DEFAULT 0,
-	sample        text,                          -- a row that could not be written, "(block,offset)"
+	sample        text,                          -- a row that could not be written: its ctid, and by whom it is held
 	locked_by     xid,                           -- that row
 	PRIMARY KEY (job_id, step_no, slice_no),
 	FOREIGN KEY (job_id, step_no) REFERENCES step ON DELETE CASCADE

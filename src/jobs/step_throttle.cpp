@@ -72,6 +72,13 @@ void show_readings(const throttle::Readings &readings, const throttle::Limits &l
 	live->replica_lag_us = lag;
 }
 
+void sample_named_horizon(throttle::Readings *readings)
+{
+	throttle::sample_horizon(readings);
+	if (readings->horizon_prepared != 0)
+		throttle::name_prepared_holder(readings->horizon_prepared, readings->horizon_holder);
+}
+
 throttle::Verdict ask_throttle(StepContext *context)
 {
 	throttle::Readings readings;
@@ -91,7 +98,7 @@ throttle::Verdict ask_throttle(StepContext *context)
 			&view.writes, context->leaves, context->n_leaves, own_rows());
 	throttle::Limits limits = throttle_limits(context->settings);
 	if (limits.horizon_age != throttle::no_limit)
-		throttle::sample_horizon(&readings);
+		sample_named_horizon(&readings);
 	show_readings(readings, limits);
 	return throttle::judge(readings, limits, view.state, now);
 }

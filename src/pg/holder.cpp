@@ -31,7 +31,9 @@ Holder prepared_transaction(TransactionId xid)
 {
 	Holder holder = {};
 	const Arg args[] = {arg_xid(xid)};
-	query("SELECT pg_catalog.format('prepared transaction \"%s\"', gid)"
+	query("SELECT pg_catalog.concat('prepared transaction \"', gid, '\"', ' of role \"' || owner "
+		  "|| '\"',"
+		  " ' since ', pg_catalog.date_trunc('second', prepared))"
 		  " FROM pg_catalog.pg_prepared_xacts WHERE transaction = $1",
 		  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
 			  copy_clipped(holder.name, sizeof holder.name, column_text(t, d, 1));
@@ -82,10 +84,11 @@ Holder holder_of_lock(const LOCKTAG &tag, LOCKMODE mode)
 	return one_of(holders, n);
 }
 
-char *describe_row_holder(const ItemPointerData *tid, TransactionId xid)
+char *describe_row_holder(const ItemPointerData *tid, const char *table, TransactionId xid)
 {
-	char *where = psprintf("(%u,%u)", ItemPointerGetBlockNumberNoCheck(tid),
-						   ItemPointerGetOffsetNumberNoCheck(tid));
+	char *where = psprintf("(%u,%u)%s%s%s", ItemPointerGetBlockNumberNoCheck(tid),
+						   ItemPointerGetOffsetNumberNoCheck(tid), table ? " of table \"" : "",
+						   table ? table : "", table ? "\"" : "");
 	if (!TransactionIdIsNormal(xid))
 		return where;
 	Holder holder = holder_of_transaction(xid);

@@ -10,8 +10,10 @@ extern "C" {
 namespace safe_migrate::pg {
 
 struct Holder {
-	int pid;		// 0 = nobody, or a prepared transaction
-	char name[240]; // "process 42", "prepared transaction "gid""; "" = nobody (any more)
+	int pid; // 0 = nobody, or a prepared transaction
+	// "process 42", "prepared transaction "gid" of role "app" since 2026-07-01 12:34:56+00"; "" =
+	// nobody (any more)
+	char name[360];
 };
 
 // All of these need a transaction.
@@ -20,8 +22,9 @@ Holder holder_of_transaction(TransactionId xid);
 Holder holder_of_relations(const Oid *relations, int n, LOCKMODE mode);
 Holder holder_of_lock(const LOCKTAG &tag, LOCKMODE mode);
 
-// "ctid (12,3), by pid 42 (transaction 4711)" for whoever reads the job's error; palloc'd.
-char *describe_row_holder(const ItemPointerData *tid, TransactionId xid);
+// "ctid (12,3) of table "orders_2026", by pid 42 (transaction 4711)" for whoever reads the job's
+// error; palloc'd.  table: nullptr = it goes without saying.
+char *describe_row_holder(const ItemPointerData *tid, const char *table, TransactionId xid);
 
 // What this process waits for: a timeout looks every so many ms (0 = not at all), from
 // watch_lock_waits() to stop_watching(), or an error.  False: it was not seen waiting since.

@@ -224,7 +224,7 @@ signal_stops('max_horizon_age', 5, 'the oldest snapshot (backend %', sub {
 	sql('SELECT pg_current_xact_id()') for 1 .. 20;
 }, sub { $session->query_safe('ROLLBACK') });
 $session->quit;
-signal_stops('max_horizon_age', 5, 'the oldest snapshot (prepared transaction %) is %', sub {
+signal_stops('max_horizon_age', 5, 'the oldest snapshot (prepared transaction "forgotten" of role "%" since 2%) is % transactions old, limit 5', sub {
 	sql(q{BEGIN; CREATE TABLE prepared (); PREPARE TRANSACTION 'forgotten'});
 	sql('SELECT pg_current_xact_id()') for 1 .. 20;
 }, sub { sql(q{COMMIT PREPARED 'forgotten'}) });

@@ -161,16 +161,47 @@ make_table('prepared');
 sql(q{BEGIN; UPDATE prepared SET a = a WHERE id = 7; PREPARE TRANSACTION 'a row'});
 $job = sql(q{SELECT safe_migrate.backfill('prepared', 'b = a', settings => '{"horizon_patience": "0"}')});
 wait_for($node, qq{SELECT condition = 'waiting for a lock' AND waiting_for_pid IS NULL
-	AND detail ~ '^ctid .0,7., by prepared transaction "a row" .transaction [0-9]+.\$' FROM safe_migrate.progress WHERE job_id = $job});
+	AND detail ~ '^ctid .0,7., by prepared transaction "a row" of role "postgres" since 2.*[0-9] .transaction [0-9]+.\$' FROM safe_migrate.progress WHERE job_id = $job});
 pass('a prepared transaction that holds a row is named');
 sql(q{COMMIT PREPARED 'a row'});
 wait_for_state($node, $job, 'succeeded');
 sql(q{BEGIN; LOCK TABLE prepared IN SHARE MODE; PREPARE TRANSACTION 'a table'});
 $job = sql(q{SELECT safe_migrate.backfill('prepared', 'b = upper(a)', 'a = b AND false', settings => '{"horizon_patience": "0"}')});
-wait_for($node, qq{SELECT condition = 'waiting for a lock' AND detail = 'prepared transaction "a table" holds a lock on the table' FROM safe_migrate.progress WHERE job_id = $job});
+wait_for($node, qq{SELECT condition = 'waiting for a lock' AND detail ~ '^prepared transaction "a table" of role "postgres" since 2.* holds a lock on the table\$' FROM safe_migrate.progress WHERE job_id = $job});
 pass('so is one that holds the table');
 sql(q{ROLLBACK PREPARED 'a table'});
 wait_for_state($node, $job, 'succeeded');
+
+# its snapshot is gone, but what it has changed holds back the horizon; told by name, owner and age as well
+sql('CREATE ROLE forgetful; GRANT CREATE ON SCHEMA public TO forgetful');
+sql(q{SET ROLE forgetful; BEGIN; CREATE TABLE of_forgetful (); PREPARE TRANSACTION 'a horizon'});
+make_table('behind_it');
+$job = sql(q{SELECT safe_migrate.backfill('behind_it', 'b = a')});
+wait_for($node, qq{SELECT condition = 'waiting for old snapshots' AND waiting_for_pid IS NULL
+	AND detail ~ '^prepared transaction "a horizon" of role "forgetful" since 2[-0-9]+ .* holds back the xmin horizon\$'
+	FROM safe_migrate.progress WHERE job_id = $job});
+pass('and one that holds back the horizon, with its owner and since when');
+sql(q{ROLLBACK PREPARED 'a horizon'});
+wait_for_state($node, $job, 'succeeded');
+
+# ---- a row of a partition is told with the partition's name
+sql(q{CREATE TABLE parted (id int, a text, b text) PARTITION BY RANGE (id);
+	CREATE TABLE "the first" PARTITION OF parted FOR VALUES FROM (0) TO (10);
+	CREATE TABLE the_second PARTITION OF parted FOR VALUES FROM (10) TO (100);
+	INSERT INTO parted SELECT i, nullif(i, 12) FROM generate_series(1, 20) i});
+$holder = $node->background_psql('postgres');
+$pid = $holder->query_safe('BEGIN; UPDATE parted SET b = a WHERE id = 3; SELECT pg_backend_pid()');
+$job = sql(q{SELECT safe_migrate.backfill('parted', 'b = a', 'b IS NULL AND id < 12', settings => '{"horizon_patience": "0"}')});
+wait_for($node, qq{SELECT condition = 'waiting for a lock' AND waiting_for_pid = $pid
+	AND detail ~ '^ctid .0,3. of table "the first", by pid $pid .transaction [0-9]+.\$' FROM safe_migrate.progress WHERE job_id = $job});
+pass('a locked row of a partition: which partition');
+$holder->query_safe('COMMIT');
+$holder->quit;
+wait_for_state($node, $job, 'succeeded');
+$job = sql(q{SELECT safe_migrate.backfill('parted', 'b = a')});
+wait_for_state($node, $job, 'failed');
+is(sql("SELECT error_detail FROM safe_migrate.jobs WHERE id = $job"),
+	'They were left as they are. The first of them: ctid (0,3) of table "the_second".', 'so is one that could not be filled');
 
 # ---- an old snapshot: waited for, with its holder; then the job goes on without its going
 make_table('seen');

@@ -1,6 +1,9 @@
 // Who holds the xmin horizon.
+#include "jobs/shared.hpp"
 #include "jobs/throttle/replicas.hpp"
 #include "jobs/throttle/signals.hpp"
+#include "jobs/worker.hpp"
+#include "pg/holder.hpp"
 
 extern "C" {
 #include "access/transam.h"
@@ -95,7 +98,7 @@ void look_at_slots(Search *search)
 		if (!search->is_better(xmin))
 			continue;
 		*search->oldest = {HolderKind::slot, 0, xmin, {}};
-		snprintf(search->oldest->name, name_length, "slot \"%.50s\"", NameStr(slot->data.name));
+		snprintf(search->oldest->name, holder_length, "slot \"%.50s\"", NameStr(slot->data.name));
 	}
 	LWLockRelease(ReplicationSlotControlLock);
 }
@@ -105,14 +108,14 @@ void name_holder(HorizonHolder *holder)
 	char name[name_length];
 	switch (holder->kind) {
 		case HolderKind::backend:
-			snprintf(holder->name, name_length, "backend %d", holder->pid);
+			snprintf(holder->name, holder_length, "backend %d", holder->pid);
 			return;
 		case HolderKind::standby:
 			name_of_backend(holder->pid, name);
-			snprintf(holder->name, name_length, "standby \"%.50s\"", name);
+			snprintf(holder->name, holder_length, "standby \"%.50s\"", name);
 			return;
 		case HolderKind::prepared_transaction:
-			snprintf(holder->name, name_length, "prepared transaction %u", holder->xmin);
+			snprintf(holder->name, holder_length, "prepared transaction %u", holder->xmin);
 			return;
 		case HolderKind::slot:
 		case HolderKind::none:
@@ -130,6 +133,21 @@ void find_horizon_holder(TransactionId than, HorizonHolder *out)
 	look_at_prepared(&search);
 	look_at_slots(&search);
 	name_holder(out);
+}
+
+void name_prepared_holder(TransactionId xid, char (&name)[holder_length])
+{
+	static TransactionId known;
+	static char its_name[holder_length];
+
+	if (xid != known) {
+		its_name[0] = '\0';
+		(void)job_transaction(
+			[&] { set_text(its_name, sizeof its_name, pg::holder_of_transaction(xid).name); });
+		known = its_name[0] != '\0' ? xid : InvalidTransactionId;
+	}
+	if (TransactionIdIsValid(known))
+		strlcpy(name, its_name, sizeof name);
 }
 
 } // namespace safe_migrate::jobs::throttle

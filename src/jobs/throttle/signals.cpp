@@ -123,6 +123,7 @@ void sample_horizon(Readings *readings)
 	find_horizon_holder(InvalidTransactionId, &holder);
 	readings->horizon_age = 0;
 	readings->horizon_pid = holder.pid;
+	readings->horizon_prepared = holder.kind == HolderKind::prepared_transaction ? holder.xmin : 0;
 	if (holder.kind == HolderKind::none) {
 		readings->horizon_holder[0] = '\0';
 		return;
@@ -130,7 +131,7 @@ void sample_horizon(Readings *readings)
 	TransactionId next = ReadNextTransactionId();
 	readings->horizon_age =
 		std::max<int64>(static_cast<int32>(next - holder.xmin), 0); // modulo 2^32, as xids are
-	strlcpy(readings->horizon_holder, holder.name, name_length);
+	strlcpy(readings->horizon_holder, holder.name, sizeof readings->horizon_holder);
 }
 
 void sample_cluster(Readings *readings, SamplerState *state)

@@ -60,15 +60,19 @@ enum class HolderKind : uint8_t { none, backend, prepared_transaction, slot, sta
 
 struct HorizonHolder {
 	HolderKind kind;
-	int pid;				// backend, standby (its walsender); else 0
-	TransactionId xmin;		// or xid of a transaction without snapshot
-	char name[name_length]; // "backend 4711", "standby \"s1\"", "slot \"x\"", "prepared transaction
-							// 1234"
+	int pid;			// backend, standby (its walsender); else 0
+	TransactionId xmin; // or xid of a transaction without snapshot
+	// "backend 4711", "standby \"s1\"", "slot \"x\"", "prepared transaction 1234"
+	char name[holder_length];
 };
 
 // Who holds the horizon of this database's tables before or at `than`: whose snapshot may still
 // see what `than` deleted.  The oldest one; kind none when nobody does.  InvalidTransactionId:
 // the oldest of all.  This process itself doesn't count.  See ComputeXidHorizons() in procarray.c.
 void find_horizon_holder(TransactionId than, HorizonHolder *out);
+
+// What pg_prepared_xacts has of it, gid, owner and since when; in the worker, outside of a
+// transaction.  Asked for once a transaction, and left as it is where that one has ended.
+void name_prepared_holder(TransactionId xid, char (&name)[holder_length]);
 
 } // namespace safe_migrate::jobs::throttle

@@ -7,6 +7,7 @@ namespace safe_migrate::jobs::throttle {
 
 constexpr int max_replicas = 32;
 constexpr int name_length = 64;
+constexpr int holder_length = 128;
 constexpr int64_t unknown = -1;
 constexpr int64_t no_limit = -1;
 
@@ -33,8 +34,8 @@ struct Readings {
 	ReplicaReading replicas[max_replicas] = {};
 	int64_t horizon_age = unknown; // transactions since the oldest xmin
 	int32_t horizon_pid = 0;	   // backend that holds it, 0 = none or not a backend
-	char horizon_holder[name_length] =
-		{}; // "backend 123", "slot x", "prepared transaction 4711", …
+	uint32_t horizon_prepared = 0; // transaction id, where a prepared transaction holds it
+	char horizon_holder[holder_length] = {}; // "backend 123", "slot x", …
 	int64_t wal_bytes_per_second = unknown;
 	int64_t archive_backlog = unknown; // segments
 	int32_t checkpoint_requested = -1; // 1 while a requested checkpoint runs

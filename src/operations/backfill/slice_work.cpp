@@ -59,13 +59,24 @@ void add(BatchTotals *sum, const BatchTotals &batch)
 	sum->pages_visited += batch.pages_visited;
 }
 
+// A row of a partition is found in that partition.
+const char *table_of_sample(const Work &work)
+{
+	if (work.slice.relation == work.definition->relation)
+		return nullptr;
+	return get_rel_name(work.slice.relation);
+}
+
 void keep_sample(Work *work, const BatchResult &result)
 {
 	MemoryContext old = MemoryContextSwitchTo(work->context->memory);
-	if (result.unmatched_sample && !work->sample)
-		work->sample = pstrdup(result.unmatched_sample);
-	else if (result.totals.rows_locked > 0 && !work->sample) {
-		work->sample = pg::describe_row_holder(&result.locked_sample, result.locked_by);
+	if (result.unmatched_sample && !work->sample) {
+		const char *table = table_of_sample(*work);
+		work->sample = table ? psprintf("%s of table \"%s\"", result.unmatched_sample, table)
+							 : pstrdup(result.unmatched_sample);
+	} else if (result.totals.rows_locked > 0 && !work->sample) {
+		work->sample = pg::describe_row_holder(&result.locked_sample, table_of_sample(*work),
+											   result.locked_by);
 		work->locked_by = result.locked_by;
 	}
 	MemoryContextSwitchTo(old);
@@ -178,7 +189,9 @@ void wait_for_horizon(Work *work, TransactionId xid)
 	if (waited_ms > 500) {
 		throttle::HorizonHolder holder;
 		throttle::find_horizon_holder(xid, &holder);
-		char detail[160];
+		if (holder.kind == throttle::HolderKind::prepared_transaction)
+			throttle::name_prepared_holder(holder.xmin, holder.name);
+		char detail[sizeof holder.name + 40];
 		snprintf(detail, sizeof detail, "%s holds back the xmin horizon",
 				 holder.kind == throttle::HolderKind::none ? "an old snapshot" : holder.name);
 		(void)context->set_condition(Condition::horizon, detail, holder.pid);
