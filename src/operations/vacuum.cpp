@@ -13,6 +13,7 @@
 
 extern "C" {
 #include "catalog/pg_inherits.h"
+#include "lib/stringinfo.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -38,15 +39,37 @@ struct Vacuum {
 void find_relations(Vacuum *vacuum)
 {
 	StepContext *context = vacuum->context;
-	bool descend =
-		get_rel_relkind(context->relation) == RELKIND_PARTITIONED_TABLE || pg::vacuum_descends;
-	List *all = descend ? find_all_inheritors(context->relation, NoLock, nullptr)
-						: list_make1_oid(context->relation);
+	List *all = find_all_inheritors(context->relation, NoLock, nullptr);
 	context->leaves = static_cast<Oid *>(palloc(sizeof(Oid) * list_length(all)));
 	ListCell *cell;
 	foreach (cell, all)
 		if (pg::may_maintain(lfirst_oid(cell), context->owner)) // else left out, with a WARNING
 			context->leaves[context->n_leaves++] = lfirst_oid(cell);
+}
+
+// "schema.name", nullptr where it is gone
+const char *qualified_name(Oid relation)
+{
+	const char *name = get_rel_name(relation);
+	if (!name)
+		return nullptr;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+// Children are named where the server does not go there by itself.
+char *make_statement(const StepContext &context)
+{
+	StringInfoData sql;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "VACUUM (ANALYZE) %s", qualified_name(context.relation));
+	bool descends =
+		get_rel_relkind(context.relation) == RELKIND_PARTITIONED_TABLE || pg::vacuum_descends;
+	for (int i = 0; i < context.n_leaves && !descends; i++) {
+		const char *name = qualified_name(context.leaves[i]);
+		if (name && context.leaves[i] != context.relation)
+			appendStringInfo(&sql, ", %s", name);
+	}
+	return sql.data;
 }
 
 void try_locks(StepContext *context)
@@ -73,13 +96,11 @@ Batch prepare(Vacuum *vacuum)
 		return Batch::committed;
 	return context->run_batch(
 		[vacuum, context] {
-			const char *name = get_rel_name(context->relation);
-			if (!name)
+			if (!qualified_name(context->relation))
 				return;
-			const char *schema = get_namespace_name(get_rel_namespace(context->relation));
 			MemoryContext old = MemoryContextSwitchTo(vacuum->memory);
-			vacuum->sql = psprintf("VACUUM (ANALYZE) %s", quote_qualified_identifier(schema, name));
 			find_relations(vacuum);
+			vacuum->sql = make_statement(*context);
 			MemoryContextSwitchTo(old);
 			try_locks(context);
 		},

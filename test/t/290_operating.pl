@@ -40,6 +40,15 @@ for my $case ([ 'off', 'on', 1 ], [ 'on', 'off', 0 ])
 	is(sql("SELECT relallvisible > 0 FROM pg_class WHERE relname = '$table'"), $vacuums ? 't' : 'f', "vacuum_after turned $then: the table");
 }
 
+# ---- children are vacuumed as well as their parent
+sql(q{CREATE SCHEMA "of heirs"; CREATE TABLE parent (id int, a text, b text); CREATE TABLE "a child" () INHERITS (parent);
+	CREATE TABLE "of heirs".grandchild () INHERITS ("a child")});
+sql("INSERT INTO $_ SELECT i, i FROM generate_series(1, 2000) i") for 'parent', '"a child"', '"of heirs".grandchild';
+wait_for_state($node, sql(q{SELECT safe_migrate.backfill('parent', 'b = a')}), 'succeeded');
+is(sql(q{SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class c WHERE relallvisible > 0 AND relname IN ('parent', 'a child', 'grandchild')
+	AND EXISTS (SELECT FROM pg_stats s WHERE s.tablename = relname AND s.attname = 'b' AND NOT s.inherited)}),
+	'a child, grandchild, parent', 'the vacuum step reaches children');
+
 # ---- the vacuum step waits visibly, and stops when it is told to
 sql(q{CREATE TABLE slow ();
 	CREATE FUNCTION slow_key(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
