@@ -192,8 +192,10 @@ $node->safe_psql('postgres', "SET allow_in_place_tablespaces = on; CREATE TABLES
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain applied);
 $node->safe_psql('applied', 'CREATE EXTENSION safe_migrate');
 # Settings of the databases, so of the workers too, that change how texts are read and shown.
-for my $odd ("DateStyle = 'German, DMY'", q{IntervalStyle = 'sql_standard'}, 'extra_float_digits = -15', 'quote_all_identifiers = on',
-	'standard_conforming_strings = off', 'escape_string_warning = off', 'transform_null_equals = on', "bytea_output = 'escape'",
+my @strings = ('standard_conforming_strings = off', 'escape_string_warning = off');
+@strings = () if $major >= 19; # which has no others than standard ones
+for my $odd (@strings, "DateStyle = 'German, DMY'", q{IntervalStyle = 'sql_standard'}, 'extra_float_digits = -15', 'quote_all_identifiers = on',
+	'transform_null_equals = on', "bytea_output = 'escape'",
 	"default_transaction_isolation = 'serializable'")
 {
 	$node->safe_psql('postgres', "ALTER DATABASE $_ SET $odd") for qw(plain applied);
