@@ -98,12 +98,13 @@ Datum act_by_id(FunctionCallInfo fcinfo, Action action)
 	PG_RETURN_VOID();
 }
 
-Datum act_by_name(FunctionCallInfo fcinfo, Action action)
+template <Action action> Datum act_by_name(FunctionCallInfo fcinfo)
 {
 	const char *name = text_argument(fcinfo, 0, "job_name");
 	const char *reason =
 		PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : nullptr;
-	act(job_by_name(name, Named::visible), action, reason);
+	auto changes = [](JobState state) { return transition(state, action).effect == Effect::moves; };
+	act(job_by_name(name, Named::visible, changes), action, reason);
 	PG_RETURN_VOID();
 }
 
@@ -251,13 +252,13 @@ void pause_or_resume_all(bool pause, const char *reason)
 using namespace safe_migrate::jobs;
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_pause) { return act_by_id(fcinfo, Action::pause); }
-SAFE_MIGRATE_FUNCTION(safe_migrate_pause_name) { return act_by_name(fcinfo, Action::pause); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_pause_name) { return act_by_name<Action::pause>(fcinfo); }
 SAFE_MIGRATE_FUNCTION(safe_migrate_resume) { return act_by_id(fcinfo, Action::resume); }
-SAFE_MIGRATE_FUNCTION(safe_migrate_resume_name) { return act_by_name(fcinfo, Action::resume); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_resume_name) { return act_by_name<Action::resume>(fcinfo); }
 SAFE_MIGRATE_FUNCTION(safe_migrate_cancel) { return act_by_id(fcinfo, Action::cancel); }
-SAFE_MIGRATE_FUNCTION(safe_migrate_cancel_name) { return act_by_name(fcinfo, Action::cancel); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_cancel_name) { return act_by_name<Action::cancel>(fcinfo); }
 SAFE_MIGRATE_FUNCTION(safe_migrate_retry) { return act_by_id(fcinfo, Action::retry); }
-SAFE_MIGRATE_FUNCTION(safe_migrate_retry_name) { return act_by_name(fcinfo, Action::retry); }
+SAFE_MIGRATE_FUNCTION(safe_migrate_retry_name) { return act_by_name<Action::retry>(fcinfo); }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_configure)
 {
@@ -265,8 +266,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_configure)
 }
 SAFE_MIGRATE_FUNCTION(safe_migrate_configure_name)
 {
-	return configure_call(fcinfo,
-						  job_by_name(text_argument(fcinfo, 0, "job_name"), Named::visible));
+	return configure_call(
+		fcinfo, job_by_name(text_argument(fcinfo, 0, "job_name"), Named::visible, is_under_way));
 }
 
 SAFE_MIGRATE_FUNCTION(safe_migrate_require)

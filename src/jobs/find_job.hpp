@@ -19,9 +19,10 @@ enum class Named : uint8_t {
 	trusted	 // of the caller and of roles that it is a member of: a superuser is of none by itself
 };
 
-// The caller's own job of that name, else the one such job: error 42704 when there is none, 42725
-// when there are several.
-JobId job_by_name(const char *name, Named named);
+// The caller's own job of that name, else the one such job: where there are several, the one whose
+// state fits.  Error 42704 when there is none, 42725 when it has to be said which.
+JobId job_by_name(const char *name, Named named, bool (*fits)(JobState) = nullptr);
+inline bool is_under_way(JobState state) { return !is_final(state); }
 
 // "41.7 % of 3,000,000 rows …": one line a person likes to read, palloc'd.
 char *describe_progress(JobId id, const LiveJob &live);

@@ -288,7 +288,8 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_wait_name)
 {
 	safe_migrate::jobs::commit_and_wait(fcinfo, "job_name", 1, [](FunctionCallInfo call) {
 		return safe_migrate::jobs::job_by_name(text_to_cstring(DatumGetTextPP(call->args[0].value)),
-											   safe_migrate::jobs::Named::visible);
+											   safe_migrate::jobs::Named::visible,
+											   safe_migrate::jobs::is_under_way);
 	});
 	PG_RETURN_VOID();
 }

@@ -127,8 +127,25 @@ is(as('mate', q{SELECT safe_migrate.require('gate')}), '', 'the job of a role th
 sql('GRANT app TO postgres');
 is(as('postgres', q{SELECT safe_migrate.require('gate')}), '', 'a superuser that is a member');
 sql('GRANT squatter TO postgres');
-like(error_of($node, q{SELECT safe_migrate.require('gate')}), qr/ERROR:  42725: .*\nHINT:  Ask as/, 'of two it has to be said which');
+like(error_of($node, q{SELECT safe_migrate.require('gate')}), qr/ERROR:  42725: .*\nDETAIL:  Job .*\nHINT:  Ask as/, 'of two it has to be said which');
 sql('REVOKE app, squatter FROM postgres');
+
+# ---- one name, several owners: one's own, else the one that the call would change, else an error
+make_table($_, $_ eq 'of_app' ? 'app' : 'mate') for qw(of_app of_mate);
+my ($apps, $mates) = map { as($_, qq{BEGIN; SELECT safe_migrate.backfill('of_$_', 'b = a', job_name => 'same') AS job \\gset
+	SELECT :job FROM safe_migrate.pause(:job); COMMIT}) } qw(app mate);
+as('mate', "SELECT safe_migrate.cancel($mates)");
+like(error_of($node, q{SELECT safe_migrate.pause('same')}),
+	qr/ERROR:  42725: there are several jobs named "same"\nDETAIL:  Job $mates of role "mate" is cancelled, job $apps of role "app" is paused\.\nHINT:  Give the job's id\./,
+	'neither would be changed: both are told');
+sql(q{SELECT safe_migrate.configure('same', 'nice_ratio', '3')});
+is(sql("SELECT settings->>'nice_ratio' FROM safe_migrate.jobs WHERE id = $apps"), '3', 'the one that has not ended');
+like(error_of($node, q{SELECT safe_migrate.cancel('same')}, as => 'mate'), qr/NOTICE:  00000: job $mates is cancelled already/, 'one\'s own, whatever its state');
+sql(q{BEGIN; SELECT safe_migrate.retry('same'); SELECT safe_migrate.pause('same'); COMMIT});
+is(sql("SELECT string_agg(state::text, ', ' ORDER BY id) FROM safe_migrate.jobs WHERE id IN ($apps, $mates)"), 'paused, paused', 'the one that can be retried');
+like(error_of($node, q{SELECT safe_migrate.resume('same')}), qr/ERROR:  42725: .*is paused.*is paused/s, 'both would be changed');
+like(error_of($node, q{CALL safe_migrate.wait('same')}), qr/ERROR:  42725: .*is paused.*is paused/s, 'both could be waited for');
+sql("SELECT safe_migrate.cancel(id) FROM safe_migrate.jobs WHERE id IN ($apps, $mates)");
 
 # ---- roles that may not log in
 sql(q{CREATE ROLE team NOLOGIN; CREATE ROLE member LOGIN; GRANT team TO member; GRANT CREATE ON SCHEMA public TO team;
