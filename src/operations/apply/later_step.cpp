@@ -11,6 +11,17 @@ extern "C" {
 
 namespace safe_migrate::operations::apply {
 
+namespace {
+
+void plan_stored(ddl::Recipe *recipe, JsonbContainer *stored);
+
+void plan_step(ddl::Recipe *recipe, const ddl::RecipeStep &step)
+{
+	plan_stored(recipe, pg::json_parse(step.definition));
+}
+
+} // namespace
+
 void add_later_step(ddl::Recipe *recipe, const Unit &unit)
 {
 	ddl::RecipeStep *step = ddl::add_step(recipe, "apply", unit.sql);
@@ -21,12 +32,13 @@ void add_later_step(ddl::Recipe *recipe, const Unit &unit)
 	pg::json_number(&json, "number", unit.number);
 	appendStringInfoChar(&json, '}');
 	step->definition = json.data;
+	step->plan = plan_step;
 }
 
 namespace {
 
 // Of an ALTER TABLE that is not brief as one its first part; the others have their turn after it.
-void plan(ddl::Recipe *recipe, JsonbContainer *stored)
+void plan_stored(ddl::Recipe *recipe, JsonbContainer *stored)
 {
 	const Unit *unit = read_unit(pg::json_get_text(stored, "sql"),
 								 static_cast<int>(pg::json_get_number(stored, "number", 0)));
@@ -43,6 +55,6 @@ void plan(ddl::Recipe *recipe, JsonbContainer *stored)
 
 } // namespace
 
-void run_apply_step(jobs::StepContext *context) { ddl::run_planned_step(context, plan); }
+void run_apply_step(jobs::StepContext *context) { ddl::run_planned_step(context, plan_stored); }
 
 } // namespace safe_migrate::operations::apply

@@ -15,6 +15,9 @@ extern "C" {
 
 namespace safe_migrate::operations::ddl {
 
+struct Recipe;
+struct RecipeStep;
+
 // A lock that a step takes before it runs its statement, in this order.
 struct StepLock {
 	Oid relation;
@@ -51,6 +54,8 @@ struct RecipeStep {
 	const char *left; // what stays when the step fails, and what to do: a sentence for the HINT
 	const char
 		*definition; // of a kind with a definition of its own (backfill): instead of the above
+	// of one that is planned when its turn comes: adds the steps that it stands for by now
+	void (*plan)(Recipe *recipe, const RecipeStep &step);
 	// what plan() shows besides
 	statement::Effect effect;
 	int64 bytes;

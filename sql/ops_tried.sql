@@ -1,0 +1,90 @@
+-- apply() tries what is brief, strong locks and all, and takes it back: the server itself says what is
+-- wrong with it, before there is a job.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+CREATE SCHEMA tried;
+SET search_path = tried;
+SET safe_migrate.inline = never;
+SET safe_migrate.ddl_lock_try = '10s'; -- however busy the machine is
+CREATE TABLE parent (id int NOT NULL, a int, CONSTRAINT positive CHECK (a > 0));
+CREATE TABLE child () INHERITS (parent);
+CREATE TABLE list (a int NOT NULL, b text) PARTITION BY LIST (a);
+CREATE TABLE list1 PARTITION OF list FOR VALUES IN (1);
+CREATE TABLE list_rest PARTITION OF list DEFAULT;
+CREATE TABLE fits (a int NOT NULL, b text);
+CREATE TABLE short (a int NOT NULL);
+CREATE TABLE another (a int);
+CREATE TABLE uses (p parent, g int, d int GENERATED ALWAYS AS (g + 1) STORED);
+CREATE TYPE pair AS (x int, y int);
+CREATE TABLE typed OF pair;
+CREATE TABLE key (id int PRIMARY KEY);
+CREATE TABLE refers (id int REFERENCES key);
+INSERT INTO key VALUES (1);
+\set apply 'SELECT safe_migrate.apply('
+
+-- partitions
+:apply 'ALTER TABLE list ATTACH PARTITION fits FOR VALUES IN (1)');
+:apply 'ALTER TABLE list ATTACH PARTITION fits DEFAULT');
+:apply 'ALTER TABLE list ATTACH PARTITION short FOR VALUES IN (2)');
+:apply 'ALTER TABLE list ATTACH PARTITION child FOR VALUES IN (2)');
+:apply 'ALTER TABLE list DETACH PARTITION fits');
+
+-- what is inherited, and ONLY
+:apply 'ALTER TABLE child ALTER a TYPE bigint');
+:apply 'ALTER TABLE child RENAME a TO c');
+:apply 'ALTER TABLE child RENAME CONSTRAINT positive TO c');
+:apply 'ALTER TABLE ONLY parent ADD x int');
+:apply 'ALTER TABLE ONLY parent RENAME a TO c');
+:apply 'ALTER TABLE ONLY list DROP b');
+:apply 'ALTER TABLE ONLY list ADD CHECK (a > 0)');
+:apply 'ALTER TABLE list1 ADD x int');
+:apply 'ALTER TABLE another INHERIT parent');
+:apply 'ALTER TABLE list1 INHERIT parent');
+
+-- what depends on a column's type; types of rows
+:apply 'ALTER TABLE uses ALTER g TYPE bigint');
+:apply 'ALTER TABLE parent ALTER a TYPE bigint');
+:apply 'ALTER TABLE refers ALTER id TYPE date USING now()');
+:apply 'ALTER TABLE another OF pair');
+:apply 'ALTER TYPE pair ADD ATTRIBUTE z int');
+:apply 'ALTER TYPE pair DROP ATTRIBUTE nix');
+:apply 'ALTER TABLE key SET UNLOGGED');
+
+-- rows of a small table
+:apply 'ALTER TABLE key ADD CHECK (id > 1)');
+
+-- the second of a script, planned as the first has left it
+:apply 'ALTER TABLE another ADD x int; ALTER TABLE another ADD x int');
+:apply 'ALTER TABLE another ADD x int; ALTER TABLE another ALTER x TYPE date USING x');
+:apply 'ALTER TABLE another RENAME a TO b; ALTER TABLE another RENAME a TO c');
+:apply 'CREATE INDEX twice ON another (a); CREATE INDEX twice ON list (a)');
+
+-- nothing of it stays, no lock either
+BEGIN;
+SELECT safe_migrate.apply('ALTER TABLE another ADD x int; ALTER TABLE another ALTER x SET NOT NULL') > 0 AS queued;
+SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation::regclass::text = 'another' AND mode <> 'AccessShareLock';
+\d another
+ROLLBACK;
+SELECT count(*) FROM safe_migrate.jobs WHERE kind = 'apply' AND definition LIKE '%another%';
+
+-- the session's own statement_timeout stays what it is
+SET statement_timeout = '200ms';
+BEGIN;
+SELECT safe_migrate.apply('ALTER TABLE another ADD x int') > 0 AS queued, pg_sleep(10);
+ROLLBACK;
+RESET statement_timeout;
+
+-- what takes its time is not waited for
+CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); END';
+CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION slow();
+SET safe_migrate.ddl_lock_try = '50ms';
+SET statement_timeout = '30s';
+BEGIN;
+SELECT safe_migrate.apply('ALTER TABLE another ADD x int') > 0 AS queued;
+ROLLBACK;
+RESET statement_timeout;
+
+DROP EVENT TRIGGER slow;
+DROP SCHEMA tried CASCADE;
