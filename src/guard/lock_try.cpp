@@ -4,6 +4,7 @@
 #include "guard/blockers.hpp"
 #include "pg/guc.hpp"
 #include "pg/lock_table.hpp"
+#include "pg/portal_snapshot.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -69,12 +70,22 @@ void lock_within(const WantedLocks &wanted, const pg::NextMove &stay, int *reach
 	AtEOXact_GUC(true, nest);
 }
 
+// Who holds the lock waits for this transaction: the server's error, but for its HINT.
+[[noreturn]] void report_deadlock(ErrorData *error)
+{
+	error->hint = pstrdup(_("Roll the transaction back, and run the statement in one of its own."));
+	ReThrowError(error);
+	pg_unreachable();
+}
+
 // Stands in the queue; false: in vain, nothing is held.
 bool stay_in_queue(const WantedLocks &wanted, const pg::NextMove &stay, int *reached)
 {
 	ErrorData *error = pg::run_subtransaction([&] { lock_within(wanted, stay, reached); });
 	if (error == nullptr)
 		return true;
+	if (error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED && stay.settles)
+		report_deadlock(error);
 	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
 		error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
 		ReThrowError(error);
@@ -84,6 +95,7 @@ bool stay_in_queue(const WantedLocks &wanted, const pg::NextMove &stay, int *rea
 
 void pause(int ms)
 {
+	pg::give_back_catalog_snapshot();
 	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 	for (;;) {
 		CHECK_FOR_INTERRUPTS();
@@ -113,10 +125,10 @@ bool take_at_once(const WantedLocks &wanted)
 	return taken == wanted.n;
 }
 
-bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
+namespace {
+
+void try_and_pause(const WantedLocks &wanted, const pg::Patience &patience)
 {
-	if (take_at_once(wanted))
-		return false;
 	const TimestampTz begin = GetCurrentTimestamp();
 	pg::Waiting waiting = {};
 	int reached = 0; // the lock at which the last stay ended
@@ -147,6 +159,18 @@ bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 		waiting.has_paused = false;
 		waiting.was_last = next.last;
 	} while (!take_at_once(wanted));
+}
+
+} // namespace
+
+bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
+{
+	if (take_at_once(wanted))
+		return false;
+	const bool has_no_snapshot = pg::give_back_portal_snapshot();
+	try_and_pause(wanted, patience);
+	if (has_no_snapshot)
+		pg::take_portal_snapshot();
 	return true;
 }
 

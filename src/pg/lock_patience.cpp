@@ -13,6 +13,7 @@ namespace {
 constexpr int longest_pause_in_stays = 8;
 // How often to look whether an old holder has gone; looking stands in nobody's way.
 constexpr int look_ms = 100;
+constexpr int deadlock_ms = 20;
 
 int within(int ms, int limit) { return limit > 0 ? std::min(ms, limit) : ms; }
 
@@ -29,7 +30,16 @@ int pause_after(int stays, int stay, double random)
 // of it to the autovacuum to go.
 NextMove stay_for(int ms, bool last, const Obstacles &obstacles)
 {
-	return {Move::stay, ms, last, obstacles.yielding > 0 ? std::max(1, ms / 2) : 0};
+	return {Move::stay, ms, last, obstacles.yielding > 0 ? std::max(1, ms / 2) : 0, false};
+}
+
+// As the server would, this one looks for a deadlock in the queue, and soon: before the other one
+// looks, who may be in the middle of his work.
+NextMove settle(const Patience &patience, const Obstacles &obstacles, double random)
+{
+	if (obstacles.waits_for_us == WaitsForUs::lately)
+		return {Move::pause, jittered(look_ms, random), false, 0, false};
+	return {Move::stay, patience.stay, false, std::min(patience.stay, deadlock_ms), true};
 }
 
 } // namespace
@@ -49,16 +59,19 @@ NextMove next_move(const Patience &patience, const Waiting &waiting, const Obsta
 	const int64_t left = patience.total - waiting.elapsed_ms;
 	const bool fresh_from_queue = waiting.stays > 0 && !waiting.has_paused;
 	if (waiting.was_last || (left <= 0 && fresh_from_queue))
-		return {Move::give_up, 0, true, 0};
+		return {Move::give_up, 0, true, 0, false};
+	if (obstacles.waits_for_us != WaitsForUs::no && !fresh_from_queue &&
+		waiting.elapsed_ms < std::max(patience.total, patience.stay))
+		return settle(patience, obstacles, random);
 	if (patience.once || left <= 0)
 		return stay_for(patience.stay, true, obstacles);
 
 	const int left_ms = static_cast<int>(left);
 	if (obstacles.holders > obstacles.yielding && obstacles.oldest_ms > old_holder_ms)
-		return {Move::pause, std::min(jittered(look_ms, random), left_ms), false, 0};
+		return {Move::pause, std::min(jittered(look_ms, random), left_ms), false, 0, false};
 	if (fresh_from_queue)
 		return {Move::pause, std::min(pause_after(waiting.stays, patience.stay, random), left_ms),
-				false, 0};
+				false, 0, false};
 	return stay_for(patience.stay, false, obstacles);
 }
 

@@ -6,11 +6,16 @@
 
 namespace safe_migrate::pg {
 
+// One of them waits for this transaction in turn, and no pause ends that.  Lately: he still looks
+// for a deadlock himself, or it is a stay of his own that he gives up soon.
+enum class WaitsForUs : uint8_t { no, lately, for_long };
+
 // Who holds locks that conflict with the ones wanted.
 struct Obstacles {
 	int holders;	   // all of them
 	int yielding;	   // of these: autovacuums that the server cancels for who waits long enough
 	int64_t oldest_ms; // age of the oldest transaction among the others; -1 = unknown
+	WaitsForUs waits_for_us;
 };
 
 // Milliseconds.
@@ -37,8 +42,9 @@ struct NextMove {
 	Move move;
 	int ms;				  // of the stay or pause
 	bool last;			  // the last stay
-	int deadlock_timeout; // in the stay, so that an autovacuum is cancelled in time; 0 = the
-						  // server's
+	int deadlock_timeout; // in the stay, so that an autovacuum is cancelled, or a deadlock found,
+						  // in time; 0 = the server's
+	bool settles;		  // a deadlock that is found in the stay is the end
 };
 
 // random: evenly from [0, 1).

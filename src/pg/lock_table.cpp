@@ -12,7 +12,9 @@ extern "C" {
 #include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "utils/array.h"
 #include "utils/backend_status.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/timestamp.h"
 }
@@ -47,6 +49,14 @@ int64 transaction_age_ms(const PgBackendStatus *status)
 	return TimestampDifferenceMilliseconds(status->st_xact_start_timestamp, GetCurrentTimestamp());
 }
 
+int64 wait_of(PGPROC *proc)
+{
+	if (*const_cast<LOCK *const volatile *>(&proc->waitLock) == nullptr)
+		return -1;
+	const auto since = static_cast<TimestampTz>(pg_atomic_read_u64(&proc->waitStart));
+	return since == 0 ? 0 : TimestampDifferenceMilliseconds(since, GetCurrentTimestamp());
+}
+
 // False: it has ended.  A prepared transaction goes by the virtual number that it had in the
 // process that prepared it, which may run another one by now.
 bool find_holder(const VirtualTransactionId &transaction, LockHolder *found)
@@ -54,7 +64,8 @@ bool find_holder(const VirtualTransactionId &transaction, LockHolder *found)
 	LockHolder &holder = *found;
 	holder = {};
 	holder.age_ms = -1;
-	const PGPROC *proc = proc_of(transaction);
+	holder.waits_ms = -1;
+	PGPROC *proc = proc_of(transaction);
 	if (proc == nullptr || local_transaction_of(proc) != transaction.localTransactionId) {
 		bool more = false;
 		const TransactionId xid = TwoPhaseGetXidByVirtualXID(transaction, &more);
@@ -65,6 +76,7 @@ bool find_holder(const VirtualTransactionId &transaction, LockHolder *found)
 	holder.autovacuum = (proc->statusFlags & PROC_IS_AUTOVACUUM) != 0;
 	holder.wraparound = (proc->statusFlags & PROC_VACUUM_FOR_WRAPAROUND) != 0;
 	holder.age_ms = transaction_age_ms(status_of(holder.pid));
+	holder.waits_ms = wait_of(proc);
 	return true;
 }
 
@@ -73,6 +85,39 @@ bool may_see(Oid role)
 {
 	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
 		   has_privs_of_role(GetUserId(), role);
+}
+
+List *blocking_pids(int pid)
+{
+	ArrayType *pids = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
+	const auto *values = reinterpret_cast<const int32 *>(ARR_DATA_PTR(pids));
+	List *list = NIL;
+	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(pids), ARR_DIMS(pids)); i++)
+		list = lappend_int(list, values[i]);
+	return list;
+}
+
+// Itself or by way of others; as far as this process stands in no queue.
+bool waits_for_me(int pid)
+{
+	constexpr int far_enough = 50;
+	List *pids = list_make1_int(pid);
+	for (int i = 0; i < std::min(list_length(pids), far_enough); i++) {
+		List *blockers = blocking_pids(list_nth_int(pids, i));
+		if (list_member_int(blockers, MyProcPid))
+			return true;
+		pids = list_concat_unique_int(pids, blockers);
+	}
+	return false;
+}
+
+// His own look for a deadlock comes after deadlock_timeout.
+WaitsForUs waits_for_us(const LockHolder &holder)
+{
+	constexpr int look_ms = 100;
+	if (holder.waits_ms < 0 || !waits_for_me(holder.pid))
+		return WaitsForUs::no;
+	return holder.waits_ms > DeadlockTimeout + look_ms ? WaitsForUs::for_long : WaitsForUs::lately;
 }
 
 const char *state_name(BackendState state)
@@ -126,6 +171,7 @@ void add_obstacles(Oid object, LOCKMODE mode, Obstacles *all, Oid class_id)
 			all->yielding++;
 		else
 			all->oldest_ms = std::max(all->oldest_ms, holders[k].age_ms);
+		all->waits_for_us = std::max(all->waits_for_us, waits_for_us(holders[k]));
 	}
 }
 

@@ -19,6 +19,7 @@ struct LockHolder {
 	bool autovacuum;  // yields to who waits for longer than deadlock_timeout
 	bool wraparound;  // one that does not: it prevents transaction ID wraparound
 	int64 age_ms;	  // of its transaction; -1 = unknown
+	int64 waits_ms;	  // for a lock itself; -1 = it does not
 	const char *user; // with describe_holder()
 	const char *application;
 	const char *state;

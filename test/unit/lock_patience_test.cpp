@@ -47,6 +47,24 @@ Course course(const Patience &patience, const Obstacles &obstacles, double rando
 
 } // namespace
 
+TEST(patience, settles_with_who_waits_for_us)
+{
+	const Obstacles lately = {1, 0, 480000, WaitsForUs::lately};
+	const Obstacles for_long = {1, 0, 480000, WaitsForUs::for_long};
+	for (bool holds_strong_locks : {false, true}) {
+		const Patience patience = patience_of(200, 30000, 2000, holds_strong_locks, 0);
+		EXPECT_EQ(next_move(patience, {}, lately, 0.5).move, Move::pause);
+		const NextMove next = next_move(patience, {}, for_long, 0.5);
+		EXPECT_EQ(next.move, Move::stay);
+		EXPECT_TRUE(next.settles);
+		EXPECT_LT(next.deadlock_timeout, next.ms);
+		EXPECT_FALSE(next.last);
+		EXPECT_FALSE(next_move(patience, {200, 1, false, false}, for_long, 0.5).settles);
+		EXPECT_TRUE(next_move(patience, {30000, 1, true, false}, lately, 0.5).last);
+	}
+	EXPECT_EQ(course(usual(), lately, 0.5).stays, 1);
+}
+
 TEST(patience, starts_in_the_queue)
 {
 	for (const Obstacles &obstacles : {nobody, reader}) {

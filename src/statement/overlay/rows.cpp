@@ -225,7 +225,7 @@ bool is_unfit(Node *node, void *context)
 }
 
 // Expressions that the planner folds, of a catalog's row; those of statistics are a list, too.
-template <int n> bool is_row_unfit(int cache, Oid object, const AttrNumber (&attributes)[n])
+template <auto cache, int n> bool is_row_unfit(Oid object, const AttrNumber (&attributes)[n])
 {
 	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
 	if (!HeapTupleIsValid(tuple))
@@ -259,10 +259,10 @@ bool is_relation_unfit(Oid relation)
 {
 	ListCell *cell;
 	foreach (cell, own_indexes(relation))
-		if (is_row_unfit(INDEXRELID, lfirst_oid(cell), index_expressions))
+		if (is_row_unfit<INDEXRELID>(lfirst_oid(cell), index_expressions))
 			return true;
 	foreach (cell, extended_statistics(relation))
-		if (is_row_unfit(STATEXTOID, lfirst_oid(cell), statistics_expressions))
+		if (is_row_unfit<STATEXTOID>(lfirst_oid(cell), statistics_expressions))
 			return true;
 	return false;
 }
