@@ -268,6 +268,26 @@ for my $case ([ 'expression', 'slow(a)' ], [ 'trigger', 'a' ])
 		"a slow $what: no batch has many rows");
 }
 
+# ---- functions that give another value each time, beside a trigger
+sql(q{CREATE SEQUENCE drawn; CREATE TABLE volatile (id int PRIMARY KEY, n bigint, u uuid, price numeric(12, 2), seen bigint);
+	CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.seen := NEW.n; RETURN NEW; END $$;
+	CREATE TRIGGER see BEFORE UPDATE ON volatile FOR EACH ROW EXECUTE FUNCTION see()});
+sql("INSERT INTO volatile SELECT generate_series(1, $rows)");
+$job = sql(q{SELECT safe_migrate.backfill('volatile', $$n = nextval('drawn'), u = gen_random_uuid(), price = 100 * random()$$, 'n IS NULL')});
+wait_for_state($node, $job, 'succeeded');
+is(sql('SELECT count(DISTINCT n), count(DISTINCT u), bool_and(seen = n), bool_and(price BETWEEN 0 AND 100) FROM volatile'), "$rows|$rows|t|t",
+	'each row has a value of its own, which the trigger has seen');
+cmp_ok(sql('SELECT last_value FROM drawn'), '<', 1.5 * $rows, 'drawn once a row, but for rows that were left for a later visit of their page');
+sql('UPDATE volatile SET n = NULL');
+$job = sql(q{SELECT safe_migrate.backfill('volatile', 'n = 1', 'n IS NULL AND random() < 0.5')});
+wait_for_state($node, $job, 'succeeded');
+pass('a predicate that depends on chance is asked once: no row counts as kept back by a trigger');
+sql('UPDATE volatile SET n = NULL');
+$job = sql(q{SELECT safe_migrate.backfill('volatile', 'n = CASE WHEN random() < 0.5 THEN 1 END')});
+wait_for_state($node, $job, 'failed');
+like(sql("SELECT error_message FROM safe_migrate.jobs WHERE id = $job"), qr/^\d+ rows? would still satisfy the predicate/,
+	'nor does a value that chance has made null count as the trigger\'s doing');
+
 # ---- the owner is gone
 sql('CREATE ROLE leaver LOGIN; CREATE ROLE heir LOGIN');
 make_table('left_behind');

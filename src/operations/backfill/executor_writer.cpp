@@ -8,6 +8,9 @@ extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "nodes/makefuncs.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type_d.h"
 #include "commands/trigger.h"
@@ -20,7 +23,8 @@ extern "C" {
 namespace safe_migrate::operations::backfill {
 namespace {
 
-constexpr int max_rows = 256; // of one statement
+constexpr int max_rows = 256;			   // of one statement
+constexpr Size most_value_bytes = 4 << 20; // that are given to it
 
 // ---- what RETURNING ctid, (predicate) IS TRUE brings
 
@@ -63,20 +67,60 @@ Receiver make_receiver(ExecutorWriter &writer)
 
 // ---- running the statement
 
-ParamListInfo row_ids(const ExecutorWriter &writer)
+void set_parameter(ParamListInfo params, int number, ArrayType *array, Oid type)
 {
-	Datum *ids = static_cast<Datum *>(palloc(sizeof(Datum) * writer.n_queued));
-	ParamListInfo params = makeParamList(1);
+	ParamExternData *param = &params->params[number - 1];
+	param->value = PointerGetDatum(array);
+	param->isnull = false;
+	param->pflags = PARAM_FLAG_CONST;
+	param->ptype = type;
+}
 
-	for (int i = 0; i < writer.n_queued; i++)
+ParamListInfo row_ids_and_values(const ExecutorWriter &writer)
+{
+	int n = writer.n_queued;
+	Datum *ids = static_cast<Datum *>(palloc(sizeof(Datum) * n));
+	ParamListInfo params = makeParamList(writer.values_desc ? 2 : 1);
+
+	for (int i = 0; i < n; i++)
 		ids[i] = PointerGetDatum(&writer.queued[i]);
-	ArrayType *array = construct_array(ids, writer.n_queued, TIDOID, sizeof(ItemPointerData), false,
-									   TYPALIGN_SHORT);
-	params->params[0].value = PointerGetDatum(array);
-	params->params[0].isnull = false;
-	params->params[0].pflags = PARAM_FLAG_CONST;
-	params->params[0].ptype = TIDARRAYOID;
+	set_parameter(params, 1,
+				  construct_array(ids, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT),
+				  TIDARRAYOID);
+	if (writer.values_desc)
+		set_parameter(params, 2,
+					  construct_array(writer.values, n, RECORDOID, -1, false, TYPALIGN_DOUBLE),
+					  RECORDARRAYOID);
 	return params;
+}
+
+TupleDesc desc_of_values(const LeafColumns &columns, Relation leaf)
+{
+	List *assigned = NIL;
+	for (int i = 0; i < columns.n_assigned; i++) {
+		AttrNumber attno = columns.assigned[i];
+		const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(leaf), attno - 1);
+		assigned = lappend(assigned,
+						   makeVar(1, attno, att->atttypid, att->atttypmod, att->attcollation, 0));
+	}
+	return BlessTupleDesc(ExecTypeFromExprList(assigned));
+}
+
+void keep_values(ExecutorWriter &writer, const RowCandidate &row)
+{
+	const LeafColumns &columns = writer.query->columns;
+	MemoryContext caller = MemoryContextSwitchTo(writer.values_context);
+	Datum *values = static_cast<Datum *>(palloc(sizeof(Datum) * columns.n_assigned));
+	bool *nulls = static_cast<bool *>(palloc(sizeof(bool) * columns.n_assigned));
+
+	for (int i = 0; i < columns.n_assigned; i++) {
+		values[i] = row.values[columns.assigned[i] - 1];
+		nulls[i] = row.nulls[columns.assigned[i] - 1];
+	}
+	HeapTuple record = heap_form_tuple(writer.values_desc, values, nulls);
+	writer.values[writer.n_queued] = heap_copy_tuple_as_datum(record, writer.values_desc);
+	heap_freetuple(record);
+	MemoryContextSwitchTo(caller);
 }
 
 // Opens the target's indexes as ExecUpdatePrologue() would, and withholds the hint that an
@@ -101,9 +145,9 @@ void withhold_version_hint(QueryDesc *statement)
 void run_statement(ExecutorWriter &writer)
 {
 	Receiver receiver = make_receiver(writer);
-	QueryDesc *statement =
-		CreateQueryDesc(writer.query->write_plan, "row change", GetActiveSnapshot(),
-						InvalidSnapshot, &receiver.interface, row_ids(writer), nullptr, 0);
+	QueryDesc *statement = CreateQueryDesc(
+		writer.query->write_plan, "row change", GetActiveSnapshot(), InvalidSnapshot,
+		&receiver.interface, row_ids_and_values(writer), nullptr, 0);
 
 	pg::mark_own_rows(); // a batch is bounded by itself
 	ExecutorStart(statement, 0);
@@ -222,17 +266,30 @@ void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, i
 	writer.queued = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.written = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.limit = first;
+	if (query.write_takes_values) {
+		writer.values_desc = desc_of_values(query.columns, leaf);
+		writer.values_context =
+			AllocSetContextCreate(CurrentMemoryContext, "new values", ALLOCSET_DEFAULT_SIZES);
+		writer.values = static_cast<Datum *>(palloc(sizeof(Datum) * max_rows));
+	}
 }
 
-bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid)
+bool queue_row(ExecutorWriter &writer, const RowCandidate &row)
 {
-	if (!lock_row(writer.lock, tid))
+	if (!lock_row(writer.lock, row.tid))
 		return false;
-	writer.queued[writer.n_queued++] = tid;
+	if (writer.values_desc)
+		keep_values(writer, row);
+	writer.queued[writer.n_queued++] = row.tid;
 	return true;
 }
 
-bool is_full(const ExecutorWriter &writer) { return writer.n_queued >= writer.limit; }
+bool is_full(const ExecutorWriter &writer)
+{
+	return writer.n_queued >= writer.limit ||
+		   (writer.values_desc &&
+			MemoryContextMemAllocated(writer.values_context, false) > most_value_bytes);
+}
 
 Flushed flush(ExecutorWriter &writer)
 {
@@ -257,6 +314,8 @@ Flushed flush(ExecutorWriter &writer)
 	for (int i = 0; i < writer.n_written && !writer.erase; i++)
 		flushed.hot += is_heap_only(writer.leaf, writer.written[i]);
 	writer.n_queued = 0;
+	if (writer.values_desc)
+		MemoryContextReset(writer.values_context);
 	writer.limit = Min(2 * writer.limit, max_rows);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

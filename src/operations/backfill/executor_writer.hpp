@@ -21,6 +21,9 @@ struct ExecutorWriter {
 	bool look_again;		 // AFTER triggers may change what was written
 	ItemPointerData *queued; // locked, to be written
 	int n_queued;
+	TupleDesc values_desc; // of their assigned columns; nullptr: the statement computes them
+	MemoryContext values_context;
+	Datum *values;			  // a record a row
 	ItemPointerData *written; // of one flush: the new versions' places
 	int n_written;
 	int limit;				  // rows in one statement; doubles from flush to flush
@@ -38,7 +41,7 @@ struct Flushed {
 void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, int first,
 		   bool keys_too);
 // Locks the row and queues it; false when somebody else holds or has changed it.
-bool queue_row(ExecutorWriter &writer, const ItemPointerData &tid);
+bool queue_row(ExecutorWriter &writer, const RowCandidate &row);
 bool is_full(const ExecutorWriter &writer);
 // Writes what is queued. Errors: whatever triggers and constraints raise; 27000 when a
 // trigger made a written row match the predicate again.

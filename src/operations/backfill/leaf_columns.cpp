@@ -73,6 +73,7 @@ LeafColumns map_columns(const Definition &definition, Relation leaf)
 	LeafColumns columns = {};
 
 	columns.natts = desc->natts;
+	columns.n_assigned = definition.n_assignments;
 	columns.alias = makeAlias("target", NIL);
 	columns.generated = static_cast<Node **>(palloc0(sizeof(Node *) * Max(desc->natts, 1)));
 	columns.assigned =

@@ -16,7 +16,8 @@ namespace safe_migrate::operations::backfill {
 // All palloc'd in the context that was current at map_columns().
 struct LeafColumns {
 	int natts;
-	Alias *alias;			 // "target", and the name that expressions use for each column
+	Alias *alias; // "target", and the name that expressions use for each column
+	int n_assigned;
 	AttrNumber *assigned;	 // by assignment: its column in the leaf
 	Node **generated;		 // by attno - 1: expression of a generated column that depends on
 							 // an assigned one, in terms of the leaf's columns; else nullptr

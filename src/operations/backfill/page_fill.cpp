@@ -110,26 +110,25 @@ bool has_room(const Visit &visit, Size length)
 	return PageGetHeapFreeSpace(visit.content) >= visit.promised + length;
 }
 
-void write_row(Batch &batch, Visit &visit, const ItemPointerData &tid, HeapTuple version,
-			   Size length)
+void write_row(Batch &batch, Visit &visit, const RowCandidate &row, HeapTuple version, Size length)
 {
 	if (batch.direct) {
-		count(batch, update_row(batch.writer, tid, version), tid);
+		count(batch, update_row(batch.writer, row.tid, version), row.tid);
 		return;
 	}
 	heap_freetuple(version);
-	if (!queue_row(batch.executor, tid))
-		note_skipped(batch, tid);
+	if (!queue_row(batch.executor, row))
+		note_skipped(batch, row.tid);
 	else if (has_room(visit, length))
 		visit.promised += length + sizeof(ItemIdData);
 }
 
-void erase(Batch &batch, const ItemPointerData &tid)
+void erase(Batch &batch, const RowCandidate &row)
 {
 	if (batch.direct)
-		count(batch, erase_row(batch.writer, tid), tid);
-	else if (!queue_row(batch.executor, tid))
-		note_skipped(batch, tid);
+		count(batch, erase_row(batch.writer, row.tid), row.tid);
+	else if (!queue_row(batch.executor, row))
+		note_skipped(batch, row.tid);
 }
 
 // True when the row is done with, false when it is left for a later visit.
@@ -141,7 +140,7 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		return false;
 	if (batch.definition.action == RowAction::erase) {
 		totals.rows_matched++;
-		erase(batch, row.tid);
+		erase(batch, row);
 		return true;
 	}
 	if (row.still_matches) {
@@ -157,7 +156,7 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 	}
 	totals.rows_matched++;
 	learn_growth(batch.runner, visit.content, row.tid, length);
-	write_row(batch, visit, row.tid, version, length);
+	write_row(batch, visit, row, version, length);
 	return true;
 }
 

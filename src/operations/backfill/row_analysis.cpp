@@ -21,6 +21,7 @@ extern "C" {
 #include "rewrite/rewriteManip.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
 
@@ -91,16 +92,22 @@ Node *analyse_new_value(const Analysis &a, int assignment)
 	return as_in_root(a, value);
 }
 
-Node *tid_bound(const Analysis &a, Oid opno, int parameter)
+Param *extern_parameter(int number, Oid type)
 {
 	Param *param = makeNode(Param);
 	param->paramkind = PARAM_EXTERN;
-	param->paramid = parameter;
-	param->paramtype = TIDOID;
+	param->paramid = number;
+	param->paramtype = type;
 	param->paramtypmod = -1;
 	param->location = -1;
+	return param;
+}
+
+Node *tid_bound(const Analysis &a, Oid opno, int parameter)
+{
 	Expr *clause = make_opclause(opno, BOOLOID, false, reinterpret_cast<Expr *>(ctid_var(a)),
-								 reinterpret_cast<Expr *>(param), InvalidOid, InvalidOid);
+								 reinterpret_cast<Expr *>(extern_parameter(parameter, TIDOID)),
+								 InvalidOid, InvalidOid);
 	set_opfuncid(reinterpret_cast<OpExpr *>(clause));
 	return reinterpret_cast<Node *>(clause);
 }
@@ -291,19 +298,36 @@ Query *new_row_level(const Analysis &a, Query *scan, Node *predicate)
 Node *tid_is_any_of_parameter(const Analysis &a)
 {
 	ScalarArrayOpExpr *clause = makeNode(ScalarArrayOpExpr);
-	Param *param = makeNode(Param);
 
-	param->paramkind = PARAM_EXTERN;
-	param->paramid = 1;
-	param->paramtype = TIDARRAYOID;
-	param->paramtypmod = -1;
-	param->location = -1;
 	clause->opno = TIDEqualOperator;
 	clause->opfuncid = get_opcode(TIDEqualOperator);
 	clause->useOr = true;
-	clause->args = list_make2(ctid_var(a), param);
+	clause->args = list_make2(ctid_var(a), extern_parameter(1, TIDARRAYOID));
 	clause->location = -1;
 	return reinterpret_cast<Node *>(clause);
+}
+
+// $2[array_position($1, ctid)].column: what the row query has computed of this row.
+Expr *given_value(const Analysis &a, int assignment)
+{
+	const FormData_pg_attribute *att =
+		TupleDescAttr(RelationGetDescr(a.leaf), a.columns.assigned[assignment] - 1);
+	FuncExpr *position = makeFuncExpr(F_ARRAY_POSITION_ANYCOMPATIBLEARRAY_ANYCOMPATIBLE, INT4OID,
+									  list_make2(extern_parameter(1, TIDARRAYOID), ctid_var(a)),
+									  InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	SubscriptingRef *row = makeNode(SubscriptingRef);
+	row->refcontainertype = RECORDARRAYOID;
+	row->refelemtype = row->refrestype = RECORDOID;
+	row->reftypmod = -1;
+	row->refupperindexpr = list_make1(position);
+	row->refexpr = reinterpret_cast<Expr *>(extern_parameter(2, RECORDARRAYOID));
+	FieldSelect *value = makeNode(FieldSelect);
+	value->arg = reinterpret_cast<Expr *>(row);
+	value->fieldnum = static_cast<AttrNumber>(assignment + 1);
+	value->resulttype = att->atttypid;
+	value->resulttypmod = att->atttypmod;
+	value->resultcollid = att->attcollation;
+	return reinterpret_cast<Expr *>(value);
 }
 
 // RETURNING ctid, (predicate) IS TRUE: of an UPDATE both are those of the new version.
@@ -376,6 +400,27 @@ Analysis begin_analysis(const Definition &definition, const LeafColumns &columns
 	return {definition, columns, leaf, pstate, static_cast<Index>(item->p_rtindex)};
 }
 
+// Volatile functions are called once for a row: by the row query.
+void set_new_values(const Analysis &a, Query *query, bool *takes_values)
+{
+	int n = a.definition.n_assignments;
+	Expr **values = static_cast<Expr **>(palloc(sizeof(Expr *) * Max(n, 1)));
+
+	*takes_values = false;
+	for (int i = 0; i < n; i++) {
+		values[i] = reinterpret_cast<Expr *>(analyse_new_value(a, i));
+		*takes_values =
+			*takes_values || contain_volatile_functions(reinterpret_cast<Node *>(values[i]));
+	}
+	for (int i = 0; i < n; i++) {
+		AttrNumber attno = a.columns.assigned[i];
+		const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(a.leaf), attno - 1);
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry(*takes_values ? given_value(a, i) : values[i],
+													attno, pstrdup(NameStr(att->attname)), false));
+	}
+}
+
 } // namespace
 
 Query *analyse_row_query(const Definition &definition, const LeafColumns &columns, Relation leaf)
@@ -391,7 +436,8 @@ Query *analyse_row_query(const Definition &definition, const LeafColumns &column
 	return query;
 }
 
-Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf)
+Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf,
+						   bool *takes_values)
 {
 	Analysis a = begin_analysis(definition, columns, leaf);
 	Query *query = makeNode(Query);
@@ -401,16 +447,12 @@ Query *analyse_write_query(const Definition &definition, const LeafColumns &colu
 	query->querySource = QSRC_ORIGINAL;
 	query->canSetTag = true;
 	query->resultRelation = a.target;
-	for (int i = 0; i < definition.n_assignments; i++) {
-		AttrNumber attno = columns.assigned[i];
-		const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(leaf), attno - 1);
-		Expr *value = reinterpret_cast<Expr *>(analyse_new_value(a, i));
-		query->targetList =
-			lappend(query->targetList,
-					makeTargetEntry(value, attno, pstrdup(NameStr(att->attname)), false));
-	}
+	set_new_values(a, query, takes_values);
 	query->returningList = returning(a, predicate);
-	List *quals = list_make2(tid_is_any_of_parameter(a), predicate);
+	// what is queued has matched and is locked: chance is not asked twice
+	List *quals = list_make1(tid_is_any_of_parameter(a));
+	if (!contain_volatile_functions(predicate))
+		quals = lappend(quals, predicate);
 	query->jointree = makeFromExpr(a.pstate->p_joinlist,
 								   reinterpret_cast<Node *>(makeBoolExpr(AND_EXPR, quals, -1)));
 	query->hasSubLinks = a.pstate->p_hasSubLinks;

@@ -17,8 +17,11 @@ namespace safe_migrate::operations::backfill {
 Query *analyse_row_query(const Definition &definition, const LeafColumns &columns, Relation leaf);
 
 // UPDATE ONLY leaf SET … WHERE ctid = ANY ($1) AND (predicate) RETURNING ctid, (predicate)
-// IS TRUE; when rows are erased: DELETE … RETURNING ctid, false.
-Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf);
+// IS TRUE; when rows are erased: DELETE … RETURNING ctid, false.  Where the assignments contain
+// volatile functions it takes the values that the row query has computed: $2 is an array of
+// records, one for each row of $1, with a field for each assignment.
+Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf,
+						   bool *takes_values);
 
 // Parses text as exactly one expression and nothing else: error 42601 otherwise.
 Node *parse_single_expression(const char *text);

@@ -261,7 +261,7 @@ void prepare_write(RowQuery &query, const Definition &definition, Relation leaf)
 
 	if (query.write_plan == nullptr)
 		query.write_plan = plan_in(query.context, &ignored, [&] {
-			return analyse_write_query(definition, query.columns, leaf);
+			return analyse_write_query(definition, query.columns, leaf, &query.write_takes_values);
 		});
 }
 

@@ -24,6 +24,7 @@ struct RowQuery {
 	bool reads_own_changes;	  // its functions, or those of constraints, may read rows just written
 	bool depends_on_row_only; // whether a row matches: no sub-select, no function that is not
 							  // immutable
+	bool write_takes_values;  // that statement is given what this query has computed
 	uint64 planned_at;		  // catalog_changes() when planned
 
 	// During a batch.
