@@ -13,6 +13,7 @@
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/compat_executor.hpp"
 #include "pg/guc.hpp"
 #include "pg/transaction.hpp"
 
@@ -94,11 +95,26 @@ Node *ctid_in(Datum *tids, int n)
 	return reinterpret_cast<Node *>(any);
 }
 
+// What it says of virtual generated columns is of the table that the call names.
+void read_as_in_root(const Sample &sample, Query *query, RangeTblEntry *rte)
+{
+	Oid root_oid = sample.definition->relation;
+	if (RelationGetRelid(sample.leaf) == root_oid || !pg::has_virtual_columns(sample.leaf))
+		return;
+	Relation root = table_open(root_oid, NoLock);
+	query->targetList = reinterpret_cast<List *>(pg::expand_virtual_columns_of_root(
+		reinterpret_cast<Node *>(query->targetList), rte, root, sample.leaf));
+	query->jointree->quals =
+		pg::expand_virtual_columns_of_root(query->jointree->quals, rte, root, sample.leaf);
+	table_close(root, NoLock);
+}
+
 // The definition's statement on this leaf alone.
 Query *statement_on_leaf(const Sample &sample)
 {
 	Query *query = analyse(*sample.definition, sample.leaf);
 	auto *rte = linitial_node(RangeTblEntry, query->rtable);
+	read_as_in_root(sample, query, rte);
 	rte->inh = false;
 	rte->rellockmode = RowExclusiveLock;
 	return query;
