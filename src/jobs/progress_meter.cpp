@@ -31,6 +31,17 @@ double eta_of(const Meter &meter)
 	return seconds <= a_year ? seconds : -1.0; // as good as standing still
 }
 
+bool is_time_for_line(Pace *pace, int64_t now_us, bool news)
+{
+	constexpr int64_t earlier_us = 1'500'000;
+	const bool early = news && pace->lines > 0;
+	if (now_us < pace->next_us - (early ? earlier_us : 0))
+		return false;
+	pace->lines++;
+	pace->next_us = now_us + (pace->lines < 5 ? 2'000'000 : 5'000'000);
+	return true;
+}
+
 size_t write_grouped(char *to, size_t size, int64_t value)
 {
 	char digits[32];

@@ -32,6 +32,16 @@ size_t write_duration(char *to, size_t size, double seconds);
 // step 1/2 backfill: 41.7 %, 1,234,567 rows, 182,000 rows/s, 12 s left, lag 0.2 s; throttled: …
 void write_progress_line(char (&to)[progress_line_length], const Meter &meter);
 
+// When wait() prints a line: a calm pace, after 1 s, then every 2 s, from the fifth line on every
+// 5 s; what has changed (`news`) may come up to 1.5 s earlier.
+struct Pace {
+	int64_t next_us;
+	int lines;
+};
+inline Pace begin_pace(int64_t now_us) { return {now_us + 1'000'000, 0}; }
+// True: print it now, which is counted.
+bool is_time_for_line(Pace *pace, int64_t now_us, bool news);
+
 struct LiveJob;
 Meter meter_of(const LiveJob &live); // in wait.cpp
 

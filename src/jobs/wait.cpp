@@ -83,8 +83,7 @@ struct Waiter {
 	Home home;
 	JobId id;
 	TimestampTz started;
-	TimestampTz next_line;
-	int lines;
+	Pace pace;
 	Condition last_condition;
 	JobState last_state;
 	bool paused_said;
@@ -92,21 +91,16 @@ struct Waiter {
 	int64 last_notice; // event
 };
 
-// A calm pace: after 1 s, then every 2 s, then every 5 s, and at once when something changed.
 void print_line(Waiter *waiter, const LiveJob &live)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	bool news = waiter->lines > 0 &&
-				(live.condition != waiter->last_condition || live.state != waiter->last_state);
-	if (now < waiter->next_line && !(news && now > waiter->next_line - INT64CONST(1500000)))
+	bool news = live.condition != waiter->last_condition || live.state != waiter->last_state;
+	if (!is_time_for_line(&waiter->pace, GetCurrentTimestamp(), news))
 		return;
 	char line[progress_line_length];
 	write_progress_line(line, meter_of(live));
 	ereport(NOTICE, (errmsg_internal("job " INT64_FORMAT ": %s", waiter->id, line)));
-	waiter->lines++;
 	waiter->last_condition = live.condition;
 	waiter->last_state = live.state;
-	waiter->next_line = now + (waiter->lines < 5 ? INT64CONST(2000000) : INT64CONST(5000000));
 }
 
 void say_goes_on(JobId id)
@@ -129,7 +123,7 @@ bool live_copy(const Waiter &waiter, LiveJob *copy)
 
 void print_end(const JobRow &job, const Waiter &waiter, const LiveJob &live)
 {
-	if (waiter.lines == 0)
+	if (waiter.pace.lines == 0)
 		return;
 	char rows[64], time[64];
 	write_grouped(rows, sizeof rows, live.rows_written);
@@ -210,7 +204,7 @@ void wait_for(const Home &home, JobId id, TimestampTz deadline)
 	waiter.home = home;
 	waiter.id = id;
 	waiter.started = GetCurrentTimestamp();
-	waiter.next_line = waiter.started + INT64CONST(1000000);
+	waiter.pace = begin_pace(waiter.started);
 	TimestampTz looked = 0;
 
 	for (;;) {

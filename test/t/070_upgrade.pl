@@ -33,6 +33,8 @@ SELECT name || ': ' || concat_ws(' ',
 		WHERE classid = 'pg_class'::regclass AND oid = objid),
 	(SELECT pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc
 		WHERE classid = 'pg_proc'::regclass AND oid = objid AND prokind <> 'a'),
+	(SELECT string_agg(description, ' ' ORDER BY objsubid) FROM pg_description d
+		WHERE d.classoid = classid AND d.objoid = objid),
 	(SELECT string_agg(enumlabel, ', ' ORDER BY enumsortorder) FROM pg_enum
 		WHERE classid = 'pg_type'::regclass AND enumtypid = objid))
 FROM member ORDER BY 1};
@@ -42,13 +44,50 @@ my $fresh = $node->safe_psql('postgres', $describe);
 my @released = split /\n/, $node->safe_psql('postgres', "SELECT source FROM pg_extension_update_paths('safe_migrate')
 	JOIN pg_available_extension_versions v ON v.name = 'safe_migrate' AND v.version = source
 	WHERE target = '$current' AND path IS NOT NULL ORDER BY 1");
-for my $version (@released)
+sub updated_from
 {
+	my ($version) = @_;
 	$node->safe_psql('postgres', 'CREATE DATABASE old TEMPLATE template0');
 	$node->safe_psql('old', "CREATE EXTENSION safe_migrate VERSION '$version'");
 	$node->safe_psql('old', 'ALTER EXTENSION safe_migrate UPDATE');
-	is($node->safe_psql('old', $describe), $fresh, "an update from $version gives what a fresh database has");
+	my $objects = $node->safe_psql('old', $describe);
 	$node->safe_psql('postgres', 'DROP DATABASE old');
+	return $objects;
+}
+is(updated_from($_), $fresh, "an update from $_ gives what a fresh database has") for @released;
+
+# The same with versions that never were: the objects of the current one but for a few, and the step that brings them, all of it or not.
+my @scripts;
+END { unlink @scripts }
+
+sub add_script
+{
+	my ($name, $text) = @_;
+	push @scripts, "$extensions/safe_migrate--$name.sql";
+	append_to_file($scripts[-1], $text);
+	return;
+}
+my $before_it = slurp_file("$extensions/safe_migrate--$current.sql");
+my %brings = (
+	'a column' => [ qr/^\tlocked_by +xid,[^\n]*\n/m, 'ALTER TABLE slice ADD COLUMN locked_by xid;' ],
+	'an index' => [ qr/^CREATE INDEX event_job [^;]*;\n/m ],
+	'a comment' => [ qr/^COMMENT ON FUNCTION reassign[^\n]*\n/m ],
+	'a function' => [ qr/^(?:CREATE FUNCTION resume_all[^;]*;|COMMENT ON FUNCTION resume_all[^\n]*)\n/m ]);
+for my $what (sort keys %brings)
+{
+	my ($pattern, $step) = @{ $brings{$what} };
+	$step //= join '', $before_it =~ /($pattern)/g;
+	$before_it =~ s/$pattern//g or die "no $what";
+	$brings{$what} = $step;
+}
+add_script('before', $before_it);
+add_script("before--$current", join "\n", values %brings);
+is(updated_from('before'), $fresh, 'an update from a version before gives what a fresh database has');
+for my $what (sort keys %brings)
+{
+	add_script("without $what", $before_it);
+	add_script("without $what--$current", join "\n", map { $brings{$_} } grep { $_ ne $what } keys %brings);
+	isnt(updated_from("without $what"), $fresh, "a step that forgets $what is found out");
 }
 
 # ---- a next version, as a step is to be written: it only adds

@@ -11,6 +11,7 @@ my $node = new_server('survival',
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '2ms',
 	'safe_migrate.vacuum_after' => 'off',
+	'wal_level' => 'logical', # of REPACK (CONCURRENTLY)
 	'wal_writer_delay' => '10s'); # what nobody waits for stays in memory
 $node->safe_psql('postgres', 'CREATE EXTENSION amcheck');
 my $rows = 60_000;
@@ -134,6 +135,15 @@ ends_right($job, 'VACUUM FULL');
 $job = queue_slowly('clustered');
 $node->safe_psql('postgres', 'CLUSTER orders USING orders_pkey');
 ends_right($job, 'CLUSTER');
+
+for my $repack (major_of($node) >= 19 ? ('REPACK', 'REPACK (CONCURRENTLY)') : ())
+{
+	$job = queue_slowly($repack);
+	my $file = $node->safe_psql('postgres', q{SELECT pg_relation_filenode('orders')});
+	$node->safe_psql('postgres', "$repack orders");
+	isnt($node->safe_psql('postgres', q{SELECT pg_relation_filenode('orders')}), $file, "$repack gives the table another file");
+	ends_right($job, $repack);
+}
 
 $job = queue_slowly('truncated');
 $node->safe_psql('postgres', 'BEGIN; TRUNCATE orders; TRUNCATE expected;

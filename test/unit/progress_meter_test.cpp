@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <string>
+#include <vector>
 
 using namespace safe_migrate::jobs;
 
@@ -94,4 +95,32 @@ TEST(ProgressMeter, GroupsOfDigits)
 	EXPECT_STREQ(text, "0");
 	write_grouped(text, sizeof text, 123);
 	EXPECT_STREQ(text, "123");
+}
+
+namespace {
+
+// Seconds after which lines are printed, asked as often as wait() may wake up.
+std::vector<double> lines_of(int seconds, bool news)
+{
+	constexpr int64_t begin = 7'000'000, step = 10'000;
+	std::vector<double> lines;
+	Pace pace = begin_pace(begin);
+	for (int64_t now = begin; now <= begin + seconds * INT64_C(1'000'000); now += step)
+		if (is_time_for_line(&pace, now, news))
+			lines.push_back(static_cast<double>(now - begin) / 1e6);
+	return lines;
+}
+
+} // namespace
+
+TEST(Pace, IsCalm)
+{
+	EXPECT_EQ(lines_of(20, false), (std::vector<double>{1, 3, 5, 7, 9, 14, 19}));
+	EXPECT_EQ(lines_of(3600, false).size(), 5u + (3600 - 9) / 5);
+}
+
+TEST(Pace, NewsComesEarlierAndStaysCalm)
+{
+	EXPECT_EQ(lines_of(10, true), (std::vector<double>{1, 1.5, 2, 2.5, 3, 6.5, 10}));
+	EXPECT_EQ(lines_of(3600, true).size(), 5u + static_cast<size_t>((3600 - 3) / 3.5));
 }
