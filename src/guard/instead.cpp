@@ -3,6 +3,7 @@
 
 #include "pg/compat_analysis.hpp"
 #include "statement/dependents.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -301,7 +302,7 @@ char *value_of(const Effects *effects, const Finding &finding, const char *name,
 		return partition_names(effects->text).bound;
 	if (is("bound_name") && finding.name)
 		return copied(quote_identifier(makeObjectName(finding.name, nullptr, "bound")));
-	if (is("reindex_target"))
+	if (is("reindex_target") && !OidIsValid(statement::table_of_toast(finding.relation)))
 		return reindex_target(effects->text);
 	if (is("reindex_concurrently"))
 		return reindex_concurrently(effects->text);

@@ -4,6 +4,7 @@
 
 #include "guard/rule_settings.hpp"
 #include "settings.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -203,12 +204,14 @@ struct Chain {
 	int n;
 };
 
-// The table of an index, the relation itself and its partitioned parents upwards.
+// The table of an index or of TOAST, the relation itself and its partitioned parents upwards.
 List *line_of(Oid relation)
 {
 	char kind = get_rel_relkind(relation);
 	if (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX)
 		relation = IndexGetRelation(relation, true);
+	if (const Oid table = statement::table_of_toast(relation); OidIsValid(table))
+		relation = table;
 	if (!OidIsValid(relation))
 		return NIL;
 	List *line = list_make1_oid(relation);

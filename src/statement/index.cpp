@@ -109,7 +109,9 @@ void add_index_rebuild(const Reindex &reindex, Oid table, Oid index, Exempt exem
 	finding->indexes = 1;
 	finding->object = finding->name;
 	if (!reindex.concurrently)
-		finding->facts = "queries of its table wait for it when they are planned";
+		finding->facts = OidIsValid(table_of_toast(table))
+							 ? "queries wait for it when they read long values"
+							 : "queries of its table wait for it when they are planned";
 }
 
 // reindex_relation(), or reindex_index() where one is given.
@@ -127,6 +129,7 @@ void reindex_table(const Reindex &reindex, Oid table, Oid only_index)
 		finding->cause = Cause::lock;
 		finding->effect = Effect::metadata;
 	}
+	judge_as_table(finding);
 	Exempt exempt = finding->exempt;
 	ListCell *cell;
 	foreach (cell, indexes)

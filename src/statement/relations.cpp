@@ -11,10 +11,15 @@ extern "C" {
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -197,6 +202,45 @@ Exempt exemption(Oid relation)
 	if (is_created_here(relation) && has_only_new_descendants(relation))
 		return Exempt::created_here;
 	return Exempt::no;
+}
+
+Oid table_of_toast(Oid relation)
+{
+	if (!IsToastNamespace(get_rel_namespace(relation)))
+		return InvalidOid;
+	if (get_rel_relkind(relation) == RELKIND_INDEX)
+		relation = IndexGetRelation(relation, true);
+	Oid table = InvalidOid;
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	SysScanDesc scan = systable_beginscan(depend, DependDependerIndexId, true, nullptr, 2, keys);
+	HeapTuple tuple;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+		auto *form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+		if (form->refclassid == RelationRelationId && form->deptype == DEPENDENCY_INTERNAL)
+			table = form->refobjid;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return table;
+}
+
+void judge_as_table(Finding *finding)
+{
+	const Oid table = table_of_toast(finding->relation);
+	if (!OidIsValid(table))
+		return;
+	finding->exempt = exemption(table);
+	if (finding->exempt == Exempt::no && own_heap_bytes(finding->relation) == 0)
+		finding->exempt = Exempt::empty;
+	finding->facts =
+		psprintf("it holds the long values of %s",
+				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
+											get_rel_name(table)));
 }
 
 bool stands_for_table(char relkind)

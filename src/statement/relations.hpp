@@ -81,6 +81,12 @@ List *own_indexes(Oid relation); // oids
 // A table without one block in all its leaves.
 bool is_empty(Oid relation);
 
+// The table whose long values a TOAST table, or the index of one, holds; InvalidOid: it is none, or
+// a catalog's.
+Oid table_of_toast(Oid relation);
+// Work on a TOAST table that a statement names is work on its table.
+void judge_as_table(Finding *finding);
+
 Exempt exemption(Oid relation); // everything but `empty`, which add_finding() looks at too
 // Has a table that this session created got partitions or children that are others', with rows?
 bool holds_rows_of_others(Oid relation);

@@ -30,6 +30,7 @@ void add_rewrite(Analysis *analysis, Cause cause, Oid table, bool is_target)
 	int64 indexes = own_index_bytes(table);
 	finding->bytes = heap < 0 || indexes < 0 ? -1 : heap + indexes;
 	finding->indexes = count_own_indexes(table);
+	judge_as_table(finding);
 }
 
 bool is_rewritten(char kind) { return kind == RELKIND_RELATION || kind == RELKIND_MATVIEW; }
@@ -38,7 +39,7 @@ bool is_rewritten(char kind) { return kind == RELKIND_RELATION || kind == RELKIN
 void add_vacuum(Analysis *analysis, Oid table, bool full, bool is_target)
 {
 	char kind = get_rel_relkind(table);
-	if (full && is_rewritten(kind) && table >= FirstNormalObjectId)
+	if (full && (is_rewritten(kind) || kind == RELKIND_TOASTVALUE) && table >= FirstNormalObjectId)
 		return add_rewrite(analysis, Cause::vacuum_full, table, is_target);
 	if (Finding *finding =
 			add_lock(analysis, table, full ? Lock::access_exclusive : Lock::share_update_exclusive))
