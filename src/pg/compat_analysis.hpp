@@ -383,6 +383,14 @@ inline void silence(core_yy_extra_type *scanner)
 #endif
 }
 
+// U&'…' is read whatever standard_conforming_strings is, which can't be off any more in 19.
+inline void read_unicode(core_yy_extra_type *scanner)
+{
+#if PG_VERSION_NUM < 190000
+	scanner->standard_conforming_strings = true;
+#endif
+}
+
 // Publications that name the table, not those of its schema or of all tables.
 inline List *publications_naming(Oid relation)
 {

@@ -33,6 +33,7 @@ int token_of(const char *text)
 {
 	Scanner scanner;
 	scanner.begin(text);
+	pg::read_unicode(&scanner.extra);
 	int token = scanner.next();
 	scanner.end();
 	return token;

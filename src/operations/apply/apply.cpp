@@ -1,12 +1,14 @@
 // apply(), plan(), run(): ordinary DDL in, its steps out.  What follows a statement on the same
 // table is planned when that one is done: it may depend on what came before.
 #include "jobs/wait.hpp"
-#include "operations/apply/script.hpp"
+#include "operations/apply/earlier.hpp"
 #include "operations/apply/later_step.hpp"
+#include "operations/apply/script.hpp"
 #include "operations/apply/translate.hpp"
 #include "operations/ddl/sql.hpp"
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
+#include "pg/guc.hpp"
 #include "pg/json.hpp"
 #include "pg/result_row.hpp"
 #include "pg/transaction.hpp"
@@ -25,46 +27,6 @@ namespace safe_migrate::operations::apply {
 
 namespace {
 
-// What earlier units of the script have to do with.
-struct Earlier {
-	List *relations; // oids
-	bool creates;	 // some of them make names
-	bool drops;		 // some make room for names, and take dependents away
-	bool values;	 // some add values to an enum
-};
-
-bool any_command(const Node *statement, bool (*is)(AlterTableType type))
-{
-	ListCell *cell;
-	foreach (cell, reinterpret_cast<const AlterTableStmt *>(statement)->cmds)
-		if (is(lfirst_node(AlterTableCmd, cell)->subtype))
-			return true;
-	return false;
-}
-
-bool command_makes_room(AlterTableType type)
-{
-	return type == AT_DropColumn || type == AT_DropConstraint || type == AT_DetachPartition ||
-		   type == AT_DropInherit || type == AT_DropExpression;
-}
-
-bool command_makes_names(AlterTableType type)
-{
-	return type == AT_AddColumn || type == AT_AddConstraint || command_makes_room(type);
-}
-
-bool makes_names(const Node *statement)
-{
-	return IsA(statement, AlterTableStmt) ? any_command(statement, command_makes_names)
-										  : !IsA(statement, DropStmt);
-}
-
-bool makes_room(const Node *statement)
-{
-	return IsA(statement, AlterTableStmt) ? any_command(statement, command_makes_room)
-										  : IsA(statement, DropStmt) || IsA(statement, RenameStmt);
-}
-
 bool overlaps(const List *a, const List *b)
 {
 	ListCell *cell;
@@ -72,30 +34,6 @@ bool overlaps(const List *a, const List *b)
 		if (list_member_oid(b, lfirst_oid(cell)))
 			return true;
 	return false;
-}
-
-// Of a script, what is not there yet, or not gone yet, is nobody's mistake; nor what does not fit a
-// type that an earlier statement may change.  touched: by an earlier one.
-bool may_come_to_be(const ErrorData *error, const Earlier &earlier, bool touched)
-{
-	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-	switch (error->sqlerrcode) {
-		case ERRCODE_INVALID_SCHEMA_NAME:
-			return earlier.creates;
-		case ERRCODE_INVALID_FOREIGN_KEY: // the key that it refers to
-			return earlier.relations != NIL;
-		case ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST:
-		case ERRCODE_DUPLICATE_TABLE:
-		case ERRCODE_DUPLICATE_COLUMN:
-		case ERRCODE_DUPLICATE_OBJECT:
-		case ERRCODE_INVALID_OBJECT_DEFINITION: // a partition that would overlap another
-		case ERRCODE_INVALID_TABLE_DEFINITION:	// a second primary key
-			return earlier.drops || earlier.creates;
-		default:
-			return ((earlier.creates || touched) &&
-					category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
-				   ((earlier.values || touched) && category == ERRCODE_DATA_EXCEPTION);
-	}
 }
 
 // The steps of one unit as far as they can be told now.  Looked at in a subtransaction: an error
@@ -111,7 +49,7 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		add_steps(&steps, unit, &checks);
 	});
 	bool touched_before = overlaps(touched, earlier->relations);
-	if (error && !(checks && touched_before) && !may_come_to_be(error, *earlier, touched_before))
+	if (error && !may_come_to_be(*earlier, error, unit, touched_before, checks))
 		ReThrowError(error);
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
@@ -120,11 +58,30 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		recipe->steps = list_concat(recipe->steps, steps.steps);
 	else
 		add_later_step(recipe, unit);
-	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
-	earlier->creates = earlier->creates || makes_names(unit.statement);
-	earlier->drops = earlier->drops || makes_room(unit.statement);
-	earlier->values = earlier->values || IsA(unit.statement, AlterEnumStmt);
+	note_earlier(earlier, unit, touched);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
+}
+
+// The sub-commands of an ALTER TABLE that is one step: what the server would refuse of each.
+void check_parts(const Unit &unit, const Earlier &before)
+{
+	Earlier earlier = copy_of(before);
+	ListCell *cell;
+	foreach (cell, unit.parts) {
+		const auto *part = static_cast<const Unit *>(lfirst(cell));
+		List *touched = NIL;
+		bool checks = false;
+		ErrorData *error = pg::try_undone([&] {
+			ddl::Recipe steps = {};
+			pg::set_local("client_min_messages", "error"); // notices are the recipes'
+			touched = touched_relations(*part);
+			add_steps(&steps, *part, &checks);
+		});
+		if (error &&
+			!may_come_to_be(earlier, error, *part, overlaps(touched, earlier.relations), checks))
+			ReThrowError(error);
+		note_earlier(&earlier, *part, touched);
+	}
 }
 
 // The statements as they were written, for inline work.
@@ -164,9 +121,10 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 	ListCell *cell;
 	foreach (cell, units) {
 		const auto *unit = static_cast<const Unit *>(lfirst(cell));
-		List *steps = unit->parts != NIL && !is_brief_as_one(*unit)
-						  ? unit->parts
-						  : list_make1(const_cast<Unit *>(unit));
+		bool apart = unit->parts != NIL && !is_brief_as_one(*unit);
+		if (unit->parts != NIL && !apart)
+			check_parts(*unit, earlier);
+		List *steps = apart ? unit->parts : list_make1(const_cast<Unit *>(unit));
 		ListCell *part;
 		foreach (part, steps)
 			plan_unit(&recipe, *static_cast<const Unit *>(lfirst(part)), &earlier, predict);

@@ -433,8 +433,8 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks)
 		refuse_kind(unit, by_itself);
 	if (!unbounded) {
 		*checks = true;
-		check_as_it_stands(unit.parts != NIL ? *static_cast<const Unit *>(linitial(unit.parts))
-											 : unit);
+		if (unit.parts == NIL) // else each has been looked at by itself
+			check_as_it_stands(unit);
 		*checks = false;
 		add_as_it_stands(recipe, unit, *effects);
 	} else if (IsA(unit.statement, IndexStmt))

@@ -6,6 +6,7 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/index/definition.hpp"
 #include "pg/pinned_settings.hpp"
+#include "pg/transaction.hpp"
 
 extern "C" {
 #include "access/relation.h"
@@ -219,8 +220,9 @@ char *drop_new_constraint(Relation relation, const Unit &unit, const Constraint 
 		return nullptr;
 	StringInfoData undo;
 	initStringInfo(&undo);
-	appendStringInfo(&undo, "DROP CONSTRAINT IF EXISTS %s",
-					 identifier(constraint::read_definition(relation, added).name));
+	const char *name =
+		parsed->conname ? parsed->conname : constraint::read_definition(relation, added).name;
+	appendStringInfo(&undo, "DROP CONSTRAINT IF EXISTS %s", identifier(name));
 	ListCell *cell;
 	foreach (cell, parsed->contype == CONSTR_PRIMARY ? parsed->keys : NIL) {
 		AttrNumber number = get_attnum(RelationGetRelid(relation), strVal(lfirst(cell)));
@@ -253,14 +255,17 @@ char *undo_of_command(const Unit &unit, Relation relation, const AlterTableCmd *
 	}
 }
 
-// The last part's first; none where one of them has none.
+// The last part's first; none where one of them has none, or can't be told before the others are
+// done.
 char *undo_of_parts(const List *parts)
 {
 	char *all = nullptr;
 	ListCell *cell;
 	foreach (cell, parts) {
-		char *undo = undo_of(*static_cast<const Unit *>(lfirst(cell)));
-		if (!undo)
+		char *undo = nullptr;
+		ErrorData *error =
+			pg::try_undone([&] { undo = undo_of(*static_cast<const Unit *>(lfirst(cell))); });
+		if (error || !undo)
 			return nullptr;
 		all = all ? psprintf("%s;\n%s", undo, all) : undo;
 	}
