@@ -82,5 +82,10 @@ SELECT script, told(script) FROM (VALUES
 	('DROP OWNED BY script_role; ALTER TABLE c DROP COLUMN p')
 ) AS scripts(script);
 
+-- which statement it is about
+SELECT safe_migrate.apply('CREATE TABLE q (i int); ALTER TABLE c ADD CHECK (nope > 1)');
+SELECT safe_migrate.apply('CREATE TABLE q (i int); INSERT INTO q VALUES (1)');
+SELECT safe_migrate.apply('ALTER TABLE c ADD CHECK (nope > 1)');
+
 DROP SCHEMA ops_script CASCADE;
 DROP ROLE script_role;

@@ -118,9 +118,11 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 	recipe.search_path = path_now();
 	List *units = read_script(ddl);
 	Earlier earlier = {};
+	UnitContext context = {};
 	ListCell *cell;
 	foreach (cell, units) {
 		const auto *unit = static_cast<const Unit *>(lfirst(cell));
+		context.enter(*unit, units);
 		bool apart = unit->parts != NIL && !is_brief_as_one(*unit);
 		if (unit->parts != NIL && !apart)
 			check_parts(*unit, earlier);
@@ -128,6 +130,7 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 		ListCell *part;
 		foreach (part, steps)
 			plan_unit(&recipe, *static_cast<const Unit *>(lfirst(part)), &earlier, predict);
+		context.leave();
 	}
 	// no relation by its oid: a second call is known by the text alone
 	recipe.relation_name =

@@ -175,6 +175,26 @@ List *split_alter_table(const char *sql, AlterTableStmt *alter, int number)
 
 } // namespace
 
+namespace {
+
+void on_error(void *arg)
+{
+	const Unit *unit = static_cast<const UnitContext *>(arg)->unit;
+	errcontext("statement %d of argument \"%s\"", unit->number, "ddl");
+}
+
+} // namespace
+
+void UnitContext::enter(const Unit &about, const List *script)
+{
+	unit = &about;
+	callback = {error_context_stack, on_error, this};
+	if (list_length(script) > 1)
+		error_context_stack = &callback;
+}
+
+void UnitContext::leave() { error_context_stack = callback.previous; }
+
 const char *text_after_add(const Unit &unit)
 {
 	int name_location = castNode(AlterTableStmt, unit.statement)->relation->location;

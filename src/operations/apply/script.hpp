@@ -18,6 +18,16 @@ struct Unit {
 					 // order in which the server carries them out; else NIL
 };
 
+// Says of errors under it which statement of the script they are about; not where there is only
+// one.  leave() takes it down; trivially destructible: an error's abort resets the context stack.
+struct UnitContext {
+	const Unit *unit;
+	ErrorContextCallback callback;
+
+	void enter(const Unit &about, const List *script);
+	void leave();
+};
+
 // Of a unit that is one ALTER TABLE … ADD …: what follows that word, which a safe function takes;
 // nullptr where it is another sub-command.
 const char *text_after_add(const Unit &unit);
