@@ -313,7 +313,9 @@ void read_key(Definition *definition, Relation relation)
 	if (!definition->named)
 		definition->name =
 			ChooseRelationName(RelationGetRelationName(relation),
-							   primary ? nullptr : index::joined_names(definition->columns),
+							   primary ? nullptr
+									   : index::joined_names(list_concat_copy(
+											 definition->columns, names_of(parsed->including))),
 							   primary ? "pkey" : "key", RelationGetNamespace(relation), true);
 	StringInfoData text;
 	initStringInfo(&text);
