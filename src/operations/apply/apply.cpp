@@ -54,9 +54,10 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
 	bool later = error || touched_before;
-	if (!later || (predict && !error))
+	if (!later || (predict && !error)) {
 		recipe->steps = list_concat(recipe->steps, steps.steps);
-	else
+		recipe->owned = list_concat_unique_oid(recipe->owned, steps.owned);
+	} else
 		add_later_step(recipe, unit);
 	note_earlier(earlier, unit, touched);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);

@@ -1,6 +1,7 @@
 // What the server would refuse of a statement, found out when it is queued and not by a worker.
 #pragma once
 #include "operations/apply/script.hpp"
+#include "operations/ddl/recipe.hpp"
 #include "operations/index/definition.hpp"
 
 namespace safe_migrate::operations::apply {
@@ -16,6 +17,9 @@ bool is_known(const Constraint *constraint);
 // a lock that stops anybody.  What needs none to be carried out is tried besides
 // (ddl/rehearsal.hpp).
 void check_as_it_stands(const Unit &unit);
+
+// The ownership of partitions and children that the server will ask for then.
+void need_owners(ddl::Recipe *recipe, const Unit &unit);
 
 // Its parts: a sub-command on a column, on another thing of the table; any other statement.
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command);

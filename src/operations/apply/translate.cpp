@@ -304,9 +304,11 @@ bool add_drop_tables_one_by_one(ddl::Recipe *recipe, const DropStmt *drop)
 	if (error && (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST ||
 				  list_length(drop->objects) == 1))
 		ReThrowError(error);
-	if (!error)
-		recipe->steps = list_concat(recipe->steps, steps.steps);
-	return !error;
+	if (error)
+		return false;
+	recipe->steps = list_concat(recipe->steps, steps.steps);
+	recipe->owned = list_concat_unique_oid(recipe->owned, steps.owned);
+	return true;
 }
 
 bool is_drop_of(const Node *statement, ObjectType type)
@@ -435,6 +437,7 @@ void add_steps(ddl::Recipe *recipe, const Unit &unit, bool *checks)
 		*checks = true;
 		if (unit.parts == NIL) // else each has been looked at by itself
 			check_as_it_stands(unit);
+		need_owners(recipe, unit);
 		*checks = false;
 		add_as_it_stands(recipe, unit, *effects);
 	} else if (IsA(unit.statement, IndexStmt))

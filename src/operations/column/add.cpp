@@ -200,6 +200,7 @@ ddl::RecipeStep *add_first_step(ddl::Recipe *recipe, Oid oid, const Definition &
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql);
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	step->descend = true;
+	ddl::need_owners(recipe, oid);
 	ddl::expect_relation(step, oid);
 	step->undo =
 		psprintf("ALTER TABLE %s DROP COLUMN %s", quoted_name(oid), identifier(definition.name));

@@ -1,6 +1,7 @@
 // add_constraint_safely(), validate_constraint_safely().
 #include "operations/constraint/add.hpp"
 
+#include "operations/constraint/parts.hpp"
 #include "operations/constraint/steps.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
@@ -68,18 +69,21 @@ void note_missing_index(Relation relation, const Definition &definition)
 									  column_list(definition.columns))))));
 }
 
-// Before 18 the key is added and validated on each leaf, under the parent's name for it; adding it
-// to the parent then finds them and scans nothing.
+// Before 18 the key is added and validated on each leaf that has none; adding it to the parent then
+// finds them and scans nothing.
 void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
-	ListCell *cell;
-	foreach (cell, statement::leaves(RelationGetRelid(relation))) {
-		Relation leaf = table_open(lfirst_oid(cell), AccessShareLock);
-		add_not_valid_step(recipe, leaf, definition);
-		add_validate_steps(recipe, leaf, definition);
-		table_close(leaf, NoLock);
-	}
 	Oid oid = RelationGetRelid(relation);
+	ListCell *cell;
+	foreach (cell, leaves_without_key(oid, definition)) {
+		const auto *leaf = static_cast<const Leaf *>(lfirst(cell));
+		Relation table = table_open(leaf->oid, AccessShareLock);
+		Definition own = definition;
+		own.name = leaf->key;
+		add_not_valid_step(recipe, table, own);
+		add_validate_steps(recipe, table, own);
+		table_close(table, NoLock);
+	}
 	ddl::RecipeStep *step =
 		ddl::add_step(recipe, "statement",
 					  psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", quoted_name(oid),
@@ -121,6 +125,13 @@ void check_name(Relation relation, const Definition &definition, bool may_be_the
 						   RelationGetRelationName(relation))));
 }
 
+// Foreign tables can have no foreign key.
+void check_partitions(Relation relation, const Definition &definition)
+{
+	if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		(void)leaves_without_key(RelationGetRelid(relation), definition);
+}
+
 } // namespace
 
 void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
@@ -134,6 +145,7 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definiti
 			break;
 		case CONSTR_FOREIGN:
 			check_referenced(relation, definition);
+			check_partitions(relation, definition);
 			note_missing_index(relation, definition);
 			if (partitioned && !pg::partitioned_keys_can_be_not_valid) {
 				add_partitioned_key(recipe, relation, definition);
@@ -159,9 +171,10 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const Definiti
 void check_definition(Relation relation, const Definition &definition)
 {
 	check_name(relation, definition, false);
-	if (definition.type == CONSTR_FOREIGN)
+	if (definition.type == CONSTR_FOREIGN) {
 		check_referenced(relation, definition);
-	else if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY)
+		check_partitions(relation, definition);
+	} else if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY)
 		check_key(relation, definition);
 }
 

@@ -1,6 +1,7 @@
 // See definition.hpp.
 #include "operations/constraint/definition.hpp"
 
+#include "operations/constraint/parts.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/definition.hpp"
 #include "operations/user_text.hpp"
@@ -278,10 +279,13 @@ void read_foreign_key(Definition *definition, Relation relation)
 	check_types(relation, referenced, *definition);
 	StringInfoData text;
 	initStringInfo(&text);
+	pg::PinnedSettings pinned = {};
+	pinned.enter();
 	appendStringInfo(&text, "FOREIGN KEY (%s) REFERENCES %s(%s)", column_list(definition->columns),
 					 ddl::quoted_name(definition->referenced),
 					 column_list(definition->referenced_columns));
 	append_actions(&text, parsed);
+	pinned.leave();
 	definition->body = text.data;
 	relation_close(referenced, NoLock);
 }
@@ -344,8 +348,11 @@ void read_not_null(Definition *definition, Relation relation)
 	if (!definition->named)
 		definition->name = ChooseConstraintName(RelationGetRelationName(relation), column,
 												"not_null", RelationGetNamespace(relation), NIL);
+	pg::PinnedSettings pinned = {};
+	pinned.enter();
 	definition->body = psprintf("NOT NULL %s%s", quote_identifier(column),
 								definition->no_inherit ? " NO INHERIT" : "");
+	pinned.leave();
 }
 
 } // namespace
@@ -362,6 +369,8 @@ void check_reference_of(Relation relation, const char *column, Oid type, const c
 	check_type(name, column, type, other, type_of(referenced, other));
 	relation_close(referenced, NoLock);
 	check_referenced(relation, definition);
+	if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) // which has none of that column
+		(void)leaves_without_key(RelationGetRelid(relation), definition);
 }
 
 char *column_list(List *columns)

@@ -12,8 +12,10 @@
 extern "C" {
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -79,6 +81,7 @@ void add_using_index_step(ddl::Recipe *recipe, Oid oid, const Definition &defini
 					  psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s",
 							   quoted_name(oid), identifier(name), kind_of(definition),
 							   quote_identifier(index), deferrable_of(definition)));
+	ddl::need_owner(recipe, oid);
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	ddl::expect_relation(step, oid);
 	step->done = is_constraint_query(oid, name);
@@ -122,14 +125,17 @@ void refuse_second_primary_key(Relation relation)
 
 namespace {
 
-// Has the leaf a constraint already that the parent's takes as its own?
-bool has_own(Relation leaf, const Definition &definition, const index::Definition &key)
+// A constraint that the parent's takes as its own, with all below it: its index.
+Oid find_own(Oid partition, const index::Definition &key, const Definition &definition)
 {
-	statement::IndexShape shape = statement::shape_of_statement(leaf, key.parsed, "");
+	Relation relation = table_open(partition, AccessShareLock);
+	statement::IndexShape shape = statement::shape_of_statement(relation, key.parsed, "");
 	shape.is_constraint = true;
 	shape.constraint_kind =
 		definition.type == CONSTR_PRIMARY ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
-	return statement::has_matching_index(RelationGetRelid(leaf), shape, true);
+	Oid index = statement::find_matching_index(partition, shape, false);
+	table_close(relation, NoLock);
+	return index;
 }
 
 // Something else has the name.  An index like the one that is to be built is taken over; of a
@@ -145,40 +151,98 @@ void check_name(Relation relation, const Definition &definition, const index::De
 						errmsg("relation \"%s\" already exists", definition.name)));
 }
 
-// The server takes over no index for a partitioned table's constraint.  With one on each leaf there
-// is nothing left to build.
-void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+// ADD CONSTRAINT of a partitioned table, once each partition has its own: nothing is left to build.
+void add_whole_step(ddl::Recipe *recipe, Oid oid, const Definition &definition, const char *name)
 {
-	check_name(relation, definition, key_index(relation, definition));
-	const char *label = definition.type == CONSTR_PRIMARY ? "pkey" : "key";
-	List *taken = NIL;
-	ListCell *cell;
-	foreach (cell, statement::leaves(RelationGetRelid(relation))) {
-		Relation leaf = table_open(lfirst_oid(cell), AccessShareLock);
-		index::Definition key = key_index(leaf, definition);
-		if (has_own(leaf, definition, key)) {
-			table_close(leaf, NoLock);
-			continue;
-		}
-		if (definition.type == CONSTR_PRIMARY)
-			refuse_second_primary_key(leaf);
-		char *name = index::choose_name(leaf, key.column_names, label, taken);
-		taken = lappend(taken, name);
-		index::add_create_steps(recipe, key, name, label);
-		add_using_index_step(recipe, RelationGetRelid(leaf), definition, name, name);
-		table_close(leaf, NoLock);
-	}
-	Oid oid = RelationGetRelid(relation);
 	ddl::RecipeStep *step =
 		ddl::add_step(recipe, "statement",
 					  psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", quoted_name(oid),
-							   identifier(definition.name), definition.body, definition.storage));
+							   identifier(name), definition.body, definition.storage));
+	ddl::need_owner(recipe, oid);
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	ddl::expect_relation(step, oid);
 	step->descend = true;
-	step->done = is_constraint_query(oid, definition.name);
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
-						  identifier(definition.name));
+	step->done = is_constraint_query(oid, name);
+	step->undo =
+		psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid), identifier(name));
+}
+
+const char *index_name(Oid table, const char *name)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
+}
+
+// What all levels are told.
+struct Tree {
+	ddl::Recipe *recipe;
+	const Definition *definition;
+	List *taken; // names of indexes, of char *
+};
+
+void add_below(Tree *tree, Oid table, Oid frame);
+
+// The partition gets its own constraint: its name.
+char *add_own(Tree *tree, Oid partition, bool as_frame)
+{
+	const Definition &definition = *tree->definition;
+	const char *label = definition.type == CONSTR_PRIMARY ? "pkey" : "key";
+	Relation relation = table_open(partition, AccessShareLock);
+	if (definition.type == CONSTR_PRIMARY)
+		refuse_second_primary_key(relation);
+	index::Definition key = key_index(relation, definition);
+	char *name = index::choose_name(relation, key.column_names, label, tree->taken);
+	if (relation->rd_rel->relkind == RELKIND_RELATION) {
+		tree->taken = lappend(tree->taken, name);
+		index::add_create_steps(tree->recipe, key, name, label);
+		add_using_index_step(tree->recipe, partition, definition, name, name);
+	} else {
+		add_below(tree, partition, InvalidOid);
+		if (as_frame) {
+			tree->taken = lappend(tree->taken, name);
+			add_whole_step(tree->recipe, partition, definition, name);
+		}
+	}
+	table_close(relation, NoLock);
+	return name;
+}
+
+// A partition has its constraint already, as a whole or (made ONLY, and invalid) without some of
+// its partitions, or gets it.  frame: the index of its parent that is there and lacks it.
+void add_partition(Tree *tree, Oid partition, Oid frame)
+{
+	Relation relation = table_open(partition, AccessShareLock);
+	index::Definition key = key_index(relation, *tree->definition);
+	table_close(relation, NoLock);
+	Oid own = index::part_of_index(partition, frame);
+	bool attached = OidIsValid(own);
+	if (!attached)
+		own = find_own(partition, key, *tree->definition);
+	const char *name = OidIsValid(own) ? get_rel_name(own) : nullptr;
+	if (!OidIsValid(own))
+		name = add_own(tree, partition, OidIsValid(frame));
+	else if (!index::is_valid_index(own))
+		add_below(tree, partition, own);
+	if (OidIsValid(frame) && !attached)
+		index::add_attach_step(tree->recipe, quoted_name(frame), index_name(partition, name),
+							   IndexGetRelation(frame, false));
+}
+
+void add_below(Tree *tree, Oid table, Oid frame)
+{
+	ListCell *cell;
+	foreach (cell, find_inheritance_children(table, NoLock))
+		add_partition(tree, lfirst_oid(cell), frame);
+}
+
+// The server takes over no index for a partitioned table's constraint.  With one on each partition
+// there is nothing left to build.
+void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+{
+	check_name(relation, definition, key_index(relation, definition));
+	Tree tree = {recipe, &definition, NIL};
+	Oid oid = RelationGetRelid(relation);
+	add_below(&tree, oid, InvalidOid);
+	add_whole_step(recipe, oid, definition, definition.name);
 }
 
 // The columns of an index that is there.
@@ -232,6 +296,8 @@ void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &def
 		refuse_second_primary_key(relation);
 		add_proofs(recipe, relation,
 				   existing ? index_columns(relation, existing) : definition.columns);
+		if (relation->rd_rel->relkind == RELKIND_RELATION) // its columns are asked for in children
+			ddl::need_owners(recipe, RelationGetRelid(relation));
 	}
 	if (!existing && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
 		add_partitioned_steps(recipe, relation, definition);

@@ -96,6 +96,7 @@ void add_final_step(ddl::Recipe *recipe, Oid oid, const char *column, const Defi
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	ddl::expect_relation(step, oid);
 	step->descend = true;
+	ddl::need_owners(recipe, oid);
 	step->done =
 		psprintf("SELECT attnotnull%s FROM pg_attribute WHERE attrelid = %u AND attname = %s",
 				 proof ? psprintf(" AND NOT EXISTS (SELECT FROM pg_constraint WHERE "

@@ -1,6 +1,7 @@
 // See steps.hpp.
 #include "operations/constraint/steps.hpp"
 
+#include "operations/constraint/parts.hpp"
 #include "operations/ddl/sql.hpp"
 #include "pg/compat_analysis.hpp"
 #include "statement/relations.hpp"
@@ -163,6 +164,12 @@ void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition
 	ddl::expect_relation(step, oid);
 	ddl::add_lock(step, oid, foreign ? Lock::share_row_exclusive : Lock::access_exclusive);
 	step->descend = goes_down(relation, definition);
+	if (definition.type == CONSTR_CHECK)
+		check_children(recipe, oid, definition);
+	else if (foreign) // of partitions the server asks for no rights
+		ddl::need_owner(recipe, oid);
+	else
+		ddl::need_owners(recipe, oid);
 	step->done = exists_query(oid, definition, false);
 	// (a proof is gone where the step that it was for is done)
 	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
@@ -188,6 +195,7 @@ char *is_valid_query(Oid oid, const Definition &definition)
 void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definition)
 {
 	char *name = quoted_name(oid);
+	ddl::need_owner(recipe, oid);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "statement",
 		psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", name, identifier(definition.name)));
@@ -212,11 +220,19 @@ void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition
 {
 	Oid oid = RelationGetRelid(relation);
 	// a foreign key of a partitioned table can be validated only as a whole before 18, and was
-	// added leaf by leaf there
-	if (goes_down(relation, definition)) {
-		ListCell *cell;
+	// added leaf by leaf there; others' leaves are validated with the whole
+	ListCell *cell;
+	if (definition.type == CONSTR_FOREIGN && goes_down(relation, definition)) {
+		foreach (cell, leaves_to_validate(oid, definition)) {
+			const auto *leaf = static_cast<const Leaf *>(lfirst(cell));
+			Definition own = definition;
+			own.name = leaf->key;
+			if (ddl::is_own(leaf->oid))
+				add_validate_step(recipe, leaf->oid, own);
+		}
+	} else if (goes_down(relation, definition)) {
 		foreach (cell, statement::leaves(oid))
-			if (lfirst_oid(cell) != oid)
+			if (lfirst_oid(cell) != oid && ddl::is_own(lfirst_oid(cell)))
 				add_validate_step(recipe, lfirst_oid(cell), definition);
 	}
 	add_validate_step(recipe, oid, definition);

@@ -7,6 +7,7 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step.hpp"
 #include "operations/ddl/target.hpp"
+#include "pg/compat_analysis.hpp"
 #include "pg/json.hpp"
 #include "pg/session_relations.hpp"
 #include "settings.hpp"
@@ -16,6 +17,7 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "portability/instr_time.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 }
@@ -112,6 +114,18 @@ void expect_relation(RecipeStep *step, Oid relation)
 	step->still = step->still ? psprintf("SELECT (%s) AND (%s)", step->still, still) : still;
 }
 
+void need_owner(Recipe *recipe, Oid relation)
+{
+	recipe->owned = list_append_unique_oid(recipe->owned, relation);
+}
+
+void need_owners(Recipe *recipe, Oid root)
+{
+	recipe->owned = list_concat_unique_oid(recipe->owned, statement::with_descendants(root));
+}
+
+bool is_own(Oid relation) { return pg::owns_relation(relation, GetUserId()); }
+
 bool is_done_inline(const Recipe &recipe)
 {
 	if (settings::inline_mode == INLINE_NEVER || (recipe.plain == NIL && recipe.steps != NIL))
@@ -160,7 +174,35 @@ void refuse_temporary(const Recipe &recipe)
 									"statement there.")));
 }
 
+const char *kind_text(char relkind)
+{
+	switch (relkind) {
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			return "index";
+		case RELKIND_FOREIGN_TABLE:
+			return "foreign table";
+		default:
+			return "table";
+	}
+}
+
 } // namespace
+
+// In the server's words.
+void check_owners(const Recipe &recipe)
+{
+	ListCell *cell;
+	foreach (cell, recipe.owned)
+		if (!is_own(lfirst_oid(cell)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("must be owner of %s %s", kind_text(get_rel_relkind(lfirst_oid(cell))),
+							get_rel_name(lfirst_oid(cell))),
+					 errhint("A job changes each partition and child as the role that it "
+							 "is of: one that is a member of all their owners can queue "
+							 "it.")));
+}
 
 jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 {
@@ -168,6 +210,7 @@ jobs::JobId carry_out(const Recipe &recipe, const Options &options)
 	if (is_done_inline(recipe) || recipe.steps == NIL)
 		return work_inline(&job, recipe);
 	refuse_temporary(recipe);
+	check_owners(recipe);
 	job.steps = stored_steps(recipe, &job.n_steps);
 	bool existed;
 	jobs::JobId id = jobs::queue_job(job, &existed);

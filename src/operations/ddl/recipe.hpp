@@ -71,6 +71,7 @@ struct Recipe {
 	List *steps;				 // of RecipeStep *
 	List *plain;				 // of char *: the ordinary statements, for inline work
 	List *relations;	// oids of tables with storage that decide whether it is done inline
+	List *owned;		// oids of what else the steps change, besides the call's own relation
 	const char *judged; // statements whose loss of data and breaking of clients the guard is asked
 						// about when they are queued (permission.hpp); nullptr: has neither
 };
@@ -83,6 +84,15 @@ RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
 // The step's SQL means this relation, by the name that it has now (each that it is called with).
 void expect_relation(RecipeStep *step, Oid relation);
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
+
+// The steps change this relation by statements of their own: error 42501 when the job is queued
+// where the current user does not own it.  The plain statements may be content with the ownership
+// of the table above it.
+void need_owner(Recipe *recipe, Oid relation);
+// The same of the relation and of all that inherits from it.
+void need_owners(Recipe *recipe, Oid root);
+bool is_own(Oid relation);
+void check_owners(const Recipe &recipe);
 
 // A migration that is run again finds its job before it finds that there is nothing left to do: the
 // id of the job of this owner, name and definition_text, 0 where the work is to be done.  To be

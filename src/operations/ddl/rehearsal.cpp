@@ -94,6 +94,7 @@ bool run_steps(Rehearsal *rehearsal, const List *steps)
 		if (step->plan) {
 			Recipe planned = {};
 			step->plan(&planned, *step);
+			check_owners(planned);
 			if (!run_steps(rehearsal, planned.steps))
 				return false;
 			continue;

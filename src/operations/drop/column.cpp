@@ -1,6 +1,7 @@
 // drop_column_safely().
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/drop/losers.hpp"
 #include "operations/drop/steps.hpp"
 #include "pg/boundary.hpp"
 #include "statement/relations.hpp"
@@ -58,22 +59,24 @@ void refuse_partition_key(Relation relation, const char *column)
 							   column, RelationGetRelationName(relation))));
 }
 
-// Of the table and of each child that loses the column with it.
-void refuse_everywhere(Oid root, const char *column)
+List *losers_of_column(Oid table, const char *column)
+{
+	return find_losers(table, [&](Oid child) {
+		statement::Column found = {};
+		return statement::find_column(child, column, &found) && !found.is_local ? found.parents : 0;
+	});
+}
+
+void refuse_everywhere(const List *losers, const char *column)
 {
 	ListCell *cell;
-	foreach (cell, statement::with_descendants(root)) {
+	foreach (cell, losers) {
 		Oid oid = lfirst_oid(cell);
-		statement::Column found = {};
-		if (!statement::find_column(oid, column, &found))
-			continue;
-		if (oid != root && (found.is_local || found.parents > 1))
-			continue; // it keeps the column
 		Relation relation = table_open(oid, AccessShareLock);
 		if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 			refuse_partition_key(relation, column);
 		table_close(relation, NoLock);
-		ddl::refuse_dependents({RelationRelationId, oid, found.number});
+		ddl::refuse_dependents({RelationRelationId, oid, get_attnum(oid, column)});
 	}
 }
 
@@ -84,11 +87,18 @@ char *drop_statement(Oid oid, const char *column)
 
 } // namespace
 
+void need_owners_of_column(ddl::Recipe *recipe, Oid table, const char *column)
+{
+	recipe->owned = list_concat_unique_oid(recipe->owned, losers_of_column(table, column));
+}
+
 void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column)
 {
 	Oid oid = RelationGetRelid(relation);
 	AttrNumber number = find_column(relation, column);
-	refuse_everywhere(oid, column);
+	List *losers = losers_of_column(oid, column);
+	refuse_everywhere(losers, column);
+	recipe->owned = list_concat_unique_oid(recipe->owned, losers);
 	ObjectAddress object = {RelationRelationId, oid, number};
 	ddl::note_dependents(object);
 	add_foreign_key_steps(recipe, oid, column, false);

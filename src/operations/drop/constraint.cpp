@@ -1,6 +1,7 @@
 // drop_constraint_safely(), and the foreign keys that other operations drop first.
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/drop/losers.hpp"
 #include "operations/drop/steps.hpp"
 #include "pg/boundary.hpp"
 #include "statement/relations.hpp"
@@ -31,7 +32,9 @@ struct Stored { // a row of pg_constraint
 	Oid referenced;
 	char *name;
 	bool is_foreign_key;
-	bool is_inherited;
+	bool is_check;
+	bool is_local;
+	int parents; // it is inherited from
 	bool no_inherit;
 };
 
@@ -47,7 +50,9 @@ Stored read_constraint(Oid oid)
 					 form->confrelid,
 					 pstrdup(NameStr(form->conname)),
 					 form->contype == CONSTRAINT_FOREIGN,
-					 form->coninhcount > 0,
+					 form->contype == CONSTRAINT_CHECK,
+					 form->conislocal,
+					 form->coninhcount,
 					 form->connoinherit};
 	ReleaseSysCache(tuple);
 	return stored;
@@ -93,7 +98,7 @@ bool goes_by_itself(const Stored &stored, bool is_detached_root)
 	if (stored.referenced == stored.relation)
 		return true;
 	if (!OidIsValid(stored.parent))
-		return stored.is_inherited;
+		return stored.parents > 0;
 	return !is_detached_root || read_constraint(stored.parent).relation == stored.relation;
 }
 
@@ -103,6 +108,8 @@ void add_foreign_key_steps(ddl::Recipe *recipe, Oid root, const char *column, bo
 {
 	ListCell *table, *cell;
 	foreach (table, statement::with_descendants(root)) {
+		if (!ddl::is_own(lfirst_oid(table)))
+			continue; // they go with the table's
 		Relation relation = table_open(lfirst_oid(table), AccessShareLock);
 		foreach (cell, RelationGetFKeyList(relation)) {
 			const auto *key = static_cast<const ForeignKeyCacheInfo *>(lfirst(cell));
@@ -118,11 +125,24 @@ void add_foreign_key_steps(ddl::Recipe *recipe, Oid root, const char *column, bo
 	}
 }
 
+void need_owners_of_constraint(ddl::Recipe *recipe, Oid table, const char *name)
+{
+	Oid oid = get_relation_constraint_oid(table, name, true);
+	if (!OidIsValid(oid) || !read_constraint(oid).is_check)
+		return;
+	List *losers = find_losers(table, [&](Oid child) {
+		Oid own = get_relation_constraint_oid(child, name, true);
+		Stored stored = OidIsValid(own) ? read_constraint(own) : Stored{};
+		return stored.is_local ? 0 : stored.parents;
+	});
+	recipe->owned = list_concat_unique_oid(recipe->owned, losers);
+}
+
 void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const char *name)
 {
 	Oid oid = RelationGetRelid(relation);
 	Stored stored = read_constraint(get_relation_constraint_oid(oid, name, false));
-	if (stored.is_inherited)
+	if (stored.parents > 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 						errmsg("cannot drop inherited constraint \"%s\" of relation \"%s\"", name,
 							   RelationGetRelationName(relation)),
@@ -130,6 +150,7 @@ void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const char *na
 	ObjectAddress object = {ConstraintRelationId, stored.oid, 0};
 	ddl::refuse_dependents(object);
 	ddl::note_dependents(object);
+	need_owners_of_constraint(recipe, oid, name);
 	add_drop_step(recipe, stored);
 	if (stored.is_foreign_key)
 		recipe->relations =

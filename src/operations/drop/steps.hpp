@@ -20,6 +20,11 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 // yet, or in tables that are to become descendants, are not judged now.
 void note_rows(ddl::RecipeStep *step, Oid table);
 
+// What the server asks for where one of these is dropped by a plain statement: the ownership of
+// each child that loses it, too (ddl::need_owner()).
+void need_owners_of_column(ddl::Recipe *recipe, Oid table, const char *column);
+void need_owners_of_constraint(ddl::Recipe *recipe, Oid table, const char *name);
+
 void add_table_steps(ddl::Recipe *recipe, Relation relation);
 
 // The foreign keys of a table and of what inherits from it that refer to other tables, each in a

@@ -10,6 +10,7 @@
 extern "C" {
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/partition.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -31,7 +32,11 @@ struct Part {
 	Oid parent; // InvalidOid of the root
 	const char *name;
 	bool partitioned;
-	bool exists; // a matching one is there, and gets attached
+	bool exists;   // a matching one is there, with all below it
+	bool frame;	   // one is there that lacks partitions, which are added
+	bool attached; // and is the parent's already
+	bool framed;   // the parent's is there before, or made before: it does not come as a whole
+	Oid index;	   // what is there
 };
 
 char *index_name(const Part &part)
@@ -65,6 +70,7 @@ char *duplicates_query(const Definition &definition, Oid relation)
 void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
 {
 	ddl::check_may_create_beside(part.table);
+	ddl::need_owner(recipe, part.table);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "build index", create_statement(definition, part.name, part.table, true));
 	ddl::add_lock(step, part.table, Lock::share_update_exclusive);
@@ -80,6 +86,7 @@ void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part
 void add_only_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
 {
 	ddl::check_may_create_beside(part.table);
+	ddl::need_owner(recipe, part.table);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "index frame", create_statement(definition, part.name, part.table, false));
 	ddl::add_lock(step, part.table, Lock::share);
@@ -92,26 +99,55 @@ char *drop_with_parts(const List *parts, const Part &parent)
 {
 	ListCell *cell;
 	foreach (cell, parts)
-		if (static_cast<const Part *>(lfirst(cell))->exists)
+		if (OidIsValid(static_cast<const Part *>(lfirst(cell))->index))
 			return nullptr;
 	return psprintf("DROP INDEX IF EXISTS %s", index_name(parent));
 }
 
-void add_attach_step(ddl::Recipe *recipe, const Part &parent, const Part &child, char *undo)
+const Part *find_part(const List *parts, Oid table)
 {
-	ddl::RecipeStep *step = ddl::add_step(
-		recipe, "statement",
-		psprintf("ALTER INDEX %s ATTACH PARTITION %s", index_name(parent), index_name(child)));
-	ddl::add_lock(step, parent.table, Lock::access_share);
-	ddl::expect_relation(step, parent.table);
-	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) "
-						  "AND inhparent = to_regclass(%s))",
-						  literal(index_name(child)), literal(index_name(parent)));
-	step->undo = undo;
+	ListCell *cell;
+	foreach (cell, parts) {
+		const auto *part = static_cast<const Part *>(lfirst(cell));
+		if (part->table == table)
+			return part;
+	}
+	return nullptr;
+}
+
+// One that lacks partitions; a constraint's can have none that are none.
+Oid find_frame(Oid table, const statement::IndexShape &wanted)
+{
+	Oid index = statement::find_matching_index(table, wanted, false);
+	return OidIsValid(index) && !OidIsValid(get_index_constraint(index)) ? index : InvalidOid;
+}
+
+// What the table has of it.
+void find_own(Part *part, const Part *parent, const statement::IndexShape &wanted)
+{
+	part->index = part_of_index(part->table, parent ? parent->index : InvalidOid);
+	part->attached = OidIsValid(part->index);
+	if (!part->attached && parent)
+		part->index = statement::find_matching_index(part->table, wanted, true);
+	if (!OidIsValid(part->index) && parent && part->partitioned)
+		part->index = find_frame(part->table, wanted);
+	bool valid = OidIsValid(part->index) && is_valid_index(part->index);
+	part->exists = valid || (part->attached && !part->partitioned);
+	part->frame = part->partitioned && OidIsValid(part->index) && !valid;
+	part->framed = !parent || parent->framed || parent->frame;
+}
+
+const char *new_name(const Part &part, const Definition &definition, const char *label, List *taken)
+{
+	Relation table = table_open(part.table, AccessShareLock);
+	const char *name = choose_name(table, definition.column_names, label, taken);
+	table_close(table, NoLock);
+	return name;
 }
 
 // The tables in the order of find_all_inheritors(): parents before their children.
-List *find_parts(const Definition &definition, const char *root_name, const char *label)
+List *find_parts(const Definition &definition, const char *root_name, const char *label,
+				 bool as_whole)
 {
 	List *parts = NIL;
 	List *taken = list_make1(const_cast<char *>(root_name));
@@ -128,34 +164,16 @@ List *find_parts(const Definition &definition, const char *root_name, const char
 		bool is_root = part->table == definition.relation;
 		part->partitioned = kind == RELKIND_PARTITIONED_TABLE;
 		part->parent = is_root ? InvalidOid : get_partition_parent(part->table, true);
-		Oid match =
-			is_root ? InvalidOid : statement::find_matching_index(part->table, wanted, true);
-		part->exists = OidIsValid(match);
-		if (part->exists)
-			part->name = get_rel_name(match);
-		else if (is_root)
-			part->name = root_name;
-		else {
-			Relation table = table_open(part->table, AccessShareLock);
-			part->name = choose_name(table, definition.column_names, label, taken);
-			table_close(table, NoLock);
-		}
+		find_own(part, find_part(parts, part->parent), wanted);
+		part->framed = is_root ? !as_whole : part->framed;
+		part->name = OidIsValid(part->index) ? get_rel_name(part->index)
+					 : is_root				 ? root_name
+											 : new_name(*part, definition, label, taken);
 		taken = lappend(taken, const_cast<char *>(part->name));
 		parts = lappend(parts, part);
 	}
 	table_close(root, NoLock);
 	return parts;
-}
-
-const Part *find_part(const List *parts, Oid table)
-{
-	ListCell *cell;
-	foreach (cell, parts) {
-		const auto *part = static_cast<const Part *>(lfirst(cell));
-		if (part->table == table)
-			return part;
-	}
-	return nullptr;
 }
 
 // Below a partition whose index exists all have theirs.
@@ -167,17 +185,21 @@ bool is_covered(const List *parts, const Part *part)
 	return false;
 }
 
-bool has_foreign_partitions(Oid root)
+// An index made ONLY never becomes valid where a partition can have none
+// (validatePartitionedIndex()), and only its owner can make one of a partition.  Made as a whole,
+// once each leaf has its own, it builds nothing.
+bool must_be_whole(Oid root)
 {
 	ListCell *cell;
-	foreach (cell, statement::with_descendants(root))
-		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_FOREIGN_TABLE)
+	foreach (cell, statement::with_descendants(root)) {
+		char kind = get_rel_relkind(lfirst_oid(cell));
+		if (kind == RELKIND_FOREIGN_TABLE ||
+			(kind == RELKIND_PARTITIONED_TABLE && !ddl::is_own(lfirst_oid(cell))))
 			return true;
+	}
 	return false;
 }
 
-// An index made ONLY never becomes valid where a partition can have none
-// (validatePartitionedIndex()).  Made as a whole, once each leaf has its own, it builds nothing.
 void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const char *name, char *undo)
 {
 	char *table = quoted_name(definition.relation);
@@ -193,12 +215,12 @@ void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const cha
 void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
 						   const char *label)
 {
-	List *parts = find_parts(definition, name, label);
-	bool as_whole = has_foreign_partitions(definition.relation);
+	bool as_whole = must_be_whole(definition.relation);
+	List *parts = find_parts(definition, name, label, as_whole);
 	ListCell *cell;
 	foreach (cell, parts) {
 		const auto *part = static_cast<const Part *>(lfirst(cell));
-		if (part->partitioned && !as_whole && !is_covered(parts, part))
+		if (part->partitioned && part->framed && !part->frame && !is_covered(parts, part))
 			add_only_step(recipe, definition, *part);
 	}
 	foreach (cell, parts) {
@@ -206,26 +228,57 @@ void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, co
 		if (!part->partitioned && !is_covered(parts, part))
 			add_leaf_step(recipe, definition, *part);
 	}
-	if (as_whole) {
-		const auto *root = static_cast<const Part *>(linitial(parts));
-		add_whole_step(recipe, definition, name, drop_with_parts(parts, *root));
-		return;
-	}
 	for (int i = list_length(parts) - 1; i > 0; i--) {
 		const auto *part = static_cast<const Part *>(list_nth(parts, i));
 		const Part *parent = find_part(parts, part->parent);
-		if (parent && !is_covered(parts, parent))
-			add_attach_step(recipe, *parent, *part, drop_with_parts(parts, *parent));
+		if (parent && part->framed && !part->attached && !is_covered(parts, parent))
+			add_attach_step(recipe, index_name(*parent), index_name(*part), parent->table)->undo =
+				drop_with_parts(parts, *parent);
 	}
+	if (as_whole)
+		add_whole_step(recipe, definition, name,
+					   drop_with_parts(parts, *static_cast<const Part *>(linitial(parts))));
 }
 
 } // namespace
+
+bool is_valid_index(Oid oid)
+{
+	Relation index = relation_open(oid, AccessShareLock);
+	bool valid = index->rd_index->indisvalid;
+	relation_close(index, NoLock);
+	return valid;
+}
+
+Oid part_of_index(Oid table, Oid index)
+{
+	Relation relation = table_open(table, AccessShareLock);
+	Oid part = OidIsValid(index) ? index_get_partition(relation, index) : InvalidOid;
+	table_close(relation, NoLock);
+	return part;
+}
+
+ddl::RecipeStep *add_attach_step(ddl::Recipe *recipe, const char *parent, const char *part,
+								 Oid table)
+{
+	ddl::need_owner(recipe, table);
+	ddl::RecipeStep *step = ddl::add_step(
+		recipe, "statement", psprintf("ALTER INDEX %s ATTACH PARTITION %s", parent, part));
+	ddl::add_lock(step, table, Lock::access_share);
+	ddl::expect_relation(step, table);
+	step->done = psprintf("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) "
+						  "AND inhparent = to_regclass(%s))",
+						  literal(part), literal(parent));
+	return step;
+}
 
 void add_create_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
 					  const char *label)
 {
 	const RangeVar *target = definition.parsed->relation;
-	Part whole = {definition.relation, InvalidOid, name, false, false};
+	Part whole = {};
+	whole.table = definition.relation;
+	whole.name = name;
 	if (get_rel_relkind(definition.relation) != RELKIND_PARTITIONED_TABLE)
 		add_leaf_step(recipe, definition, whole);
 	else if (target && !target->inh) // ONLY

@@ -8,6 +8,7 @@
 #include "operations/index/steps.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/compat_locks.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -101,11 +102,19 @@ const char *in_tablespace(const char *tablespace)
 	return tablespace ? psprintf("(TABLESPACE %s) ", quote_identifier(tablespace)) : "";
 }
 
+// Ownership, or MAINTAIN on the table (from 17 on).
+void need_rights(ddl::Recipe *recipe, Oid relation, Oid table)
+{
+	if (!pg::has_maintain_privilege(table, GetUserId()))
+		ddl::need_owner(recipe, relation);
+}
+
 // One index, of a table with storage.
 void add_reindex_step(ddl::Recipe *recipe, Oid index, const char *tablespace)
 {
 	Oid table = IndexGetRelation(index, false);
 	char *name = quoted_name(index);
+	need_rights(recipe, index, table);
 	ddl::RecipeStep *step =
 		ddl::add_step(recipe, "reindex",
 					  psprintf("REINDEX %sINDEX CONCURRENTLY %s", in_tablespace(tablespace), name));
@@ -126,14 +135,6 @@ bool is_exclusion(Oid oid)
 	bool exclusion = index->rd_index->indisexclusion;
 	relation_close(index, NoLock);
 	return exclusion;
-}
-
-bool is_valid(Oid oid)
-{
-	Relation index = relation_open(oid, AccessShareLock);
-	bool valid = index->rd_index->indisvalid;
-	relation_close(index, NoLock);
-	return valid;
 }
 
 void refuse_exclusion(Oid index)
@@ -167,7 +168,7 @@ bool is_to_be_rebuilt(Oid index)
 			 errhint("REINDEX INDEX %s; in a maintenance window.", quoted_name(index))));
 		return false;
 	}
-	return is_valid(index) || !is_leftover(get_rel_name(index));
+	return is_valid_index(index) || !is_leftover(get_rel_name(index));
 }
 
 // Only who may look into pg_toast can name the index of a TOAST table.
@@ -183,6 +184,7 @@ void add_whole_step(ddl::Recipe *recipe, Relation table, List *indexes, const ch
 	foreach (cell, indexes)
 		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", lfirst_oid(cell));
 	Oid oid = RelationGetRelid(table);
+	need_rights(recipe, oid, oid);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "reindex",
 		psprintf("REINDEX %sTABLE CONCURRENTLY %s", in_tablespace(tablespace), quoted_name(oid)));
@@ -204,7 +206,7 @@ List *toast_indexes(Oid oid)
 	ListCell *cell;
 	bool empty = RelationGetNumberOfBlocks(relation) == 0;
 	foreach (cell, RelationGetIndexList(relation))
-		if (!empty && is_valid(lfirst_oid(cell)))
+		if (!empty && is_valid_index(lfirst_oid(cell)))
 			valid = lappend_oid(valid, lfirst_oid(cell));
 	relation_close(relation, NoLock);
 	return valid;
@@ -223,7 +225,7 @@ void add_table_steps(ddl::Recipe *recipe, Oid oid, const char *tablespace)
 		Oid index = lfirst_oid(cell);
 		if (!is_to_be_rebuilt(index))
 			continue;
-		if (as_whole && is_valid(index))
+		if (as_whole && is_valid_index(index))
 			whole = lappend_oid(whole, index);
 		else
 			add_reindex_step(recipe, index, tablespace);

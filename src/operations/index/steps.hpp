@@ -17,6 +17,13 @@ void add_statement_steps(ddl::Recipe *recipe, const Definition &definition);
 bool is_to_be_made(const Definition &definition);
 void check_name(const Definition &definition, const char *name);
 
+bool is_valid_index(Oid index);
+// The table's part of an index of its parent; InvalidOid where it has none.
+Oid part_of_index(Oid table, Oid index);
+// ALTER INDEX … ATTACH PARTITION of the two qualified names; table: the parent's.
+ddl::RecipeStep *add_attach_step(ddl::Recipe *recipe, const char *parent, const char *part,
+								 Oid table);
+
 // The steps that drop it: concurrently, or, of a partitioned table, with brief locks on all of it.
 // What depends on it is the caller's to look for.
 void add_drop_steps(ddl::Recipe *recipe, Oid index);
