@@ -52,6 +52,33 @@ INSERT INTO key VALUES (1);
 :apply 'ALTER TYPE pair DROP ATTRIBUTE nix');
 :apply 'ALTER TABLE key SET UNLOGGED');
 
+-- kinds of things, a constraint of a partition's, what a query would make, what ends with a session
+CREATE TABLE keyed (a int, b int, PRIMARY KEY (a, b)) PARTITION BY LIST (a);
+CREATE TABLE keyed1 PARTITION OF keyed FOR VALUES IN (1) PARTITION BY LIST (b);
+CREATE TABLE keyed11 PARTITION OF keyed1 DEFAULT;
+CREATE TABLE to_keyed (a int, b int, CONSTRAINT f FOREIGN KEY (a, b) REFERENCES keyed) PARTITION BY LIST (a);
+CREATE TABLE to_keyed1 PARTITION OF to_keyed DEFAULT;
+CREATE MATERIALIZED VIEW empty AS SELECT id FROM key WITH NO DATA;
+CREATE MATERIALIZED VIEW filled AS SELECT id FROM key;
+:apply 'REINDEX TABLE key_pkey');
+:apply 'REINDEX (TABLESPACE pg_global) TABLE key');
+:apply 'ALTER TABLE to_keyed1 ALTER CONSTRAINT f DEFERRABLE');
+:apply 'REFRESH MATERIALIZED VIEW CONCURRENTLY empty');
+:apply 'REFRESH MATERIALIZED VIEW CONCURRENTLY filled');
+:apply 'REFRESH MATERIALIZED VIEW CONCURRENTLY filled WITH NO DATA');
+:apply 'CREATE MATERIALIZED VIEW more (a, b) AS SELECT id FROM key -- one column');
+:apply 'CREATE TABLE more AS SELECT id, id FROM key');
+:apply 'CREATE TEMP TABLE more AS SELECT id FROM key');
+:apply 'CREATE TABLE pg_temp.more (a int)');
+
+-- what a key of partitions would be refused for, and what an earlier sub-command makes, is none of it
+CREATE TABLE any_key (a int NOT NULL, b int NOT NULL, c int) PARTITION BY LIST (a);
+CREATE TABLE any_key1 PARTITION OF any_key FOR VALUES IN (1) PARTITION BY LIST (b);
+BEGIN;
+SELECT safe_migrate.apply('ALTER TABLE ONLY any_key ADD PRIMARY KEY (a)') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE another ADD PRIMARY KEY (a), ADD FOREIGN KEY (a) REFERENCES another') > 0 AS queued;
+ROLLBACK;
+
 -- rows of a small table
 :apply 'ALTER TABLE key ADD CHECK (id > 1)');
 

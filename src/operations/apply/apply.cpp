@@ -27,6 +27,23 @@ namespace safe_migrate::operations::apply {
 
 namespace {
 
+// What the statement makes for the session that it runs in; nullptr: nothing.
+const char *temporary_relation(const Node *statement)
+{
+	const RangeVar *name = nullptr;
+	if (IsA(statement, CreateStmt))
+		name = reinterpret_cast<const CreateStmt *>(statement)->relation;
+	else if (IsA(statement, ViewStmt))
+		name = reinterpret_cast<const ViewStmt *>(statement)->view;
+	else if (IsA(statement, CreateSeqStmt))
+		name = reinterpret_cast<const CreateSeqStmt *>(statement)->sequence;
+	else if (IsA(statement, CreateTableAsStmt))
+		name = reinterpret_cast<const CreateTableAsStmt *>(statement)->into->rel;
+	bool is_temporary = name && (name->relpersistence == RELPERSISTENCE_TEMP ||
+								 (name->schemaname && strcmp(name->schemaname, "pg_temp") == 0));
+	return is_temporary ? name->relname : nullptr;
+}
+
 bool overlaps(const List *a, const List *b)
 {
 	ListCell *cell;
@@ -61,6 +78,8 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		add_later_step(recipe, unit);
 	note_earlier(earlier, unit, touched);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
+	if (!recipe->temporary)
+		recipe->temporary = temporary_relation(unit.statement);
 }
 
 // The sub-commands of an ALTER TABLE that is one step: what the server would refuse of each.

@@ -58,7 +58,9 @@ void check_new_column(const Unit &unit, Relation relation, const AlterTableCmd *
 void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
 	const char *added = text_after_add(unit);
+	// ONLY: what partitions say against a key does not count
 	if (command->subtype == AT_AddConstraint && added &&
+		castNode(AlterTableStmt, unit.statement)->relation->inh &&
 		is_known(castNode(Constraint, command->def)))
 		constraint::check_definition(relation, constraint::read_definition(relation, added));
 	if (command->subtype == AT_AddColumn && !command->missing_ok)

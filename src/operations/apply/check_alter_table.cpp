@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/toast_compression.h"
 #include "catalog/dependency.h"
@@ -37,6 +38,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::operations::apply {
@@ -280,6 +282,21 @@ void check_replica_identity(Relation relation, const AlterTableCmd *command)
 	index_close(index, NoLock);
 }
 
+// As ATExecAlterConstraint(), which has no SQLSTATE for it.
+void check_altered_constraint(Relation relation, const char *name)
+{
+	Oid oid = get_relation_constraint_oid(RelationGetRelid(relation), name, false);
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	bool has_parent =
+		OidIsValid(reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->conparentid);
+	ReleaseSysCache(tuple);
+	if (has_parent)
+		ereport(ERROR, (errmsg("cannot alter constraint \"%s\" on relation \"%s\"", name,
+							   RelationGetRelationName(relation))));
+}
+
 // As MergeAttributesIntoExisting() compares them.
 void check_columns_of_child(Relation child, Relation parent)
 {
@@ -404,7 +421,7 @@ void check_table_command(Relation relation, const AlterTableCmd *command)
 						 errmsg("\"%s\" is not a typed table", RelationGetRelationName(relation))));
 			break;
 		case AT_AlterConstraint:
-			(void)get_relation_constraint_oid(oid, pg::altered_constraint(command), false);
+			check_altered_constraint(relation, pg::altered_constraint(command));
 			break;
 		default:
 			break;

@@ -6,10 +6,13 @@
 #include "pg/compat_repack.hpp"
 
 extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -238,12 +241,56 @@ void check_extension(const CreateExtensionStmt *create)
 						errmsg("extension \"%s\" already exists", create->extname)));
 }
 
+// As is_usable_unique_index().
+bool is_key_of_columns(Relation index)
+{
+	const FormData_pg_index *form = index->rd_index;
+	bool fits = form->indisunique && form->indimmediate && form->indisvalid &&
+				index->rd_rel->relam == BTREE_AM_OID &&
+				heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+	for (int i = 0; fits && i < form->indnatts; i++)
+		fits = form->indkey.values[i] > 0;
+	return fits;
+}
+
+bool has_key_of_columns(Relation view)
+{
+	bool has = false;
+	ListCell *cell;
+	foreach (cell, RelationGetIndexList(view)) {
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+		has = has || is_key_of_columns(index);
+		index_close(index, NoLock);
+	}
+	return has;
+}
+
 void check_refresh(const RefreshMatViewStmt *refresh)
 {
 	Oid oid = RangeVarGetRelid(refresh->relation, NoLock, false);
 	if (get_rel_relkind(oid) != RELKIND_MATVIEW)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a materialized view", get_rel_name(oid))));
+	if (!refresh->concurrent)
+		return;
+	if (refresh->skipData)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s and %s options cannot be used together",
+													   "CONCURRENTLY", "WITH NO DATA")));
+	Relation view = table_open(oid, AccessShareLock);
+	if (!RelationIsPopulated(view))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("CONCURRENTLY cannot be used when the materialized view is not "
+							   "populated")));
+	if (!has_key_of_columns(view))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot refresh materialized view \"%s\" concurrently",
+						quote_qualified_identifier(get_namespace_name(RelationGetNamespace(view)),
+												   RelationGetRelationName(view))),
+				 errhint("Create a unique index with no WHERE clause on one or more columns "
+						 "of the materialized view.")));
+	table_close(view, NoLock);
 }
 
 } // namespace

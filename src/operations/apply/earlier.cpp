@@ -42,6 +42,21 @@ bool command_retypes(AlterTableType type) { return type == AT_AlterColumnType; }
 
 bool command_gives_away(AlterTableType type) { return type == AT_ChangeOwner; }
 
+// A foreign key, for which there may be no primary key yet.
+bool refers(const Node *statement)
+{
+	if (!IsA(statement, AlterTableStmt))
+		return false;
+	ListCell *cell;
+	foreach (cell, reinterpret_cast<const AlterTableStmt *>(statement)->cmds) {
+		const auto *command = lfirst_node(AlterTableCmd, cell);
+		if (command->subtype == AT_AddConstraint &&
+			castNode(Constraint, command->def)->contype == CONSTR_FOREIGN)
+			return true;
+	}
+	return false;
+}
+
 bool makes_names(const Node *statement)
 {
 	return IsA(statement, AlterTableStmt) ? any_command(statement, command_makes_names)
@@ -266,7 +281,7 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 	switch (error->sqlerrcode) {
 		case ERRCODE_UNDEFINED_FUNCTION: // and operators
 		case ERRCODE_UNDEFINED_OBJECT:	 // and operator classes
-			if (touched && earlier.retypes)
+			if (touched && (earlier.retypes || (earlier.creates && refers(unit.statement))))
 				return true;
 			[[fallthrough]];
 		case ERRCODE_UNDEFINED_COLUMN:

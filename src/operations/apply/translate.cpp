@@ -25,7 +25,9 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_tablespace.h"
 #include "commands/defrem.h"
+#include "commands/tablespace.h"
 #include "lib/stringinfo.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -259,6 +261,14 @@ void add_reindex(ddl::Recipe *recipe, const ReindexStmt *reindex)
 			tablespace = defGetString(option);
 	}
 	Oid oid = RangeVarGetRelid(reindex->relation, NoLock, false);
+	char kind = get_rel_relkind(oid);
+	if (reindex->kind == REINDEX_OBJECT_TABLE &&
+		(kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a table or materialized view", get_rel_name(oid))));
+	if (tablespace && get_tablespace_oid(tablespace, false) == GLOBALTABLESPACE_OID)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("only shared relations can be placed in pg_global tablespace")));
 	index::add_reindex_steps(recipe, oid, tablespace);
 }
 

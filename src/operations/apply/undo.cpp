@@ -218,10 +218,11 @@ char *drop_new_constraint(Relation relation, const Unit &unit, const Constraint 
 	if (!added || !is_known(parsed) || parsed->contype == CONSTR_EXCLUSION || parsed->indexname ||
 		find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL)
 		return nullptr;
+	const char *name = parsed->conname;
+	if (!name && pg::try_undone([&] { name = constraint::read_definition(relation, added).name; }))
+		return nullptr; // it needs what an earlier sub-command makes
 	StringInfoData undo;
 	initStringInfo(&undo);
-	const char *name =
-		parsed->conname ? parsed->conname : constraint::read_definition(relation, added).name;
 	appendStringInfo(&undo, "DROP CONSTRAINT IF EXISTS %s", identifier(name));
 	ListCell *cell;
 	foreach (cell, parsed->contype == CONSTR_PRIMARY ? parsed->keys : NIL) {

@@ -172,6 +172,11 @@ void refuse_temporary(const Recipe &recipe)
 								   get_rel_name(lfirst_oid(cell))),
 							errhint("Only the session that created it can change it: use a plain "
 									"statement there.")));
+	if (recipe.temporary)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a job cannot make temporary relation \"%s\"", recipe.temporary),
+				 errhint("It would end with the job's own session: use a plain statement.")));
 }
 
 const char *kind_text(char relkind)

@@ -74,6 +74,7 @@ struct Recipe {
 	List *owned;		// oids of what else the steps change, besides the call's own relation
 	const char *judged; // statements whose loss of data and breaking of clients the guard is asked
 						// about when they are queued (permission.hpp); nullptr: has neither
+	const char *temporary; // a relation that it would make for one session; nullptr: none
 };
 
 // For a call on one table, without steps; text: the call, normalised.

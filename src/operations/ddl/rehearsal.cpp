@@ -36,10 +36,27 @@ struct Rehearsal {
 // What runs scripts and queries takes as long as they take; triggers of others' see a TRUNCATE.
 bool runs_for_long(const Node *statement)
 {
-	return IsA(statement, CreateTableAsStmt) || IsA(statement, RefreshMatViewStmt) ||
-		   IsA(statement, VacuumStmt) || IsA(statement, CreateExtensionStmt) ||
-		   IsA(statement, AlterExtensionStmt) || IsA(statement, ImportForeignSchemaStmt) ||
-		   IsA(statement, CreateTransformStmt) || IsA(statement, TruncateStmt);
+	return IsA(statement, RefreshMatViewStmt) || IsA(statement, VacuumStmt) ||
+		   IsA(statement, CreateExtensionStmt) || IsA(statement, AlterExtensionStmt) ||
+		   IsA(statement, ImportForeignSchemaStmt) || IsA(statement, CreateTransformStmt) ||
+		   IsA(statement, TruncateStmt);
+}
+
+const Node *parsed(const char *sql)
+{
+	return linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT))->stmt;
+}
+
+// CREATE TABLE AS, CREATE MATERIALIZED VIEW: its columns are told without a row; nullptr: not
+// these.
+const char *without_its_query(const char *sql)
+{
+	const Node *statement = parsed(sql);
+	if (!IsA(statement, CreateTableAsStmt) ||
+		reinterpret_cast<const CreateTableAsStmt *>(statement)->into->skipData)
+		return sql;
+	const char *other = psprintf("%s\nWITH NO DATA", sql);
+	return pg::try_undone([&] { (void)parsed(other); }) ? nullptr : other; // it says WITH DATA
 }
 
 bool is_brief(const RecipeStep &step)
@@ -47,7 +64,7 @@ bool is_brief(const RecipeStep &step)
 	if (strcmp(step.kind, "statement") != 0 || !step.caller_path || step.n_locks > many_locks ||
 		(statement::grows_with_size(step.effect) && (step.bytes < 0 || step.bytes > little_bytes)))
 		return false;
-	return !runs_for_long(linitial_node(RawStmt, raw_parser(step.sql, RAW_PARSE_DEFAULT))->stmt);
+	return !runs_for_long(parsed(step.sql)) && without_its_query(step.sql);
 }
 
 statement::Lock strongest_of(const RecipeStep &step)
@@ -102,7 +119,7 @@ bool run_steps(Rehearsal *rehearsal, const List *steps)
 		if (!is_brief(*step) || !take_strong_locks(rehearsal, *step))
 			return false;
 		rehearsal->says_rows = step->sample_query != nullptr;
-		run_own_statement(step->sql, false);
+		run_own_statement(without_its_query(step->sql), false);
 	}
 	return true;
 }
