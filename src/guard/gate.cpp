@@ -184,7 +184,8 @@ void collect_overridden(Passage *passage, const Look &look)
 
 OverrideRecord record_of(const Passage *passage)
 {
-	return {&passage->effects, passage->rules, passage->relations, passage->reason};
+	return {&passage->effects, passage->rules, passage->relations, passage->reason,
+			passage->overridden_at};
 }
 
 // Raises SM001, or notes that an override lets it pass; warnings come later, once.
@@ -197,6 +198,7 @@ void reject_or_override(Passage *passage, const Look &look)
 		report({&passage->effects, look.verdict.finding, look.levels, true, false,
 				passage->is_queued});
 	passage->reason = pstrdup(reason);
+	passage->overridden_at = GetCurrentTimestamp();
 	collect_overridden(passage, look);
 	log_override(record_of(passage));
 }

@@ -11,14 +11,15 @@ struct Passage {
 	MemoryContext memory; // that all of it is in
 	statement::Effects effects;
 	bool was_judged;
-	ErrorData *failure; // of judging: the statement passes, the log says so
-	const char *reason; // of an override that let it pass
-	List *rules;		// names of those that it overrode
-	List *relations;	// on which it did
-	bool is_queued;		// a job will do it
-	bool nowait;		// nor is anybody waited for to judge it
-	List *looked_at;	// relations that are locked for it to be judged, as oids
-	int64 waited_ms;	// for these
+	ErrorData *failure;	 // of judging: the statement passes, the log says so
+	const char *reason;	 // of an override that let it pass
+	int64 overridden_at; // a TimestampTz
+	List *rules;		 // names of those that it overrode
+	List *relations;	 // on which it did
+	bool is_queued;		 // a job will do it
+	bool nowait;		 // nor is anybody waited for to judge it
+	List *looked_at;	 // relations that are locked for it to be judged, as oids
+	int64 waited_ms;	 // for these
 };
 
 // May raise SM001.

@@ -243,10 +243,12 @@ void store_override(const OverrideRecord &record)
 		pg::arg_texts(record.rules),
 		pg::arg_texts(record.relations),
 		pg::arg_text(record.reason),
+		pg::arg_time(record.at),
 	};
 	(void)pg::execute("INSERT INTO safe_migrate.override_log (role, session_role, role_oid, "
-					  "application, client, command, statement, rules, relations, reason) "
-					  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+					  "application, client, command, statement, rules, relations, reason, at) "
+					  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+					  "COALESCE($11, pg_catalog.clock_timestamp()))",
 					  args);
 	prune_audit();
 }

@@ -28,6 +28,7 @@ struct OverrideRecord {
 	const List *rules;	   // names, char *
 	const List *relations; // the same, qualified and quoted
 	const char *reason;
+	int64 at; // when the statement was let pass, a TimestampTz; 0 = now
 };
 // Tells the server log at once, so that it stays where the transaction rolls back.
 void log_override(const OverrideRecord &record);

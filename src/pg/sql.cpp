@@ -100,6 +100,8 @@ Arg arg_interval_us(int64 us)
 	return {INTERVALOID, IntervalPGetDatum(interval), false};
 }
 
+Arg arg_time(int64 v) { return {TIMESTAMPTZOID, TimestampTzGetDatum(v), v == 0}; }
+
 namespace {
 
 constexpr int max_args = 24;

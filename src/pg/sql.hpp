@@ -38,6 +38,7 @@ Arg arg_text(const char *v);	 // nullptr = NULL
 Arg arg_texts(const List *v);	 // text[] of char *
 Arg arg_jsonb(const char *json); // nullptr = NULL
 Arg arg_interval_us(int64 us);
+Arg arg_time(int64 v); // a TimestampTz; 0 = NULL
 Arg arg_null(Oid type);
 
 // Runs `statement` (a string literal: plans are cached by its address) with $1…$n and

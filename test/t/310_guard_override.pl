@@ -1,12 +1,13 @@
 # Overrides: who may, for how long, what is written down; and no way round the guard for who may not.
 use strict;
 use warnings;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use SafeMigrate;
 
-my $node = new_server('guard_override', 'safe_migrate.guard' => 'enforce');
+my $node = new_server('guard_override', 'safe_migrate.guard' => 'enforce', listen_addresses => '127.0.0.1');
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE app LOGIN;
 CREATE ROLE release LOGIN;
@@ -50,6 +51,18 @@ is(error_of($node, "BEGIN; SET LOCAL safe_migrate.override = 'CHG-1'; DROP TABLE
 ok(!exists_table($t), 'it is gone');
 is(last_audit(), "release|release|DROP TABLE|{drop-table}|{public.$t}|CHG-1", 'the audit has it');
 
+# when, by which program, from where
+for my $from ([ $node->host, '' ], [ '127.0.0.1', '127.0.0.1' ])
+{
+	my ($host, $client) = @$from;
+	$t = make_table();
+	my $before = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+	$node->command_ok([ 'psql', '-XAtq', '-d', 'host=' . $host . ' port=' . $node->port . " dbname=postgres user=release application_name='the deploy tool'",
+		'-c', "BEGIN; SET LOCAL safe_migrate.override = 'CHG-1a'", '-c', 'SELECT pg_sleep(0.1)', '-c', "DROP TABLE $t", '-c', 'COMMIT' ], "by way of $host");
+	is($node->safe_psql('postgres', "SELECT application, coalesce(client, ''), at BETWEEN '$before' AND now(), statement FROM safe_migrate.audit ORDER BY id DESC LIMIT 1"),
+		"the deploy tool|$client|t|DROP TABLE $t", 'the audit says when, by which program and from where');
+}
+
 $t = make_table();
 is(error_of($node, "SET safe_migrate.override = 'CHG-2';\nDROP TABLE $t;", as => 'release'),
 	'', 'set outside a block it counts for the next statement');
@@ -92,6 +105,18 @@ is($node->safe_psql('postgres', 'SET ROLE app; SELECT count(*) FROM safe_migrate
 	"who is no member of the role doesn't see what it overrode");
 is($node->safe_psql('postgres', q{SET ROLE release; SELECT count(*) > 3, bool_and("role" = 'release') FROM safe_migrate.audit}), 't|t',
 	'the role itself does');
+
+# A statement that waits, and is written down once it has ended.
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT FROM wide LIMIT 1');
+my $vacuum = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=vacuum', '-c', "SET safe_migrate.override = 'CHG-12a'",
+		'-c', 'VACUUM FULL wide' ], '>', \my $ignored, '2>', \my $ignored_too);
+wait_for($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'vacuum' AND wait_event_type = 'Lock'");
+my $then = $node->safe_psql('postgres', 'SELECT now()');
+$holder->query_safe('COMMIT');
+$holder->quit;
+$vacuum->finish;
+is($node->safe_psql('postgres', "SELECT reason, at < '$then' FROM safe_migrate.audit ORDER BY id DESC LIMIT 1"), 'CHG-12a|t', 'the audit says when it began, not when it ended');
 
 # ---- audit_history
 sub ids_before { return $node->safe_psql('postgres', "SELECT count(*) FROM safe_migrate.audit WHERE at < now() - interval '$_[0]'"); }

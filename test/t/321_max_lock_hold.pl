@@ -149,6 +149,19 @@ is_gone($session, 'since it is ended');
 my $log = slurp_file($node->logfile);
 like($log, qr/\[$session->{pid}\].* LOG:  session ended because others waited for its locks\n.*DETAIL:  Process \d+ has waited \d+ ms for a lock on "public.orders"/,
 	'the log says why');
+
+# Its client learns of it with its next statement: the server's own words, and the connection is lost.
+$session = begin($ddl);
+is(client(), '100', 'who waits for a session that idles gets through once more');
+wait_for($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $session->{pid}");
+$session->{stdin} .= "INSERT INTO turns VALUES (3);\nCOMMIT;\n\\q\n";
+$session->{run}->finish;
+like($session->{stderr}, qr/FATAL:  57P01: terminating connection due to administrator command\n.*^(psql:<stdin>:\d+: )?server closed the connection unexpectedly/ms,
+	"what its client sees is the server's own 57P01");
+is($session->{run}->result, 2, 'and that the connection is lost');
+is(sql("SELECT (SELECT count(*) FROM turns WHERE turn = 3) || ' ' || count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'"), '0 0',
+	'nothing of the transaction is there');
+
 $session = begin('SELECT 1');
 is_there($session, 'a transaction without a strong lock may idle');
 $session->query('COMMIT');
