@@ -178,7 +178,8 @@ int by_relation(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
-// Every finding on a relation gets the strongest lock that any of them knows of.
+// Every finding on a relation gets the strongest lock that any of them knows of, unless that one is
+// given back before.
 void settle_locks(Effects *effects)
 {
 	auto **sorted = static_cast<Finding **>(palloc(sizeof(Finding *) * std::max(effects->n, 1)));
@@ -191,7 +192,8 @@ void settle_locks(Effects *effects)
 			 end++)
 			strongest = std::max(strongest, sorted[end]->lock);
 		for (int i = begin; i < end && OidIsValid(sorted[begin]->relation); i++)
-			sorted[i]->lock = strongest;
+			if (!sorted[i]->works_apart)
+				sorted[i]->lock = strongest;
 	}
 	pfree(sorted);
 }

@@ -144,6 +144,7 @@ struct Finding {
 	Lock lock; // the strongest that the statement takes on the relation
 	Exempt exempt;
 	bool is_target;	   // named in the statement, not reached from there
+	bool works_apart;  // in a transaction of its own: under this lock, whatever was taken before
 	uint32_t relation; // oid; 0 where it does not exist yet
 	const char *schema;
 	const char *name;

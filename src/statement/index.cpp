@@ -123,6 +123,7 @@ void reindex_table(const Reindex &reindex, Oid table, Oid only_index)
 	finding->bytes = own_heap_bytes(table);
 	finding->indexes = list_length(indexes);
 	finding->is_target = reindex.is_target && !OidIsValid(only_index);
+	finding->works_apart = reindex.concurrently;
 	if (OidIsValid(only_index))
 		finding->object = get_rel_name(only_index);
 	if (indexes == NIL) {
@@ -136,8 +137,8 @@ void reindex_table(const Reindex &reindex, Oid table, Oid only_index)
 		add_index_rebuild(reindex, table, lfirst_oid(cell), exempt);
 }
 
-// ReindexPartitions(): the whole tree is locked in Share first, whatever is asked for; then each
-// leaf by itself, in a transaction of its own.
+// ReindexPartitions(): the whole tree is locked in Share first, whatever is asked for, and briefly;
+// then each leaf by itself, in a transaction of its own.
 void reindex_partitions(const Reindex &asked, Oid parent, bool is_index)
 {
 	if (is_index)

@@ -24,15 +24,15 @@ EXPLAIN = 'SELECT relation::text, lock::text, effect::text, bytes, verdict::text
 
 
 class Case:
-	"""A statement, with what the line before it says: --@ pg >= 17, fails, top level, set x = 'y'; of
-	rows: inside (what it writes is written by what it calls), indirect (also), inexact (the planner's
+	"""A statement, with what the line before it says: --@ pg >= 17, fails, top level, apart (its strong
+	locks are given back before it does its work), set x = 'y'; of rows: inside (what it writes is written by what it calls), indirect (also), inexact (the planner's
 	estimate is off)."""
 
 	def __init__(self, sql, directives=''):
 		self.sql = sql
 		self.fails = False
 		self.top_level = False
-		self.inside = self.indirect = self.inexact = False
+		self.inside = self.indirect = self.inexact = self.apart = False
 		self.settings = []
 		self.versions = []
 		for one in filter(None, (d.strip() for d in directives.split(','))):
@@ -43,7 +43,7 @@ class Case:
 				self.fails = True
 			elif one == 'top level':
 				self.top_level = True
-			elif one in ('inside', 'indirect', 'inexact'):
+			elif one in ('inside', 'indirect', 'inexact', 'apart'):
 				setattr(self, one, True)
 			elif one.startswith('set '):
 				self.settings.append(one)
@@ -250,7 +250,7 @@ class Run:
 				problems.append(f'under: explain() raised {error}')
 				self.unders += 1
 			else:
-				found = Comparison(catalog, seen, said)
+				found = Comparison(catalog, seen, said, case.apart)
 				self.unders += len(found.under)
 				self.overs += len(found.over)
 				problems += [f'under: {one}' for one in found.under]

@@ -38,7 +38,7 @@ REINDEX TABLE CONCURRENTLY t;
 REINDEX TABLE p;
 --@ top level
 REINDEX INDEX p_k;
---@ top level
+--@ top level, apart
 REINDEX TABLE CONCURRENTLY p;
 --@ top level
 REINDEX SCHEMA public;
