@@ -3,6 +3,7 @@
 #include "operations/backfill/definition.hpp"
 
 #include "pg/json.hpp"
+#include "pg/known_objects.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
@@ -124,9 +125,7 @@ void read_columns(Definition *definition, JsonbContainer *object)
 	for_each_column(object, definition->columns);
 }
 
-} // namespace
-
-char *to_json(const Definition &definition)
+char *print(const Definition &definition, const List *objects)
 {
 	StringInfoData json;
 	initStringInfo(&json);
@@ -146,9 +145,16 @@ char *to_json(const Definition &definition)
 			pg::json_text(&json, psprintf("%d", i + 1), definition.columns[i]);
 	appendStringInfoChar(&json, '}');
 	pg::json_bool(&json, "fire_triggers", definition.fire_triggers);
+	pg::append_known(&json, objects);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
+
+} // namespace
+
+char *to_json(const Definition &definition) { return print(definition, definition.objects); }
+
+char *to_json_without_objects(const Definition &definition) { return print(definition, NIL); }
 
 Definition *from_json(const char *json)
 {
@@ -163,6 +169,7 @@ Definition *from_json(const char *json)
 	definition->predicate = copy_string(member(root, "predicate"), "predicate");
 	read_columns(definition, container(member(root, "columns"), "columns"));
 	definition->fire_triggers = read_bool(member(root, "fire_triggers"), "fire_triggers");
+	definition->objects = pg::read_known(pg::json_get_container(root, "objects"));
 	return definition;
 }
 

@@ -2,7 +2,8 @@
 // queued, so that nobody can slip another object in later.  Expression texts are
 // deparsed under an empty search_path and refer to the target by its alias
 // ("target") and to its columns by the names they had when queued; `columns` maps
-// those names back to attribute numbers, so that a rename in between does no harm.
+// those names back to attribute numbers, so that a rename in between does no harm; `objects`
+// does it for all else that the texts name.
 // A value is analysed as in UPDATE … SET: the coercion to the column's type is an assignment's,
 // which an expression can't say (an explicit cast would cut a text that is too long).
 #pragma once
@@ -10,6 +11,7 @@
 
 extern "C" {
 #include "access/attnum.h"
+#include "nodes/pg_list.h"
 }
 
 namespace safe_migrate::operations::backfill {
@@ -30,11 +32,15 @@ struct Definition {
 	const char *predicate;	 // resolved text; never null (the default predicate is spelled out)
 	int n_columns;			 // length of columns[]
 	const char **columns;	 // columns[attnum - 1]; nullptr where the texts don't name the column
+	List *objects;			 // pg::known_objects() of the texts
 	bool fire_triggers; // false: as under session_replication_role = replica, for those who may
 };
 
-// jsonb text for job.definition and back; palloc'd in the current context.
+// jsonb text for step.definition and back; palloc'd in the current context.
 char *to_json(const Definition &definition);
+// For job.definition, by which a second call finds the job: a function that was dropped and made
+// again since is the same one there, so it is without `objects`.
+char *to_json_without_objects(const Definition &definition);
 Definition *from_json(const char *json); // error XX000 when malformed
 
 } // namespace safe_migrate::operations::backfill

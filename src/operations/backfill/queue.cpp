@@ -120,7 +120,7 @@ jobs::JobId store(const Request &request, const Wanted &options, const Target &t
 	job.kind = request.action == RowAction::update ? "backfill" : "delete";
 	job.relation = definition.relation;
 	job.relation_name = name;
-	job.definition = to_json(definition);
+	job.definition = to_json_without_objects(definition);
 	job.definition_text = definition_text(definition, name);
 	job.settings = options.settings;
 	job.workers = options.workers;

@@ -4,6 +4,7 @@
 #include "operations/backfill/expression.hpp"
 #include "operations/backfill/parse.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/known_objects.hpp"
 #include "pg/pinned_settings.hpp"
 
 extern "C" {
@@ -372,6 +373,20 @@ void check_round_trip(const Definition &definition, const Query *query, List *en
 				 "OPERATOR(schema.=); IS DISTINCT FROM, NULLIF and CASE x WHEN can't.")));
 }
 
+// Of the stored texts and the trees that they have given.
+List *objects_of(const Definition &definition, const Query *query)
+{
+	pg::PinnedSettings pinned;
+	pinned.enter();
+	List *raw = list_make1(parse_expression(predicate_text(definition.predicate)));
+	for (int i = 0; i < definition.n_assignments; i++)
+		raw = lappend(raw, parse_expression(predicate_text(definition.assignments[i].expression)));
+	List *trees = lappend(list_copy(query->targetList), query->jointree->quals);
+	List *objects = pg::known_objects(reinterpret_cast<Node *>(trees), raw);
+	pinned.leave();
+	return objects;
+}
+
 // Rights on what sub-selects read; the target's own are checked table by table.
 bool check_sub_selects(Node *node, void *arg)
 {
@@ -443,6 +458,7 @@ Resolved resolve(const Request &request, const Target &target)
 	pinned.leave();
 	Query *query = analyse(*definition, target.root);
 	check_round_trip(*definition, query, entries, predicate);
+	definition->objects = objects_of(*definition, query);
 
 	Bitmapset *selected = columns_read(predicate);
 	foreach (lc, entries) {

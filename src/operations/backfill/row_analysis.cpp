@@ -3,6 +3,7 @@
 // so that no text is ever pasted into another.
 #include "operations/backfill/row_analysis.hpp"
 #include "pg/compat_executor.hpp"
+#include "pg/known_objects.hpp"
 
 extern "C" {
 #include "access/relation.h"
@@ -62,12 +63,28 @@ Node *as_in_root(const Analysis &a, Node *expression)
 	return expression;
 }
 
+// A stored text, with the names that its objects have now.
+Node *parse_stored(const Analysis &a, const char *text)
+{
+	Node *raw = parse_single_expression(text);
+
+	pg::bind_names(raw, a.definition.objects);
+	return raw;
+}
+
+// Nothing else has come to stand for them.
+void check_objects(const Analysis &a, Node *expression)
+{
+	pg::check_known(expression, a.definition.objects, RelationGetRelid(a.leaf));
+}
+
 Node *analyse_predicate(const Analysis &a)
 {
-	Node *raw = parse_single_expression(a.definition.predicate);
+	Node *raw = parse_stored(a, a.definition.predicate);
 	Node *predicate = transformWhereClause(a.pstate, raw, EXPR_KIND_WHERE, "WHERE");
 
 	assign_expr_collations(a.pstate, predicate);
+	check_objects(a, predicate);
 	return as_in_root(a, predicate);
 }
 
@@ -77,7 +94,7 @@ Node *analyse_new_value(const Analysis &a, int assignment)
 	const char *text = a.definition.assignments[assignment].expression;
 	AttrNumber attno = a.columns.assigned[assignment];
 	const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(a.leaf), attno - 1);
-	Node *value = transformExpr(a.pstate, parse_single_expression(text), EXPR_KIND_UPDATE_SOURCE);
+	Node *value = transformExpr(a.pstate, parse_stored(a, text), EXPR_KIND_UPDATE_SOURCE);
 	Oid type = exprType(value);
 
 	value = coerce_to_target_type(a.pstate, value, type, att->atttypid, att->atttypmod,
@@ -89,6 +106,7 @@ Node *analyse_new_value(const Analysis &a, int assignment)
 						NameStr(att->attname), format_type_be(att->atttypid), format_type_be(type)),
 				 errhint("You will need to rewrite or cast the expression.")));
 	assign_expr_collations(a.pstate, value);
+	check_objects(a, value);
 	return as_in_root(a, value);
 }
 

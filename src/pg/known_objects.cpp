@@ -1,0 +1,576 @@
+// See known_objects.hpp.
+#include "pg/known_objects.hpp"
+
+#include "pg/compat_analysis.hpp"
+#include "pg/json.hpp"
+
+extern "C" {
+#include "access/transam.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+}
+
+namespace safe_migrate::pg {
+
+namespace {
+
+struct Known {
+	Oid class_id, oid;
+	int field;				 // of a composite type; 0: the object itself
+	const char *constant_of; // a reg* constant in the text: the name of its type
+	const char *schema, *name;
+	const char *description; // "function s.norm(integer)"
+	int n_columns;			 // of a relation
+	const char **columns;	 // by attnum - 1; nullptr: dropped before
+};
+
+[[noreturn]] void is_another(const char *description, bool exists)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_OBJECT),
+		 errmsg("%s is no longer what it was when the job was queued", description),
+		 exists
+			 ? errdetail("The name stands for another object now, which the job is not to use.")
+			 : errdetail("It was dropped; another object of that name is not used in its place."),
+		 errhint("Cancel the job and queue another one.")));
+	pg_unreachable();
+}
+
+char *describe(Oid class_id, Oid oid)
+{
+	ObjectAddress address = {class_id, oid, 0};
+	return getObjectDescription(&address, true);
+}
+
+// Names ---------------------------------------------------------------------------------
+
+// Where a class of objects has its names.
+struct Names {
+	Oid class_id;
+	SysCacheIdentifier cache;
+	AttrNumber schema, name;
+};
+constexpr Names all_names[] = {
+	{RelationRelationId, RELOID, Anum_pg_class_relnamespace, Anum_pg_class_relname},
+	{TypeRelationId, TYPEOID, Anum_pg_type_typnamespace, Anum_pg_type_typname},
+	{ProcedureRelationId, PROCOID, Anum_pg_proc_pronamespace, Anum_pg_proc_proname},
+	{OperatorRelationId, OPEROID, Anum_pg_operator_oprnamespace, Anum_pg_operator_oprname},
+	{CollationRelationId, COLLOID, Anum_pg_collation_collnamespace, Anum_pg_collation_collname},
+	{TSConfigRelationId, TSCONFIGOID, Anum_pg_ts_config_cfgnamespace, Anum_pg_ts_config_cfgname},
+	{TSDictionaryRelationId, TSDICTOID, Anum_pg_ts_dict_dictnamespace, Anum_pg_ts_dict_dictname},
+};
+
+// False where the object does not exist.
+bool find_names(Oid class_id, Oid oid, const char **schema, const char **name)
+{
+	for (const Names &names : all_names) {
+		if (names.class_id != class_id)
+			continue;
+		HeapTuple tuple = SearchSysCache1(names.cache, ObjectIdGetDatum(oid));
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		bool is_null;
+		Datum value = SysCacheGetAttr(names.cache, tuple, names.schema, &is_null);
+		*schema = get_namespace_name(DatumGetObjectId(value));
+		value = SysCacheGetAttr(names.cache, tuple, names.name, &is_null);
+		*name = pstrdup(NameStr(*DatumGetName(value)));
+		ReleaseSysCache(tuple);
+		return *schema != nullptr;
+	}
+	return false;
+}
+
+int count_columns(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	int n = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+	return n;
+}
+
+// By attnum - 1; nullptr for dropped ones.
+const char **names_of_columns(Oid relation, int *n)
+{
+	*n = count_columns(relation);
+	auto **names = static_cast<const char **>(palloc0(sizeof(char *) * Max(*n, 1)));
+	for (int i = 0; i < *n; i++) {
+		HeapTuple tuple = SearchSysCacheAttNum(relation, static_cast<int16>(i + 1));
+		if (!HeapTupleIsValid(tuple))
+			continue; // dropped
+		names[i] = pstrdup(NameStr(reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attname));
+		ReleaseSysCache(tuple);
+	}
+	return names;
+}
+
+// The objects of an analysed tree ---------------------------------------------------------
+
+struct Walk {
+	List *known;
+	bool checks;	 // that each is known; else they are collected
+	List *own_types; // not looked at
+};
+
+const Known *find(const List *known, Oid class_id, Oid oid, int field)
+{
+	ListCell *cell;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		if (one->class_id == class_id && one->oid == oid && one->field == field)
+			return one;
+	}
+	return nullptr;
+}
+
+Known *add(Walk *walk, Oid class_id, Oid oid, int field)
+{
+	auto *one = static_cast<Known *>(palloc0(sizeof(Known)));
+	one->class_id = class_id;
+	one->oid = oid;
+	one->field = field;
+	one->description = describe(class_id, oid);
+	if (one->description == nullptr || !find_names(class_id, oid, &one->schema, &one->name))
+		elog(ERROR, "object %u of catalog %u vanished", oid, class_id);
+	if (class_id == RelationRelationId)
+		one->columns = names_of_columns(oid, &one->n_columns);
+	walk->known = lappend(walk->known, one);
+	return one;
+}
+
+void see(Walk *walk, Oid class_id, Oid oid, int field = 0)
+{
+	if (oid < FirstNormalObjectId || find(walk->known, class_id, oid, field) != nullptr)
+		return;
+	if (!walk->checks) {
+		add(walk, class_id, oid, field);
+		return;
+	}
+	const char *description = describe(class_id, oid);
+	is_another(description != nullptr ? description : "an object", true);
+}
+
+void see_type(Walk *walk, Oid type, int field = 0)
+{
+	Oid element = get_element_type(type);
+	if (OidIsValid(element))
+		type = element;
+	if (!list_member_oid(walk->own_types, type))
+		see(walk, TypeRelationId, type, field);
+}
+
+bool see_function(Oid function, void *walk)
+{
+	see(static_cast<Walk *>(walk), ProcedureRelationId, function);
+	return false;
+}
+
+// The catalog that a constant of a reg* type points to.
+Oid class_of_constant(Oid type)
+{
+	switch (type) {
+		case REGCLASSOID:
+			return RelationRelationId;
+		case REGTYPEOID:
+			return TypeRelationId;
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+			return ProcedureRelationId;
+		case REGOPEROID:
+		case REGOPERATOROID:
+			return OperatorRelationId;
+		case REGCOLLATIONOID:
+			return CollationRelationId;
+		case REGCONFIGOID:
+			return TSConfigRelationId;
+		case REGDICTIONARYOID:
+			return TSDictionaryRelationId;
+		default:
+			return InvalidOid;
+	}
+}
+
+void see_constant(Walk *walk, const Const *constant)
+{
+	Oid class_id = class_of_constant(constant->consttype);
+	if (constant->constisnull || !OidIsValid(class_id))
+		return;
+	Oid oid = DatumGetObjectId(constant->constvalue);
+	const char *schema, *name;
+	if (oid < FirstNormalObjectId || !find_names(class_id, oid, &schema, &name))
+		return; // one that names nothing is a mere number
+	see(walk, class_id, oid);
+	if (walk->checks)
+		return;
+	Oid output;
+	bool is_varlena;
+	getTypeOutputInfo(constant->consttype, &output, &is_varlena);
+	Known *literal = add(walk, class_id, oid, 0);
+	literal->constant_of = format_type_be(constant->consttype);
+	literal->name = OidOutputFunctionCall(output, constant->constvalue);
+}
+
+void see_list(Walk *walk, Oid class_id, const List *oids)
+{
+	ListCell *cell;
+	foreach (cell, oids)
+		see(walk, class_id, lfirst_oid(cell));
+}
+
+void see_operators(Walk *walk, Node *node)
+{
+	switch (nodeTag(node)) {
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			see(walk, OperatorRelationId, reinterpret_cast<OpExpr *>(node)->opno);
+			break;
+		case T_ScalarArrayOpExpr:
+			see(walk, OperatorRelationId, castNode(ScalarArrayOpExpr, node)->opno);
+			break;
+		case T_RowCompareExpr:
+			see_list(walk, OperatorRelationId, castNode(RowCompareExpr, node)->opnos);
+			break;
+		case T_SortGroupClause:
+			see(walk, OperatorRelationId, castNode(SortGroupClause, node)->eqop);
+			see(walk, OperatorRelationId, castNode(SortGroupClause, node)->sortop);
+			break;
+		default:
+			break;
+	}
+}
+
+void see_types(Walk *walk, Node *node)
+{
+	ListCell *cell;
+	switch (nodeTag(node)) {
+		case T_Const:
+			see_constant(walk, castNode(Const, node));
+			see_type(walk, exprType(node));
+			break;
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_ConvertRowtypeExpr:
+		case T_RowExpr:
+		case T_ArrayExpr:
+		case T_CoerceToDomain:
+			see_type(walk, exprType(node));
+			break;
+		case T_FieldSelect: {
+			Oid row = exprType(reinterpret_cast<Node *>(castNode(FieldSelect, node)->arg));
+			see_type(walk, exprType(node));
+			see_type(walk, row, castNode(FieldSelect, node)->fieldnum);
+			break;
+		}
+		case T_RangeTblFunction:
+			foreach (cell, castNode(RangeTblFunction, node)->funccoltypes)
+				see_type(walk, lfirst_oid(cell));
+			break;
+		default:
+			break;
+	}
+}
+
+bool see_node(Node *node, void *context)
+{
+	auto *walk = static_cast<Walk *>(context);
+	if (node == nullptr)
+		return false;
+	if (IsA(node, RangeTblEntry)) { // its parts are walked by themselves
+		if (castNode(RangeTblEntry, node)->rtekind == RTE_RELATION)
+			see(walk, RelationRelationId, castNode(RangeTblEntry, node)->relid);
+		return false;
+	}
+	if (IsA(node, Query))
+		return walk_query(castNode(Query, node), see_node, context,
+						  QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
+	if (IsA(node, CollateExpr))
+		see(walk, CollationRelationId, castNode(CollateExpr, node)->collOid);
+	if (IsA(node, TableSampleClause))
+		see(walk, ProcedureRelationId, castNode(TableSampleClause, node)->tsmhandler);
+	see_operators(walk, node);
+	see_types(walk, node);
+	(void)check_functions_in_node(node, see_function, context);
+	return walk_expression(node, see_node, context);
+}
+
+// Names in raw trees ------------------------------------------------------------------------
+
+// The last two of a qualified name; false where it is not qualified, so that it is the server's.
+bool split(const List *names, const char **schema, const char **name)
+{
+	if (list_length(names) < 2)
+		return false;
+	*schema = strVal(list_nth(names, list_length(names) - 2));
+	*name = strVal(llast(names));
+	return strcmp(*schema, "pg_catalog") != 0;
+}
+
+// Types that the analysed tree does not show, such as those of columns that a function returns.
+bool see_raw(Node *node, void *context)
+{
+	auto *walk = static_cast<Walk *>(context);
+	const char *schema, *name;
+	if (node == nullptr)
+		return false;
+	if (IsA(node, TypeName) && split(castNode(TypeName, node)->names, &schema, &name)) {
+		TypeName *bare = makeTypeNameFromNameList(castNode(TypeName, node)->names);
+		see_type(walk, typenameTypeId(nullptr, bare));
+	}
+	if (IsA(node, RangeVar) && castNode(RangeVar, node)->schemaname != nullptr)
+		see(walk, RelationRelationId,
+			RangeVarGetRelid(castNode(RangeVar, node), AccessShareLock, false));
+	return walk_raw_expression(node, see_raw, context);
+}
+
+const Known *find_named(const List *known, Oid class_id, const char *schema, const char *name)
+{
+	ListCell *cell;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		if (one->class_id == class_id && one->constant_of == nullptr &&
+			strcmp(one->schema, schema) == 0 && strcmp(one->name, name) == 0)
+			return one;
+	}
+	return nullptr;
+}
+
+// A qualified name of that class as it is now.
+void bind_list(List *names, Oid class_id, const List *known)
+{
+	const char *schema, *name;
+	if (!split(names, &schema, &name))
+		return;
+	const Known *one = find_named(known, class_id, schema, name);
+	if (one == nullptr)
+		return;
+	if (!find_names(class_id, one->oid, &schema, &name))
+		is_another(one->description, false);
+	list_nth_cell(names, list_length(names) - 2)->ptr_value = makeString(pstrdup(schema));
+	llast(names) = makeString(pstrdup(name));
+}
+
+void bind_type(TypeName *type, const List *known)
+{
+	const char *schema, *name;
+	if (!split(type->names, &schema, &name))
+		return;
+	const Known *one = find_named(known, TypeRelationId, schema, name);
+	if (one == nullptr)
+		return;
+	type->typeOid = type->arrayBounds == NIL ? one->oid : get_array_type(one->oid);
+	type->names = NIL;
+}
+
+// The columns under the names that the text has for them; its own aliases go by position.
+List *bind_columns(const Known &relation, const List *aliases)
+{
+	List *names = NIL;
+	int n, alias = 0;
+	const char **now = names_of_columns(relation.oid, &n);
+	for (int i = 0; i < n; i++) {
+		const char *queued = i < relation.n_columns ? relation.columns[i] : nullptr;
+		if (queued != nullptr && alias < list_length(aliases))
+			queued = strVal(list_nth(aliases, alias++));
+		if (now[i] == nullptr)
+			continue;
+		if (queued == nullptr)
+			queued = psprintf("(column %d came later)", i + 1);
+		names = lappend(names, makeString(pstrdup(queued)));
+	}
+	return names;
+}
+
+void bind_relation(RangeVar *range, const List *known)
+{
+	if (range->schemaname == nullptr)
+		return;
+	const Known *one = find_named(known, RelationRelationId, range->schemaname, range->relname);
+	if (one == nullptr)
+		return;
+	const char *schema, *name;
+	LockRelationOid(one->oid, AccessShareLock); // from here on it keeps its names
+	if (!find_names(RelationRelationId, one->oid, &schema, &name))
+		is_another(one->description, false);
+	const Alias *alias = range->alias;
+	range->alias = makeAlias(alias != nullptr ? alias->aliasname : range->relname,
+							 bind_columns(*one, alias != nullptr ? alias->colnames : NIL));
+	range->schemaname = pstrdup(schema);
+	range->relname = pstrdup(name);
+}
+
+// 's.look'::regclass: the number that it stood for.
+void bind_constant(const TypeCast *cast, const List *known)
+{
+	if (!IsA(cast->arg, A_Const) || cast->typeName->names == NIL)
+		return;
+	auto *constant = castNode(A_Const, cast->arg);
+	if (constant->isnull || nodeTag(&constant->val) != T_String)
+		return;
+	ListCell *cell;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		if (one->constant_of != nullptr &&
+			strcmp(one->constant_of, strVal(llast(cast->typeName->names))) == 0 &&
+			strcmp(one->name, constant->val.sval.sval) == 0)
+			constant->val.sval.sval = psprintf("%u", one->oid);
+	}
+}
+
+bool bind_node(Node *node, void *known_list)
+{
+	auto *known = static_cast<const List *>(known_list);
+	if (node == nullptr)
+		return false;
+	switch (nodeTag(node)) {
+		case T_RangeVar:
+			bind_relation(castNode(RangeVar, node), known);
+			break;
+		case T_TypeCast:
+			bind_constant(castNode(TypeCast, node), known);
+			break;
+		case T_TypeName:
+			bind_type(castNode(TypeName, node), known);
+			break;
+		case T_FuncCall:
+			bind_list(castNode(FuncCall, node)->funcname, ProcedureRelationId, known);
+			break;
+		case T_A_Expr:
+			bind_list(castNode(A_Expr, node)->name, OperatorRelationId, known);
+			break;
+		case T_SubLink:
+			bind_list(castNode(SubLink, node)->operName, OperatorRelationId, known);
+			break;
+		case T_SortBy:
+			bind_list(castNode(SortBy, node)->useOp, OperatorRelationId, known);
+			break;
+		case T_CollateClause:
+			bind_list(castNode(CollateClause, node)->collname, CollationRelationId, known);
+			break;
+		default:
+			break;
+	}
+	return walk_raw_expression(node, bind_node, known_list);
+}
+
+List *own_types_of(Oid target)
+{
+	List *types = list_make1_oid(get_rel_type_id(target));
+	const int n = count_columns(target);
+	for (int i = 1; i <= n; i++) {
+		Oid type = get_atttype(target, static_cast<AttrNumber>(i));
+		Oid element = get_element_type(type);
+		types = lappend_oid(types, OidIsValid(element) ? element : type);
+	}
+	return types;
+}
+
+} // namespace
+
+List *known_objects(Node *tree, const List *raw)
+{
+	Walk walk = {NIL, false, NIL};
+	see_node(tree, &walk);
+	ListCell *cell;
+	foreach (cell, raw)
+		see_raw(static_cast<Node *>(lfirst(cell)), &walk);
+	return walk.known;
+}
+
+void bind_names(Node *raw, const List *known)
+{
+	ListCell *cell;
+	const char *schema, *name;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		if (!find_names(one->class_id, one->oid, &schema, &name))
+			is_another(one->description, false);
+	}
+	if (known != NIL)
+		bind_node(raw, const_cast<List *>(known));
+}
+
+void check_known(Node *tree, const List *known, Oid target)
+{
+	Walk walk = {const_cast<List *>(known), true, NIL};
+	if (OidIsValid(target))
+		walk.own_types = own_types_of(target);
+	see_node(tree, &walk);
+}
+
+// Stored -------------------------------------------------------------------------------------
+
+void append_known(StringInfo json, const List *known)
+{
+	if (known == NIL)
+		return;
+	json_key(json, "objects");
+	appendStringInfoChar(json, '[');
+	ListCell *cell;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		json_comma(json);
+		appendStringInfoChar(json, '{');
+		json_number(json, "class", one->class_id);
+		json_number(json, "oid", one->oid);
+		json_number(json, "field", one->field);
+		json_text(json, "constant_of", one->constant_of);
+		json_text(json, "schema", one->schema);
+		json_text(json, "name", one->name);
+		json_text(json, "description", one->description);
+		json_key(json, "columns");
+		appendStringInfoChar(json, '[');
+		for (int i = 0; i < one->n_columns; i++) {
+			json_comma(json);
+			if (one->columns[i] != nullptr)
+				escape_json(json, one->columns[i]);
+			else
+				appendStringInfoString(json, "null");
+		}
+		appendStringInfoString(json, "]}");
+	}
+	appendStringInfoChar(json, ']');
+}
+
+List *read_known(JsonbContainer *array)
+{
+	List *known = NIL;
+	for (int i = 0; i < json_size(array); i++) {
+		JsonbContainer *object = json_element_container(array, i);
+		auto *one = static_cast<Known *>(palloc0(sizeof(Known)));
+		one->class_id = static_cast<Oid>(json_get_number(object, "class", 0));
+		one->oid = static_cast<Oid>(json_get_number(object, "oid", 0));
+		one->field = static_cast<int>(json_get_number(object, "field", 0));
+		one->constant_of = json_get_text(object, "constant_of");
+		one->schema = json_get_text(object, "schema");
+		one->name = json_get_text(object, "name");
+		one->description = json_get_text(object, "description");
+		JsonbContainer *columns = json_get_container(object, "columns");
+		one->n_columns = json_size(columns);
+		one->columns = static_cast<const char **>(palloc0(sizeof(char *) * (one->n_columns + 1)));
+		for (int c = 0; c < one->n_columns; c++)
+			one->columns[c] = json_element_text(columns, c);
+		if (one->schema == nullptr || one->name == nullptr || one->description == nullptr)
+			elog(ERROR, "the stored objects of a job are malformed");
+		known = lappend(known, one);
+	}
+	return known;
+}
+
+} // namespace safe_migrate::pg
