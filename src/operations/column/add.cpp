@@ -102,6 +102,20 @@ void refuse_nulls(Relation relation, const Definition &definition)
 								"safe_migrate.add_not_null_safely() with fill.")));
 }
 
+// Its default and its rows would be changed, too, where the server leaves them alone.
+void refuse_merging(Oid root, const Definition &definition)
+{
+	ListCell *cell;
+	foreach (cell, statement::with_descendants(root))
+		if (get_attnum(lfirst_oid(cell), definition.name) != InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+							errmsg("child table \"%s\" has a column \"%s\" already",
+								   get_rel_name(lfirst_oid(cell)), definition.name),
+							errhint("Add the column without a default first, which takes that one "
+									"as its own; then set the default, and fill it by "
+									"safe_migrate.backfill().")));
+}
+
 } // namespace
 
 void check_name(Relation relation, const char *column)
@@ -314,6 +328,8 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const Definition &
 	refuse_nulls(relation, definition);
 	if (definition.sequence)
 		ddl::check_may_create_beside(oid);
+	if (is_filled(definition))
+		refuse_merging(oid, definition);
 	if (is_filled(definition))
 		backfill::check_may_fill(oid);
 	add_first_step(recipe, oid, definition, first_statements(oid, definition));

@@ -6,6 +6,7 @@
 #include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/steps.hpp"
+#include "pg/compat_analysis.hpp"
 #include "statement/index_match.hpp"
 #include "statement/relations.hpp"
 
@@ -176,7 +177,7 @@ const char *index_name(Oid table, const char *name)
 struct Tree {
 	ddl::Recipe *recipe;
 	const Definition *definition;
-	List *taken; // names of indexes, of char *
+	List *taken; // names of indexes (index::taken_name())
 };
 
 void add_below(Tree *tree, Oid table, Oid frame);
@@ -192,13 +193,13 @@ char *add_own(Tree *tree, Oid partition, bool as_frame)
 	index::Definition key = key_index(relation, definition);
 	char *name = index::choose_name(relation, key.column_names, label, tree->taken);
 	if (relation->rd_rel->relkind == RELKIND_RELATION) {
-		tree->taken = lappend(tree->taken, name);
+		tree->taken = lappend(tree->taken, index::taken_name(partition, name));
 		index::add_create_steps(tree->recipe, key, name, label);
 		add_using_index_step(tree->recipe, partition, definition, name, name);
 	} else {
 		add_below(tree, partition, InvalidOid);
 		if (as_frame) {
-			tree->taken = lappend(tree->taken, name);
+			tree->taken = lappend(tree->taken, index::taken_name(partition, name));
 			add_whole_step(tree->recipe, partition, definition, name);
 		}
 	}
@@ -296,7 +297,8 @@ void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &def
 		refuse_second_primary_key(relation);
 		add_proofs(recipe, relation,
 				   existing ? index_columns(relation, existing) : definition.columns);
-		if (relation->rd_rel->relkind == RELKIND_RELATION) // its columns are asked for in children
+		// before 18 its columns are looked at in children
+		if (relation->rd_rel->relkind == RELKIND_RELATION && !pg::not_null_can_be_not_valid)
 			ddl::need_owners(recipe, RelationGetRelid(relation));
 	}
 	if (!existing && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {

@@ -117,6 +117,8 @@ char *name_of_key(Relation leaf, const Definition &definition)
 	Oid own = get_relation_constraint_oid(RelationGetRelid(leaf), definition.name, true);
 	if (!OidIsValid(own) || strcmp(text_of(own), definition.body) == 0)
 		return pstrdup(definition.name);
+	if (pg::partitioned_keys_can_be_not_valid) // the server makes and names it
+		return nullptr;
 	return ChooseConstraintName(RelationGetRelationName(leaf),
 								index::joined_names(definition.columns), "fkey",
 								RelationGetNamespace(leaf), NIL);

@@ -12,7 +12,7 @@ void check_children(ddl::Recipe *recipe, Oid table, const Definition &definition
 // A leaf with its own part of a foreign key.
 struct Leaf {
 	Oid oid;
-	char *key; // its name, as the server would choose it
+	char *key; // its name, as the server would choose it; nullptr: can't be told
 };
 
 // Of a partitioned table, as Leaf *: those that neither have such a foreign key nor are below a

@@ -227,7 +227,7 @@ void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition
 			const auto *leaf = static_cast<const Leaf *>(lfirst(cell));
 			Definition own = definition;
 			own.name = leaf->key;
-			if (ddl::is_own(leaf->oid))
+			if (own.name && ddl::is_own(leaf->oid)) // else with the whole
 				add_validate_step(recipe, leaf->oid, own);
 		}
 	} else if (goes_down(relation, definition)) {

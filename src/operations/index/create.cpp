@@ -150,7 +150,7 @@ List *find_parts(const Definition &definition, const char *root_name, const char
 				 bool as_whole)
 {
 	List *parts = NIL;
-	List *taken = list_make1(const_cast<char *>(root_name));
+	List *taken = list_make1(taken_name(definition.relation, root_name));
 	Relation root = table_open(definition.relation, AccessShareLock);
 	statement::IndexShape wanted =
 		statement::shape_of_statement(root, definition.parsed, root_name);
@@ -169,7 +169,7 @@ List *find_parts(const Definition &definition, const char *root_name, const char
 		part->name = OidIsValid(part->index) ? get_rel_name(part->index)
 					 : is_root				 ? root_name
 											 : new_name(*part, definition, label, taken);
-		taken = lappend(taken, const_cast<char *>(part->name));
+		taken = lappend(taken, taken_name(part->table, part->name));
 		parts = lappend(parts, part);
 	}
 	table_close(root, NoLock);

@@ -293,13 +293,18 @@ char *joined_names(const List *names)
 	return pstrdup(text);
 }
 
+char *taken_name(Oid table, const char *name)
+{
+	return psprintf("%u.%s", get_rel_namespace(table), name);
+}
+
 char *choose_name(Relation relation, List *column_names, const char *label, List *taken)
 {
 	bool is_constraint = strcmp(label, "idx") != 0;
 	const char *second = strcmp(label, "pkey") == 0 ? nullptr : joined_names(column_names);
 	char *name = ChooseRelationName(RelationGetRelationName(relation), second, label,
 									RelationGetNamespace(relation), is_constraint);
-	for (int i = 1; is_taken(name, taken); i++)
+	for (int i = 1; is_taken(taken_name(RelationGetRelid(relation), name), taken); i++)
 		name = ChooseRelationName(RelationGetRelationName(relation), second,
 								  psprintf("%s%d", label, i), RelationGetNamespace(relation),
 								  is_constraint);

@@ -33,8 +33,10 @@ Definition make_definition(Relation relation, IndexStmt *parsed, const char *sou
 char *joined_names(const List *names);
 
 // The name that the server would choose for it on that table: "orders_a_lower_idx"; not one of
-// `taken` (of char *).  label: "idx", "key", "pkey".
+// `taken` (of taken_name()).  label: "idx", "key", "pkey".
 char *choose_name(Relation relation, List *column_names, const char *label, List *taken);
+// The name of an index of that table, as one of `taken`: a schema's own.
+char *taken_name(Oid table, const char *name);
 
 // "fillfactor = '70'": options of WITH (…).
 char *options_text(const List *options);
