@@ -70,6 +70,7 @@ SELECT safe_migrate.backfill('orders', 'n = 1; DROP TABLE orders');
 \echo :LAST_ERROR_SQLSTATE
 SELECT safe_migrate.backfill('orders', 'n = 1; n = 2');
 SELECT safe_migrate.backfill('orders', 'n = 1 WHERE true');
+SELECT safe_migrate.backfill('orders', ' set n = 1');
 SELECT safe_migrate.backfill('orders', 'n = 1 FROM other');
 SELECT safe_migrate.backfill('orders', 'n = 1 RETURNING *');
 SELECT safe_migrate.backfill('orders', 'n = ''unterminated');

@@ -50,6 +50,9 @@ SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
 	WHERE conrelid IN ('t'::regclass, 'k'::regclass) AND contype IN ('u', 'p') ORDER BY 1, 2;
 SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid;
 
+-- errors of fill show the caller's own text
+SELECT safe_migrate.add_not_null_safely('t', 'a', 'nix + 1');
+SELECT safe_migrate.add_not_null_safely('t', 'a', '1, b = 2');
 -- NOT NULL: without fill NULLs are an error and nothing is left; with it they are filled
 CALL safe_migrate.wait(safe_migrate.add_not_null_safely('t', 'a', job_name => 'nn'));
 SELECT conname FROM pg_constraint WHERE conname LIKE '%not_null%' AND conrelid = 't'::regclass AND conkey = '{2}';

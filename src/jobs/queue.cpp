@@ -22,6 +22,7 @@ struct Existing {
 	JobId id;
 	JobState state;
 	bool same;
+	bool same_settings; // and workers
 	const char *kind;
 	Oid relation;
 };
@@ -49,16 +50,20 @@ void free_name(JobId id, const char *name)
 bool find_by_name(const NewJob &job, Existing *found)
 {
 	bool any = false;
-	const Arg args[] = {pg::arg_oid(GetUserId()), pg::arg_text(job.name), pg::arg_text(job.kind),
-						pg::arg_jsonb(job.definition), pg::arg_oid(job.relation)};
-	pg::query(
-		"SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5,"
-		" kind, relation FROM safe_migrate.job WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE",
-		args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
-			any = true;
-			*found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
-					  pg::column_bool(t, d, 3), pg::column_text(t, d, 4), pg::column_oid(t, d, 5)};
-		});
+	const Arg args[] = {
+		pg::arg_oid(GetUserId()),  pg::arg_text(job.name),
+		pg::arg_text(job.kind),	   pg::arg_jsonb(job.definition),
+		pg::arg_oid(job.relation), pg::arg_jsonb(job.settings ? job.settings : "{}"),
+		pg::arg_int4(job.workers)};
+	pg::query("SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5,"
+			  " settings = $6 AND workers = $7, kind, relation FROM safe_migrate.job WHERE owner = "
+			  "$1 AND name = $2 FOR NO KEY UPDATE",
+			  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
+				  any = true;
+				  *found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
+							pg::column_bool(t, d, 3), pg::column_bool(t, d, 4),
+							pg::column_text(t, d, 5), pg::column_oid(t, d, 6)};
+			  });
 	if (any && !found->same && is_left_over(*found)) {
 		free_name(found->id, job.name);
 		return false;
@@ -110,6 +115,17 @@ void insert_steps(JobId id, const NewJob &job, bool done)
 		add_step(id, i + 1, job.steps[i], done);
 }
 
+// Settings of the call are not taken over: somebody may have configured the job meanwhile.
+int tell(const Existing &found)
+{
+	if (found.same_settings || found.state == JobState::succeeded)
+		return errdetail("Its id is " INT64_FORMAT ".", found.id);
+	return errdetail("Its id is " INT64_FORMAT
+					 ". It keeps its own settings and workers, which are not those of this call: "
+					 "safe_migrate.configure() changes them.",
+					 found.id);
+}
+
 // What there is of that name already; 0 where nothing is.
 JobId take_up_existing(const NewJob &job)
 {
@@ -120,11 +136,11 @@ JobId take_up_existing(const NewJob &job)
 		(void)move_job(found.id, Action::retry, GetUserId(), "queued again by a second call");
 		ereport(NOTICE,
 				(errmsg("job \"%s\" was %s and is queued again", job.name, name_of(found.state)),
-				 errdetail("Its id is " INT64_FORMAT ".", found.id)));
+				 tell(found)));
 	} else
 		ereport(NOTICE,
 				(errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
-				 errdetail("Its id is " INT64_FORMAT ".", found.id)));
+				 tell(found)));
 	return found.id;
 }
 
@@ -199,7 +215,7 @@ JobId find_finished_job(const NewJob &job)
 	if (found.state == JobState::failed || found.state == JobState::cancelled)
 		return 0;
 	ereport(NOTICE, (errmsg("job \"%s\" exists already and is %s", job.name, name_of(found.state)),
-					 errdetail("Its id is " INT64_FORMAT ".", found.id)));
+					 tell(found)));
 	return found.id;
 }
 

@@ -192,6 +192,11 @@ is($two_out, "$id\n", 'two sessions queue the same name at once: one job, both g
 like($two_err, qr/NOTICE:  job "named" exists already/, 'the second by notice');
 wait_for_state($node, $id, 'succeeded');
 like(error_of($node, "SELECT $call"), qr/NOTICE:.*job "named" exists already and is succeeded/, 'a third time, after its end');
+my $again = q{SELECT safe_migrate.backfill('t', 'b = a', 'b <> a', job_name => 'set once', %s); };
+my $twice = error_of($node, 'BEGIN; ' . join('', map { sprintf $again, $_ } q(settings => '{"nice_ratio": 1}'), q(settings => '{"nice_ratio": 1}'), 'workers => 2')
+	. q{SELECT safe_migrate.cancel('set once'); } . sprintf($again, q(settings => '{}')) . 'ROLLBACK');
+my $keeps = 'It keeps its own settings and workers, which are not those of this call: safe_migrate.configure() changes them.';
+is(join('|', $twice =~ /^DETAIL:  Its id is \d+\. ?(.*)$/mg), "|$keeps|$keeps", 'settings of another call are not taken over, which is told');
 is(sql('SELECT count(*) FROM safe_migrate.jobs WHERE name = $$named$$'), '1', 'there is one of that name');
 like(error_of($node, q{SELECT safe_migrate.backfill('t', 'b = a || 1', 'b IS NULL', job_name => 'named')}),
 	qr/ERROR:  42710: job "named" exists already with another definition/, 'another definition is an error');

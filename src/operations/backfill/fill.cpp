@@ -28,7 +28,7 @@ char *assignment(const char *column, const char *fill)
 char *step_definition(Oid relation, const char *column, const char *fill)
 {
 	Target target = open_target(relation, RowAction::update);
-	Request request = {RowAction::update, assignment(column, fill), nullptr, true};
+	Request request = {RowAction::update, fill, nullptr, true, column};
 	Resolved resolved = resolve(request, target);
 	check_assigned_columns(target, resolved.assigned);
 	check_row_security(target);

@@ -4,9 +4,11 @@
 #include "pg/compat_analysis.hpp"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
+#include "utils/builtins.h"
 }
 
 namespace safe_migrate::operations::backfill {
@@ -19,6 +21,22 @@ void not_a_list(const UserText &text, int location)
 					errmsg("assignments must be a list as in UPDATE ... SET, and nothing else"),
 					errhint("For example: 'status_v2 = upper(status), seen = true'."),
 					position_of(text, location)));
+}
+
+// SET b = …: which is no list either way, also where a column has that name.
+void refuse_set(const UserText &text)
+{
+	const char *space = " \t\r\n";
+	const char *word = text.text + strspn(text.text, space);
+	if (pg_strncasecmp(word, "set", 3) != 0)
+		return;
+	const char *next = word + 3 + strspn(word + 3, space);
+	if (next > word + 3 && (isalpha(static_cast<unsigned char>(*next)) || *next == '"'))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("assignments must be a list as in UPDATE ... SET, and nothing else"),
+				 errhint("Leave out the word SET."),
+				 position_of(text, text.prefix_length + static_cast<int>(word - text.text))));
 }
 
 [[noreturn]] void not_an_expression(const UserText &text, int location)
@@ -138,10 +156,21 @@ UserText assignments_text(const char *text)
 	return user_text("assignments", "UPDATE x SET ", text);
 }
 
+UserText fill_text(const char *column, const char *fill)
+{
+	const char *prefix = psprintf("UPDATE x SET %s = (", quote_identifier(column));
+	// a comment at its end must not take the parenthesis along
+	UserText text = user_text("fill", prefix, psprintf("%s\n)", fill));
+	text.text = fill;
+	text.prefix_length = pg_mbstrlen(prefix); // positions are in characters
+	return text;
+}
+
 UserText predicate_text(const char *text) { return user_text("predicate", "", text); }
 
 ParsedAssignments parse_assignments(const UserText &text)
 {
+	refuse_set(text);
 	Node *statement = parse_statement(text, not_a_list);
 	if (!IsA(statement, UpdateStmt))
 		not_a_list(text, text.prefix_length);

@@ -12,6 +12,8 @@ extern "C" {
 namespace safe_migrate::operations::backfill {
 
 UserText assignments_text(const char *text);
+// `column = (fill)`
+UserText fill_text(const char *column, const char *fill);
 UserText predicate_text(const char *text);
 
 struct ParsedAssignments {

@@ -132,9 +132,10 @@ List *analyse_assignments(ParseState *state, Relation root, List *targets)
 	return entries;
 }
 
-List *resolve_assignments(const char *text, Relation root)
+List *resolve_assignments(const Request &request, Relation root)
 {
-	UserText user_text = assignments_text(text);
+	UserText user_text = request.filled ? fill_text(request.filled, request.assignments)
+										: assignments_text(request.assignments);
 	user_text.enter();
 	ParseState *state = open_state(root, user_text.source, false);
 	ParsedAssignments parsed = parse_assignments(user_text);
@@ -440,7 +441,7 @@ Resolved resolve(const Request &request, const Target &target)
 {
 	List *entries = NIL;
 	if (request.action == RowAction::update)
-		entries = resolve_assignments(request.assignments, target.root);
+		entries = resolve_assignments(request, target.root);
 	Bitmapset *assigned = nullptr;
 	ListCell *lc;
 	foreach (lc, entries)

@@ -15,6 +15,7 @@ struct Request {
 	const char *assignments; // nullptr when action is erase
 	const char *predicate;	 // nullptr: rows where an assigned column is NULL
 	bool fire_triggers;
+	const char *filled = nullptr; // column of which `assignments` is the value, and nothing else
 };
 
 // What came out.  Column sets are offset by FirstLowInvalidHeapAttributeNumber.
