@@ -3,10 +3,12 @@
 
 #include "jobs/shared.hpp"
 #include "pg/arguments.hpp"
+#include "pg/finally.hpp"
 #include "settings.hpp"
 
 extern "C" {
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/jsonb.h"
 }
 
@@ -27,6 +29,19 @@ void begin_call(FunctionCallInfo fcinfo, const char *function,
 	int n = 0;
 	for (const char *argument : required)
 		pg::refuse_null(fcinfo, n++, argument);
+}
+
+Datum with_plain_names(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo))
+{
+	const bool quote_all = quote_all_identifiers;
+	Datum result = 0;
+	pg::with_cleanup(
+		[&] {
+			quote_all_identifiers = false;
+			result = body(fcinfo);
+		},
+		[quote_all] { quote_all_identifiers = quote_all; });
+	return result;
 }
 
 char *job_name_argument(FunctionCallInfo fcinfo, int n)

@@ -1,7 +1,7 @@
 // What the SQL functions that queue a job have in common: how each begins, and the arguments that
 // all of them take.
 #pragma once
-#include "pg/postgres.hpp"
+#include "pg/boundary.hpp"
 
 #include <initializer_list>
 
@@ -12,6 +12,10 @@ namespace safe_migrate::operations {
 // library is not preloaded, 22004.
 void begin_call(FunctionCallInfo fcinfo, const char *function,
 				std::initializer_list<const char *> required);
+
+// Names are quoted only where they have to be, whatever quote_all_identifiers says: the texts that
+// `body` makes are compared with stored ones.
+Datum with_plain_names(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo));
 
 // The n-th argument (from 0) as the name of a job; nullptr = unnamed.  Error 22023 where it is
 // empty or too long.
@@ -27,3 +31,12 @@ struct Options {
 Options read_options(FunctionCallInfo fcinfo, int n);
 
 } // namespace safe_migrate::operations
+
+// As SAFE_MIGRATE_FUNCTION(), for those that make jobs.
+#define SAFE_MIGRATE_OPERATION(symbol)                                                             \
+	static Datum symbol##_operation(FunctionCallInfo fcinfo);                                      \
+	SAFE_MIGRATE_FUNCTION(symbol)                                                                  \
+	{                                                                                              \
+		return safe_migrate::operations::with_plain_names(fcinfo, symbol##_operation);             \
+	}                                                                                              \
+	static Datum symbol##_operation(FunctionCallInfo fcinfo)

@@ -202,14 +202,14 @@ void put_row(ReturnSetInfo *result, int number, const ddl::RecipeStep &step)
 
 } // namespace safe_migrate::operations::apply
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_apply)
+SAFE_MIGRATE_OPERATION(safe_migrate_apply)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "apply()", {"ddl"});
 	PG_RETURN_INT64(apply::apply(text_to_cstring(PG_GETARG_TEXT_PP(0)), read_options(fcinfo, 1)));
 }
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_plan)
+SAFE_MIGRATE_OPERATION(safe_migrate_plan)
 {
 	using namespace safe_migrate::operations;
 	safe_migrate::pg::refuse_null(fcinfo, 0, "ddl");
@@ -228,8 +228,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_run)
 	using namespace safe_migrate::operations;
 	safe_migrate::jobs::commit_and_wait(fcinfo, "ddl", 3, [](FunctionCallInfo call) {
 		begin_call(call, "run()", {"ddl"});
-		return apply::apply(text_to_cstring(DatumGetTextPP(call->args[0].value)),
-							read_options(call, 1));
+		return DatumGetInt64(with_plain_names(call, safe_migrate_apply_operation));
 	});
 	PG_RETURN_VOID();
 }

@@ -155,7 +155,7 @@ jobs::JobId accept(Oid relation, const Request &request, const Wanted &options)
 
 } // namespace safe_migrate::operations::backfill
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_backfill)
+SAFE_MIGRATE_OPERATION(safe_migrate_backfill)
 {
 	using namespace safe_migrate::operations;
 	using namespace safe_migrate::operations::backfill;
@@ -166,7 +166,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_backfill)
 	PG_RETURN_INT64(accept(PG_GETARG_OID(0), request, options));
 }
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_delete_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_delete_safely)
 {
 	using namespace safe_migrate::operations;
 	using namespace safe_migrate::operations::backfill;

@@ -316,6 +316,13 @@ const char **name_columns(Relation root, const Bitmapset *used, int *n)
 	return names;
 }
 
+// Amounts of money are written and read by it; nothing is run meanwhile.
+void enter_for_texts(pg::PinnedSettings *pinned)
+{
+	pinned->enter();
+	pg::set_in_level("lc_monetary", "C");
+}
+
 // Of a copy: from 18 on the deparser changes sub-selects with GROUP BY.
 char *text_of(Node *expression, List *context)
 {
@@ -405,7 +412,7 @@ bool check_sub_selects(Node *node, void *arg)
 Query *analyse(const Definition &definition, Relation root)
 {
 	pg::PinnedSettings pinned;
-	pinned.enter();
+	enter_for_texts(&pinned);
 	ParseState *state = open_state(root, nullptr, true);
 	Query *query = makeNode(Query);
 	query->commandType = definition.action == RowAction::update ? CMD_UPDATE : CMD_DELETE;
@@ -454,7 +461,7 @@ Resolved resolve(const Request &request, const Target &target)
 		check_falsifiable(target.root, predicate, assigned);
 
 	pg::PinnedSettings pinned;
-	pinned.enter();
+	enter_for_texts(&pinned);
 	Definition *definition = deparse(request, target.root, entries, predicate);
 	pinned.leave();
 	Query *query = analyse(*definition, target.root);

@@ -369,7 +369,7 @@ jobs::JobId add_column(Oid oid, const char *text, const Options &options)
 
 } // namespace safe_migrate::operations::column
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_add_column_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_add_column_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "add_column_safely()", {"relation", "definition"});

@@ -231,7 +231,7 @@ jobs::JobId validate_constraint(Oid oid, const char *name, const Options &option
 
 } // namespace safe_migrate::operations::constraint
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_add_constraint_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_add_constraint_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "add_constraint_safely()", {"relation", "definition"});
@@ -239,7 +239,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_add_constraint_safely)
 		PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), read_options(fcinfo, 2)));
 }
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_validate_constraint_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_validate_constraint_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "validate_constraint_safely()", {"relation", "constraint_name"});

@@ -191,7 +191,7 @@ jobs::JobId add_not_null(Oid oid, const char *column, const char *fill, const Op
 
 } // namespace safe_migrate::operations::constraint
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_add_not_null_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_add_not_null_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "add_not_null_safely()", {"relation", "column_name"});

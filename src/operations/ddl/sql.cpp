@@ -51,7 +51,7 @@ void run_sql(const char *sql, bool pinned_path)
 {
 	pg::PinnedSettings pinned = {};
 	if (pinned_path)
-		pinned.enter();
+		pinned.enter_to_run();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	int outcome = SPI_execute(sql, false, 0);
@@ -82,7 +82,7 @@ namespace {
 template <class F> void read_sql(const char *query, F &&read)
 {
 	pg::PinnedSettings pinned = {};
-	pinned.enter();
+	pinned.enter_to_run();
 	MemoryContext caller = CurrentMemoryContext;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

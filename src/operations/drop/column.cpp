@@ -135,7 +135,7 @@ jobs::JobId drop_column(Oid oid, const char *column, const Options &options)
 
 } // namespace safe_migrate::operations::drop
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_drop_column_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_drop_column_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "drop_column_safely()", {"relation", "column_name"});

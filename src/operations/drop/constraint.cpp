@@ -174,7 +174,7 @@ jobs::JobId drop_constraint(Oid oid, const char *name, const Options &options)
 
 } // namespace safe_migrate::operations::drop
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_drop_constraint_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_drop_constraint_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "drop_constraint_safely()", {"relation", "constraint_name"});

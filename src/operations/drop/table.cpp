@@ -111,7 +111,7 @@ jobs::JobId drop_table(Oid oid, const Options &options)
 
 } // namespace safe_migrate::operations::drop
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_drop_table_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_drop_table_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "drop_table_safely()", {"relation"});

@@ -382,7 +382,7 @@ jobs::JobId create_index(const char *text, const Options &options)
 
 } // namespace safe_migrate::operations::index
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_create_index_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_create_index_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "create_index_safely()", {"definition"});

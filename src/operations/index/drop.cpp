@@ -134,7 +134,7 @@ jobs::JobId drop_index(Oid oid, const Options &options)
 
 } // namespace safe_migrate::operations::index
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_drop_index_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_drop_index_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "drop_index_safely()", {"index"});

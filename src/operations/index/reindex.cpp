@@ -317,7 +317,7 @@ jobs::JobId reindex(Oid oid, const Options &options)
 
 } // namespace safe_migrate::operations::index
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_reindex_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_reindex_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "reindex_safely()", {"relation"});

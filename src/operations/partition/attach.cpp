@@ -352,7 +352,7 @@ jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const Option
 
 } // namespace safe_migrate::operations::partition
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_attach_partition_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_attach_partition_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "attach_partition_safely()", {"parent", "partition", "bound"});

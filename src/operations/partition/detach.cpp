@@ -138,7 +138,7 @@ jobs::JobId detach(Oid parent_oid, Oid partition, const Options &options)
 
 } // namespace safe_migrate::operations::partition
 
-SAFE_MIGRATE_FUNCTION(safe_migrate_detach_partition_safely)
+SAFE_MIGRATE_OPERATION(safe_migrate_detach_partition_safely)
 {
 	using namespace safe_migrate::operations;
 	begin_call(fcinfo, "detach_partition_safely()", {"parent", "partition"});
