@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016,SC2154
 # The server's own regression SQL with the extension preloaded and created in its database: with
 # the guard off it gives what the server promises, in warn nothing but warnings besides, under
-# enforce no process crashes.  Its source is fetched at test time (or in $SAFE_MIGRATE_SERVER_SOURCE,
+# enforce no process crashes; and apply() takes its DDL, or refuses it at once.  Its source is fetched at test time (or in $SAFE_MIGRATE_SERVER_SOURCE,
 # an unpacked tree of the same major).  Sourced by scripts/test; needs lib-truth.sh.
 
 # Debian's source package of the installed server, into a folder, with lists of apt's own beside it.
@@ -79,6 +79,8 @@ server_regress() {
 		show_failure "$logs/regress-modules.log"
 		return
 	fi
+	! wanted apply || truth_run apply-regress apply_regress.py --regress "$tree/src/test/regress"
+	[ ${#names[@]} != 1 ] || [ "${names[0]}" != apply ] || return 0
 	for what in plain off warn enforce; do
 		wanted "$what" || [ "$what" = plain ] || [ "$what" = off ] || continue
 		start=$SECONDS
