@@ -188,8 +188,9 @@ Node *new_row_column(NewRow &row, AttrNumber attno)
 
 	if (generated == nullptr)
 		return reinterpret_cast<Node *>(column_var(row.a, attno));
-	// Its own columns are those of the new row already: nothing generated among them.
-	return static_cast<Node *>(copyObjectImpl(generated));
+	// Of its columns none is generated; tableoid is not one of the sub-select.
+	NewRow outermost = {row.a, 0};
+	return new_row_mutator(generated, &outermost);
 }
 
 Node *new_whole_row(NewRow &row, const Var *var)
@@ -209,6 +210,38 @@ Node *new_whole_row(NewRow &row, const Var *var)
 	expr->row_format = COERCE_IMPLICIT_CAST;
 	expr->location = -1;
 	return reinterpret_cast<Node *>(expr);
+}
+
+bool is_target(const NewRow &row, const Var *var)
+{
+	return var->varno == static_cast<int>(row.a.target) &&
+		   static_cast<int>(var->varlevelsup) == row.sublevels_up;
+}
+
+// The planner makes a test of each column of IS NOT NULL: also of a dropped one, if it is told.
+bool tests_whole_row(const NewRow &row, const NullTest *test)
+{
+	return test->argisrow && IsA(test->arg, Var) &&
+		   reinterpret_cast<const Var *>(test->arg)->varattno == InvalidAttrNumber &&
+		   is_target(row, reinterpret_cast<const Var *>(test->arg));
+}
+
+RowExpr *live_columns(NewRow &row)
+{
+	TupleDesc desc = RelationGetDescr(row.a.leaf);
+	RowExpr *expr = makeNode(RowExpr);
+
+	for (int i = 0; i < desc->natts; i++) {
+		const FormData_pg_attribute *att = TupleDescAttr(desc, i);
+		if (att->attisdropped)
+			continue;
+		expr->args = lappend(expr->args, new_row_column(row, att->attnum));
+		expr->colnames = lappend(expr->colnames, makeString(pstrdup(NameStr(att->attname))));
+	}
+	expr->row_typeid = RECORDOID;
+	expr->row_format = COERCE_IMPLICIT_CAST;
+	expr->location = -1;
+	return expr;
 }
 
 // What stands for a reference to the scanned row, at level 0.
@@ -246,13 +279,20 @@ Node *new_row_mutator(Node *node, void *context)
 	}
 	if (IsA(node, Var)) {
 		const Var *var = reinterpret_cast<const Var *>(node);
-		if (var->varno != static_cast<int>(row.a.target) ||
-			static_cast<int>(var->varlevelsup) != row.sublevels_up)
+		if (!is_target(row, var))
 			return static_cast<Node *>(copyObjectImpl(node));
 		Node *reference = new_row_reference(row, var);
 		if (row.sublevels_up > 0)
 			IncrementVarSublevelsUp(reference, row.sublevels_up, 0);
 		return reference;
+	}
+	if (IsA(node, NullTest) && tests_whole_row(row, reinterpret_cast<NullTest *>(node))) {
+		NullTest *test = static_cast<NullTest *>(copyObjectImpl(node));
+		RowExpr *live = live_columns(row);
+		if (row.sublevels_up > 0)
+			IncrementVarSublevelsUp(reinterpret_cast<Node *>(live), row.sublevels_up, 0);
+		test->arg = reinterpret_cast<Expr *>(live);
+		return reinterpret_cast<Node *>(test);
 	}
 	return pg::mutate_expression(node, new_row_mutator, context);
 }

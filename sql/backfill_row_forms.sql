@@ -1,0 +1,33 @@
+-- What a row is made of: the job writes and finds what an UPDATE does.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+CREATE SCHEMA brf;
+SET search_path = brf, public;
+SET safe_migrate.inline = never;
+
+-- tableoid, also within generated columns and constraints
+CREATE TABLE whole (id int PRIMARY KEY, a int, b int, CHECK (tableoid = 'whole' :: regclass),
+	g text GENERATED ALWAYS AS ((tableoid = 'whole' :: regclass) :: text || coalesce(b, 0)) STORED);
+INSERT INTO whole SELECT i, i FROM generate_series(1, 500) i;
+CALL safe_migrate.wait(safe_migrate.backfill('whole', 'b = a', 'b IS NULL AND g = ''true0'''));
+SELECT count(*) FROM whole WHERE g = 'true' || a;
+CREATE TABLE parts (id int, a int, b int, c oid, g oid GENERATED ALWAYS AS (CASE WHEN b > 0 THEN tableoid END) STORED) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (200);
+CREATE TABLE parts_2 (g oid GENERATED ALWAYS AS (CASE WHEN b > 0 THEN tableoid END) STORED, c oid, b int, a int, id int);
+ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (200) TO (1000);
+INSERT INTO parts SELECT i, i FROM generate_series(1, 500) i;
+CALL safe_migrate.wait(safe_migrate.backfill('parts', 'b = a, c = tableoid', 'g IS DISTINCT FROM tableoid'));
+SELECT tableoid :: regclass, count(*) FROM parts WHERE g = tableoid AND c = tableoid GROUP BY 1 ORDER BY 1;
+
+-- a whole row is NULL or not by the columns that it has, not by those that were dropped
+CREATE TABLE dropped (gone int, id int PRIMARY KEY, a int, b int);
+ALTER TABLE dropped DROP gone;
+INSERT INTO dropped SELECT i, i FROM generate_series(1, 500) i;
+CALL safe_migrate.wait(safe_migrate.backfill('dropped', 'b = a', 'NOT (dropped IS NOT NULL)'));
+SELECT count(b) FROM dropped;
+UPDATE dropped SET b = NULL;
+CALL safe_migrate.wait(safe_migrate.backfill('dropped', 'b = a', 'NOT EXISTS (SELECT FROM generate_series(1, 1) WHERE dropped IS NOT NULL)'));
+SELECT count(b) FROM dropped;
+
+SET client_min_messages = error;
+DROP SCHEMA brf CASCADE;
