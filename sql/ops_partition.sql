@@ -62,6 +62,20 @@ SELECT * FROM parts('p');
 SELECT * FROM has('bad') WHERE conname ~ 'bound';
 \set VERBOSITY default
 
+-- two at a time: each has a proof of its own on the default partition
+CREATE TABLE one (LIKE p);
+CREATE TABLE two (LIKE p);
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SELECT safe_migrate.attach_partition_safely('p', 'one', $$FOR VALUES FROM ('2031-01-01') TO ('2032-01-01')$$) AS one,
+	safe_migrate.attach_partition_safely('p', 'two', $$FOR VALUES FROM ('2032-01-01') TO ('2033-01-01')$$) AS two \gset
+COMMIT;
+CALL safe_migrate.wait(:one);
+CALL safe_migrate.wait(:two);
+SELECT * FROM parts('p');
+SELECT * FROM has('pd') WHERE conname ~ 'bound';
+DROP TABLE one, two;
+
 -- detached by brief locks, as there is a default partition
 SELECT safe_migrate.detach_partition_safely('p', 'bad') AS job \gset
 CALL safe_migrate.wait(:job);

@@ -141,11 +141,12 @@ struct Proof {
 	const char *name; // nullptr: none is needed
 };
 
-Proof add_proof(ddl::Recipe *recipe, Relation table, const char *condition)
+// partition: whose bound it is, where that is another table, which may get several at a time.
+Proof add_proof(ddl::Recipe *recipe, Relation table, const char *condition, const char *partition)
 {
 	if (!condition)
 		return {RelationGetRelid(table), nullptr};
-	char *name = ChooseConstraintName(RelationGetRelationName(table), nullptr, "bound_check",
+	char *name = ChooseConstraintName(RelationGetRelationName(table), partition, "bound_check",
 									  RelationGetNamespace(table), NIL);
 	constraint::Definition definition = constraint::read_definition(
 		table, psprintf("CONSTRAINT %s CHECK (%s)", identifier(name), condition));
@@ -170,7 +171,8 @@ void tell_what_stays(ddl::Recipe *recipe, int first, const Proof &proof)
 	}
 }
 
-Proof add_default_proof(ddl::Recipe *recipe, Relation parent, PartitionBoundSpec *bound)
+Proof add_default_proof(ddl::Recipe *recipe, Relation parent, const char *partition,
+						PartitionBoundSpec *bound)
 {
 	Oid oid = get_default_partition_oid(RelationGetRelid(parent));
 	if (!OidIsValid(oid))
@@ -183,7 +185,7 @@ Proof add_default_proof(ddl::Recipe *recipe, Relation parent, PartitionBoundSpec
 						 errdetail("The default partition %s must not take them any more while it "
 								   "is proven to hold none.",
 								   quoted_name(oid))));
-	Proof proof = add_proof(recipe, other, condition);
+	Proof proof = add_proof(recipe, other, condition, partition);
 	table_close(other, NoLock);
 	return proof;
 }
@@ -281,12 +283,13 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 	check_new_partition_bound(RelationGetRelationName(child), parent, bound.spec,
 							  make_parsestate(nullptr));
 	add_preparation_steps(recipe, parent, child);
-	Proof own = add_proof(recipe, child,
-						  to_be_proven(child, constraint_of_child(parent, child, bound.spec)));
+	Proof own =
+		add_proof(recipe, child,
+				  to_be_proven(child, constraint_of_child(parent, child, bound.spec)), nullptr);
 	Proof others = {};
 	int first = list_length(recipe->steps);
 	if (!bound.spec->is_default)
-		others = add_default_proof(recipe, parent, bound.spec);
+		others = add_default_proof(recipe, parent, RelationGetRelationName(child), bound.spec);
 	tell_what_stays(recipe, first, own);
 	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
 }
@@ -306,7 +309,7 @@ void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *st
 					  const char *sql)
 {
 	Bound bound = check_new_partition(parent, statement, sql);
-	Proof proof = add_default_proof(recipe, parent, bound.spec);
+	Proof proof = add_default_proof(recipe, parent, statement->relation->relname, bound.spec);
 	StringInfoData all, done;
 	initStringInfo(&all);
 	initStringInfo(&done);
