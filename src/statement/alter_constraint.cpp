@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "access/sysattr.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -75,7 +76,8 @@ const char *what_goes_along(const Dependents &dependents)
 		const char *name = nullptr;
 		if (dependents.items[i].original)
 			continue;
-		if (object.classId == RelationRelationId && object.objectSubId == 0)
+		if (object.classId == RelationRelationId && object.objectSubId == 0 &&
+			!IsToastNamespace(get_rel_namespace(object.objectId)))
 			name = get_rel_name(object.objectId);
 		else if (object.classId == ConstraintRelationId)
 			name = get_constraint_name(object.objectId);
