@@ -13,7 +13,7 @@ my $node = new_server('control',
 	'safe_migrate.vacuum_after' => 'off',
 	'safe_migrate.max_workers' => 4);
 my $rows = 30_000;
-my $slowly = q{settings => '{"nice_ratio": 50}'};
+my $slowly = q{settings => '{"nice_ratio": 100}'};
 
 sub sql { return $node->safe_psql('postgres', @_); }
 
