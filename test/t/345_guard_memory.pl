@@ -45,5 +45,35 @@ for my $guard ('enforce', 'warn')
 	ok($late > 0 && $late < $early * 1.1, "$guard: ten times as many statements, no more memory") or diag("$early bytes, then $late");
 }
 
+# ---- each kind of statement: all cases of test/truth, rejected, carried out by an override, and explained
+
+# Fixture and statements of a family, without what they say of majors and settings.
+sub cases
+{
+	my ($file) = @_;
+	my ($fixture, $statements) = map { s/^--.*\n//gmr } split /^-- statements.*\n/m, slurp_file($file);
+	return ($fixture, split /;\n+/, $statements);
+}
+
+# What the server's own caches and the query that asks take is not counted; nor what is bounded: relations of the session.
+my $kept = q{SELECT 'kept ' || sum(total_bytes) FROM pg_backend_memory_contexts WHERE name !~ '^(CacheMemoryContext|RI |LocalBufferContext|Operator lookup|smgr |LOCALLOCK|Timezones|TransactionAbort|Executor|Expr|Message|Tuple|Portal|safe_migrate relations of|printtup|Table function|ErrorContext|WAL record)'
+	AND coalesce(parent, '') <> 'CacheMemoryContext';} . "\n";
+
+my ($truth) = grep { -d } map { "$_/test/truth/cases" } grep { defined } ($ENV{SAFE_MIGRATE_SOURCE}, '.');
+for my $file (grep { !/top_level/ } sort glob "$truth/*.sql")
+{
+	my ($family) = $file =~ m{(\w+)\.sql};
+	my ($fixture, @cases) = cases($file);
+	$node->safe_psql('postgres', "CREATE DATABASE $family");
+	$node->psql($family, "SET safe_migrate.guard = off; CREATE EXTENSION safe_migrate; $fixture");
+	my $round = join '', map { ("BEGIN;\n$_;\nROLLBACK;\n", "BEGIN;\nSET LOCAL safe_migrate.override = 'CHG';\n$_;\nROLLBACK;\n",
+			"SELECT FROM safe_migrate.explain(\$case\$$_\$case\$);\n") } @cases;
+	my $script = $node->basedir . "/$family.sql";
+	append_to_file($script, "SET client_min_messages = fatal;\n$round$kept$round$kept");
+	IPC::Run::run([ 'psql', '-XAtq', '-f', $script, $node->connstr($family) ], '>', \my $said, '2>', \my $ignored);
+	my ($early, $late) = $said =~ /^kept (\d+)$/gm;
+	ok(@cases > 50 && defined $late && $late - $early < 32 * 1024, "$family: " . @cases . ' statements leave no memory behind') or diag("$early bytes, then $late");
+}
+
 stays_clean($node);
 done_testing();
