@@ -121,7 +121,7 @@ struct JobSettings {
 	int max_table_write_rate;
 	int throttle_query_timeout;
 	int unknown_signal;
-	const char *throttle_query; // palloc'd, resolved; nullptr = none
+	const char *throttle_query; // palloc'd, as resolve_throttle_query() gave it; nullptr = none
 };
 
 // All three need a transaction (they look at the role's rights); `throttle_query` is analysed

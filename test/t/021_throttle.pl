@@ -313,8 +313,13 @@ wait_throttled($job, q{the job''s throttle query failed: permission denied for t
 configure($job, 'throttle_query', q{SELECT current_user = ''app''});
 wait_throttled($job, $held, 'a query is run as the owner');
 configure($job, 'throttle_query', 'SELECT closed FROM gate');
-sql('ALTER TABLE gate RENAME TO door');
-wait_throttled($job, q{the job''s throttle query failed: relation "public.gate" does not exist}, 'a query that fails');
+sql('ALTER TABLE gate RENAME TO door; ALTER TABLE door RENAME closed TO shut;
+	CREATE TABLE gate AS SELECT false AS closed; GRANT SELECT ON gate TO app');
+wait_throttled($job, $held, 'a query whose table was renamed goes on with that table');
+sleep 2;
+wait_throttled($job, $held, 'and another one in its place is not asked');
+sql('DROP TABLE door');
+wait_throttled($job, q{the job''s throttle query failed: table public.gate is no longer what it was when the job was queued}, 'a query that fails');
 configure($job, 'unknown_signal', 'go');
 wait_for($primary, "SELECT throttled_by IS NULL FROM safe_migrate.progress WHERE job_id = $job");
 is_complete($job, 'where unknown_signal is go, a failing query does not stop the job');

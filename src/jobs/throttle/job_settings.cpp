@@ -298,14 +298,16 @@ void apply_own(const char *name, const JsonbValue &stored, JobSettings *settings
 	bool is_scalar;
 	const char *text = scalar_text(stored, &is_scalar);
 	bool is_override = !is_scalar;
+	if (strcmp(name, throttle_query_name) == 0) {
+		settings->throttle_query =
+			is_scalar ? text
+					  : JsonbToCString(nullptr, stored.val.binary.data, stored.val.binary.len);
+		return;
+	}
 	if (is_override)
 		text = override_text(stored);
 	if (text == nullptr)
 		return;
-	if (strcmp(name, throttle_query_name) == 0) {
-		settings->throttle_query = text;
-		return;
-	}
 	const SettingInfo *info = find_setting(name);
 	double value;
 	const char *hint;
@@ -361,7 +363,7 @@ char *validate_job_setting(const char *name, const char *value, Oid role, char *
 		bare += strlen("safe_migrate.");
 	if (pg_strcasecmp(bare, throttle_query_name) == 0) {
 		*stored_name = pstrdup(throttle_query_name);
-		return reset ? nullptr : to_json(jobs::throttle::resolve_throttle_query(value), false);
+		return reset ? nullptr : jobs::throttle::resolve_throttle_query(value);
 	}
 	const SettingInfo &info = find_job_setting(name);
 	*stored_name = pstrdup(short_name(info));

@@ -2,6 +2,8 @@
 #include "jobs/throttle/query.hpp"
 
 #include "pg/compat_analysis.hpp"
+#include "pg/json.hpp"
+#include "pg/known_objects.hpp"
 #include "pg/pinned_settings.hpp"
 
 extern "C" {
@@ -12,6 +14,7 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/ruleutils.h"
 }
 
@@ -68,6 +71,30 @@ void error_in_query(void *text)
 	errcontext("throttle query");
 }
 
+// As it will be read.
+List *objects_of(const char *resolved)
+{
+	RawStmt *statement = parse_one_select(resolved);
+	Node *raw = static_cast<Node *>(copyObjectImpl(statement->stmt));
+	Query *query = parse_analyze_fixedparams(statement, resolved, nullptr, 0, nullptr);
+	return pg::known_objects(reinterpret_cast<Node *>(query), list_make1(raw));
+}
+
+char *to_json(const char *resolved, const List *objects)
+{
+	StringInfoData json;
+	initStringInfo(&json);
+	if (objects == NIL) {
+		escape_json(&json, resolved);
+		return json.data;
+	}
+	appendStringInfoChar(&json, '{');
+	pg::json_text(&json, "query", resolved);
+	pg::append_known(&json, objects);
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
 } // namespace
 
 char *resolve_throttle_query(const char *text)
@@ -82,8 +109,10 @@ char *resolve_throttle_query(const char *text)
 	pg::PinnedSettings pinned;
 	pinned.enter();
 	char *resolved = pg_get_querydef(query, false);
+	resolved += strspn(resolved, " ");
+	char *json = to_json(resolved, objects_of(resolved));
 	pinned.leave();
-	return resolved + strspn(resolved, " ");
+	return json;
 }
 
 } // namespace safe_migrate::jobs::throttle

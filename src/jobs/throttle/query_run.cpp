@@ -2,11 +2,16 @@
 #include "jobs/throttle/query.hpp"
 
 #include "pg/guc.hpp"
+#include "pg/json.hpp"
+#include "pg/known_objects.hpp"
+#include "pg/run_query.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
 #include "access/xact.h"
-#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "parser/analyze.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
@@ -24,13 +29,49 @@ struct Run {
 	bool stop;
 };
 
-bool first_row_is_true()
+struct Receiver {
+	DestReceiver base;
+	bool stop;
+};
+
+// The first row is enough.
+bool receive(TupleTableSlot *slot, DestReceiver *self)
 {
-	if (SPI_processed == 0)
-		return false;
-	bool is_null;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
-	return !is_null && DatumGetBool(value);
+	slot_getallattrs(slot);
+	reinterpret_cast<Receiver *>(self)->stop =
+		!slot->tts_isnull[0] && DatumGetBool(slot->tts_values[0]);
+	return false;
+}
+
+// The stored query, which names its objects as they are called now.
+Query *analyse(const char *stored)
+{
+	const char *text = stored;
+	List *objects = NIL;
+	if (stored[0] == '{') {
+		JsonbContainer *object = pg::json_parse(stored);
+		text = pg::json_get_text(object, "query");
+		objects = pg::read_known(pg::json_get_container(object, "objects"));
+	}
+	if (text == nullptr)
+		elog(ERROR, "stored throttle query is malformed");
+	RawStmt *statement = linitial_node(RawStmt, pg_parse_query(text));
+	pg::bind_names(statement->stmt, objects);
+	Query *query = parse_analyze_fixedparams(statement, text, nullptr, 0, nullptr);
+	pg::check_known(reinterpret_cast<Node *>(query), objects, InvalidOid);
+	return query;
+}
+
+bool first_row_is_true(const char *stored)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	Query *query = analyse(stored);
+	PopActiveSnapshot();
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
+		elog(ERROR, "stored throttle query does not only read");
+	Receiver receiver = {pg::plain_receiver(receive), false};
+	pg::run_query(query, &receiver.base);
+	return receiver.stop;
 }
 
 // The body of the transaction.  What the query's functions may have set is rolled back with
@@ -48,14 +89,7 @@ void run(Run *run)
 	XactReadOnly = true; // of this transaction; after the first snapshot nobody sets it back
 	SetUserIdAndSecContext(run->owner, saved_security | SECURITY_RESTRICTED_OPERATION);
 	enable_timeout_after(STATEMENT_TIMEOUT, run->timeout_ms);
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	int result = SPI_execute(run->query, true, 1);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "unexpected result of throttle query: %s", SPI_result_code_string(result));
-	run->stop = first_row_is_true();
-	PopActiveSnapshot();
-	SPI_finish();
+	run->stop = first_row_is_true(run->query);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	SetUserIdAndSecContext(saved_user, saved_security);
 	AtEOXact_GUC(false, nest);

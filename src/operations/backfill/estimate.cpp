@@ -9,12 +9,12 @@
 #include "operations/backfill/leaf_columns.hpp"
 #include "operations/backfill/resolve.hpp"
 #include "operations/backfill/row_lock.hpp"
-#include "operations/backfill/run_query.hpp"
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/compat_executor.hpp"
 #include "pg/guc.hpp"
+#include "pg/run_query.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -192,7 +192,7 @@ bool receive_tid(TupleTableSlot *slot, DestReceiver *self)
 TidReceiver make_tid_receiver()
 {
 	TidReceiver receiver = {};
-	receiver.base = plain_receiver(receive_tid);
+	receiver.base = pg::plain_receiver(receive_tid);
 	receiver.room = 64;
 	receiver.tids = static_cast<Datum *>(palloc(sizeof(Datum) * receiver.room));
 	return receiver;
@@ -232,7 +232,7 @@ const char *find_rows(Sample *sample, TidReceiver *found)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	const char *left_out =
-		try_briefly(*sample, [&] { run_query(finding_query(*sample), &found->base); });
+		try_briefly(*sample, [&] { pg::run_query(finding_query(*sample), &found->base); });
 	if (left_out != nullptr)
 		return left_out;
 	sample->cost.scan_us += static_cast<double>(GetCurrentTimestamp() - start);
@@ -246,11 +246,12 @@ void write_rows(Sample *sample, const TidReceiver &found)
 {
 	SampleCost *cost = &sample->cost;
 	TidReceiver locked = make_tid_receiver();
-	DestReceiver nothing = plain_receiver([](TupleTableSlot *, DestReceiver *) { return true; });
+	DestReceiver nothing =
+		pg::plain_receiver([](TupleTableSlot *, DestReceiver *) { return true; });
 
 	LockRelationOid(RelationGetRelid(sample->leaf), RowExclusiveLock);
 	TimestampTz start = GetCurrentTimestamp();
-	run_query(locking_query(*sample, found.tids, found.n), &locked.base);
+	pg::run_query(locking_query(*sample, found.tids, found.n), &locked.base);
 	cost->scan_us += static_cast<double>(GetCurrentTimestamp() - start);
 	if (locked.n == 0)
 		return;
@@ -258,7 +259,7 @@ void write_rows(Sample *sample, const TidReceiver &found)
 	add_condition(write, ctid_in(locked.tids, locked.n));
 	const uint64 wal = pgWalUsage.wal_bytes;
 	start = GetCurrentTimestamp();
-	cost->rows += static_cast<double>(run_query(write, &nothing).written);
+	cost->rows += static_cast<double>(pg::run_query(write, &nothing).written);
 	cost->write_us += static_cast<double>(GetCurrentTimestamp() - start);
 	cost->wal_bytes += static_cast<double>(pgWalUsage.wal_bytes - wal);
 	cost->rows_held -= locked.n;

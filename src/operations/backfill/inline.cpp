@@ -2,8 +2,8 @@
 #include "operations/backfill/inline.hpp"
 
 #include "operations/backfill/executor_writer.hpp"
-#include "operations/backfill/run_query.hpp"
 #include "pg/guc.hpp"
+#include "pg/run_query.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -57,7 +57,7 @@ Relation open_primary_key(Relation rel)
 Receiver make_receiver(Relation root)
 {
 	Receiver receiver = {};
-	receiver.base = plain_receiver(receive);
+	receiver.base = pg::plain_receiver(receive);
 	receiver.primary_key = open_primary_key(root);
 	return receiver;
 }
@@ -97,7 +97,7 @@ void look_again(const Resolved &resolved, Receiver *receiver, Relation root)
 								makeTargetEntry(reinterpret_cast<Expr *>(xmin),
 												static_cast<AttrNumber>(receiver->written_by + 1),
 												pstrdup("xmin"), false));
-	(void)run_query(query, &receiver->base);
+	(void)pg::run_query(query, &receiver->base);
 }
 
 bool any_after_triggers(const Target &target)
@@ -146,7 +146,7 @@ bool has_before_triggers(const Target &target, RowAction action)
 	return found;
 }
 
-void refuse_kept(const RowCounts &counts, const Target &target, RowAction action)
+void refuse_kept(const pg::RowCounts &counts, const Target &target, RowAction action)
 {
 	const int64 kept = counts.found - counts.written;
 	if (kept <= 0 || !has_before_triggers(target, action))
@@ -198,7 +198,7 @@ int64 run_inline(const Resolved &resolved, const Target &target)
 	if (!resolved.definition->fire_triggers)
 		pg::set_in_level("session_replication_role", "replica",
 						 superuser() ? PGC_SUSET : PGC_USERSET);
-	RowCounts counts = run_query(query, &receiver.base);
+	pg::RowCounts counts = pg::run_query(query, &receiver.base);
 	if (receiver.still_matching == 0 && resolved.definition->action == RowAction::update &&
 		resolved.definition->fire_triggers && any_after_triggers(target))
 		look_again(resolved, &receiver, target.root);

@@ -7,7 +7,7 @@ extern "C" {
 #include "tcop/dest.h"
 }
 
-namespace safe_migrate::operations::backfill {
+namespace safe_migrate::pg {
 
 struct RowCounts {
 	int64 found;   // rows that the scan handed to the write; 0 for a SELECT
@@ -21,4 +21,4 @@ RowCounts run_query(Query *query, DestReceiver *receiver);
 // A receiver whose callback is `receive`; the others do nothing.
 DestReceiver plain_receiver(bool (*receive)(TupleTableSlot *slot, DestReceiver *self));
 
-} // namespace safe_migrate::operations::backfill
+} // namespace safe_migrate::pg

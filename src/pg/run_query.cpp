@@ -1,5 +1,5 @@
 // See run_query.hpp.
-#include "operations/backfill/run_query.hpp"
+#include "pg/run_query.hpp"
 
 #include "pg/compat.hpp"
 #include "pg/compat_analysis.hpp"
@@ -14,7 +14,7 @@ extern "C" {
 #include "utils/snapmgr.h"
 }
 
-namespace safe_migrate::operations::backfill {
+namespace safe_migrate::pg {
 
 namespace {
 
@@ -23,7 +23,7 @@ int64 rows_to_write(const QueryDesc *desc)
 {
 	if (!IsA(desc->planstate, ModifyTableState))
 		return 0;
-	return static_cast<int64>(pg::rows_of_node(outerPlanState(desc->planstate)));
+	return static_cast<int64>(rows_of_node(outerPlanState(desc->planstate)));
 }
 
 } // namespace
@@ -35,11 +35,11 @@ RowCounts run_query(Query *query, DestReceiver *receiver)
 		elog(ERROR, "a rule changed the statement");
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	PlannedStmt *plan = pg::plan_query(linitial_node(Query, rewritten), "");
+	PlannedStmt *plan = plan_query(linitial_node(Query, rewritten), "");
 	QueryDesc *desc = CreateQueryDesc(plan, "", GetActiveSnapshot(), InvalidSnapshot, receiver,
 									  nullptr, nullptr, INSTRUMENT_ROWS);
 	ExecutorStart(desc, 0);
-	pg::run_executor(desc);
+	run_executor(desc);
 	RowCounts counts = {rows_to_write(desc), static_cast<int64>(desc->estate->es_processed)};
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
@@ -60,4 +60,4 @@ DestReceiver plain_receiver(bool (*receive)(TupleTableSlot *slot, DestReceiver *
 	return receiver;
 }
 
-} // namespace safe_migrate::operations::backfill
+} // namespace safe_migrate::pg
