@@ -92,6 +92,8 @@ CREATE TABLE slice (
 	rows_locked   bigint NOT NULL DEFAULT 0,
 	rows_unmatched bigint NOT NULL DEFAULT 0,
 	rows_kept     bigint NOT NULL DEFAULT 0,
+	rows_old      bigint NOT NULL DEFAULT 0,     -- of those written, there before the step began
+	begun         bigint NOT NULL DEFAULT 0,     -- the next transaction (xid8) when the step began
 	sample        text,                          -- a row that could not be written: its ctid, and by whom it is held
 	locked_by     xid,                           -- that row
 	PRIMARY KEY (job_id, step_no, slice_no),

@@ -65,3 +65,26 @@ CALL safe_migrate.wait(safe_migrate.backfill('numbered', 'n = 0', 'n > 0', job_n
 SELECT count(*), count(n), min(t), max(t), count(t) FROM numbered WHERE n = 0;
 DROP TABLE numbered;
 DROP FUNCTION touch, erase, hold, keep, touch_next;
+
+-- where the rows that were written make others match, it goes on until none does
+SET client_min_messages = warning;
+\set VERBOSITY terse
+CREATE TABLE chain (id int PRIMARY KEY, prev int, n int);
+INSERT INTO chain SELECT i, i - 1 FROM generate_series(1, 20) i;
+INSERT INTO chain VALUES (0, NULL, 0);
+CALL safe_migrate.wait(safe_migrate.backfill('chain', 'n = (SELECT q.n + 1 FROM chain q WHERE q.id = chain.prev)',
+	'n IS NULL AND EXISTS (SELECT FROM chain q WHERE q.id = chain.prev AND q.n IS NOT NULL)'));
+SELECT count(*) FROM chain WHERE n = id;
+CALL safe_migrate.wait(safe_migrate.delete_safely('chain', 'NOT EXISTS (SELECT FROM chain q WHERE q.prev = chain.id)', workers => 2));
+SELECT count(*) FROM chain;
+
+-- and fails where others go on coming, as some of what is left may match because of what it wrote
+CREATE TABLE fountain (id serial, b int);
+INSERT INTO fountain SELECT i FROM generate_series(1, 100) i;
+CREATE FUNCTION insert_another() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO fountain DEFAULT VALUES; RETURN new; END';
+CREATE TRIGGER another BEFORE UPDATE ON fountain FOR EACH ROW EXECUTE FUNCTION insert_another();
+\set VERBOSITY sqlstate
+CALL safe_migrate.wait(safe_migrate.backfill('fountain', 'b = id', 'b IS NULL AND EXISTS (SELECT FROM fountain)', job_name => 'fountain'));
+SELECT state, regexp_replace(error_message, '\d+', 'N', 'g') AS message FROM safe_migrate.jobs WHERE name = 'fountain';
+DROP TABLE chain, fountain;
+DROP FUNCTION insert_another;

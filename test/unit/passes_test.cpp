@@ -98,3 +98,15 @@ TEST(Passes, RowsThatWouldMatchAgainAreNotForgottenWhereOthersKeepComing)
 	result.rows_kept = 1;
 	EXPECT_EQ(after_pass(result), PassVerdict::kept);
 }
+
+TEST(Passes, RowsThatWereThereBeforeAreWrittenHoweverManyPassesItTakes)
+{
+	PassResult result = pass(100, 1);
+	result.rows_written_before = 1;
+	result.rows_old = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::keeps_coming);
+	result.reads_itself = true;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+	result.rows_old = 0;
+	EXPECT_EQ(after_pass(result), PassVerdict::keeps_coming);
+}

@@ -158,16 +158,6 @@ void check_all(Check *check)
 		add_event(check->context->job_id, "notice", InvalidOid, check->missed);
 }
 
-// Frozen row versions keep their xmin, which can be compared as long as it is not too far away.
-TransactionId comparable(FullTransactionId xid)
-{
-	if (!FullTransactionIdIsValid(xid) ||
-		U64FromFullTransactionId(ReadNextFullTransactionId()) - U64FromFullTransactionId(xid) >
-			longest_comparable)
-		return InvalidTransactionId;
-	return XidFromFullTransactionId(xid);
-}
-
 } // namespace
 
 FullTransactionId oldest_running()
@@ -176,6 +166,15 @@ FullTransactionId oldest_running()
 	TransactionId oldest = GetActiveSnapshot()->xmin;
 	return FullTransactionIdFromU64(U64FromFullTransactionId(next) -
 									(XidFromFullTransactionId(next) - oldest));
+}
+
+TransactionId comparable(FullTransactionId xid)
+{
+	if (!FullTransactionIdIsValid(xid) ||
+		U64FromFullTransactionId(ReadNextFullTransactionId()) - U64FromFullTransactionId(xid) >
+			longest_comparable)
+		return InvalidTransactionId;
+	return XidFromFullTransactionId(xid);
 }
 
 Closing closing_check(StepContext *context, const Definition &definition, const PassStart &pass,

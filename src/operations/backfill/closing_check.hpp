@@ -23,6 +23,10 @@ struct PassStart {
 // Needs a snapshot, before the first page of the pass is read.
 FullTransactionId oldest_running();
 
+// To compare xmins with, which row versions keep when they are frozen, as long as it is not too far
+// away; else invalid.
+TransactionId comparable(FullTransactionId xid);
+
 enum class Closing : uint8_t {
 	complete, // no row matched when the check began
 	missed,	  // a row that matches, or a table that the pass did not read: another pass

@@ -125,7 +125,7 @@ void read_columns(Definition *definition, JsonbContainer *object)
 	for_each_column(object, definition->columns);
 }
 
-char *print(const Definition &definition, const List *objects)
+char *print(const Definition &definition, bool for_step)
 {
 	StringInfoData json;
 	initStringInfo(&json);
@@ -145,16 +145,18 @@ char *print(const Definition &definition, const List *objects)
 			pg::json_text(&json, psprintf("%d", i + 1), definition.columns[i]);
 	appendStringInfoChar(&json, '}');
 	pg::json_bool(&json, "fire_triggers", definition.fire_triggers);
-	pg::append_known(&json, objects);
+	pg::append_known(&json, for_step ? definition.objects : NIL);
+	if (for_step && definition.reads_itself)
+		pg::json_bool(&json, "reads_itself", true);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
 
 } // namespace
 
-char *to_json(const Definition &definition) { return print(definition, definition.objects); }
+char *to_json(const Definition &definition) { return print(definition, true); }
 
-char *to_json_without_objects(const Definition &definition) { return print(definition, NIL); }
+char *to_json_without_objects(const Definition &definition) { return print(definition, false); }
 
 Definition *from_json(const char *json)
 {
@@ -169,6 +171,7 @@ Definition *from_json(const char *json)
 	definition->predicate = copy_string(member(root, "predicate"), "predicate");
 	read_columns(definition, container(member(root, "columns"), "columns"));
 	definition->fire_triggers = read_bool(member(root, "fire_triggers"), "fire_triggers");
+	definition->reads_itself = pg::json_get_bool(root, "reads_itself", false);
 	definition->objects = pg::read_known(pg::json_get_container(root, "objects"));
 	return definition;
 }

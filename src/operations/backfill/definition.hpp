@@ -32,6 +32,7 @@ struct Definition {
 	const char *predicate;	 // resolved text; never null (the default predicate is spelled out)
 	int n_columns;			 // length of columns[]
 	const char **columns;	 // columns[attnum - 1]; nullptr where the texts don't name the column
+	bool reads_itself;		 // the texts may read the rows that the job writes
 	List *objects;			 // pg::known_objects() of the texts
 	bool fire_triggers; // false: as under session_replication_role = replica, for those who may
 };

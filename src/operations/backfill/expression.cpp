@@ -8,6 +8,7 @@ extern "C" {
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -318,6 +319,47 @@ bool own_changes_walker(Node *node, void *context)
 }
 
 } // namespace
+
+namespace {
+
+bool is_foreign_mutable(Oid function, void *)
+{
+	return function >= FirstNormalObjectId && func_volatile(function) != PROVOLATILE_IMMUTABLE;
+}
+
+bool reads_any(const RangeTblEntry *rte, const List *relations)
+{
+	if (rte->rtekind != RTE_RELATION || rte->relid < FirstNormalObjectId)
+		return false;
+	if (rte->relkind == RELKIND_VIEW)
+		return true;
+	ListCell *lc;
+	foreach (lc, find_all_inheritors(rte->relid, NoLock, nullptr))
+		if (list_member_oid(relations, lfirst_oid(lc)))
+			return true;
+	return false;
+}
+
+bool reading_walker(Node *node, void *relations)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, RangeTblEntry)) // its parts are walked by themselves
+		return reads_any(castNode(RangeTblEntry, node), static_cast<const List *>(relations));
+	if (check_functions_in_node(node, is_foreign_mutable, nullptr))
+		return true;
+	if (IsA(node, Query))
+		return pg::walk_query(castNode(Query, node), reading_walker, relations,
+							  QTW_EXAMINE_RTES_BEFORE);
+	return pg::walk_expression(node, reading_walker, relations);
+}
+
+} // namespace
+
+bool may_read(Node *expression, const List *relations)
+{
+	return reading_walker(expression, const_cast<List *>(relations));
+}
 
 bool may_read_own_changes(Node *query) { return own_changes_walker(query, nullptr); }
 

@@ -50,6 +50,17 @@ void learn_share(SliceRunner &runner, int line_pointers, int rows)
 			0.05 * (static_cast<double>(rows) / line_pointers - runner.matching_share);
 }
 
+// Was the row there before the job began?
+bool is_old(const Batch &batch, const Page content, const ItemPointerData &tid)
+{
+	if (!TransactionIdIsValid(batch.old_before))
+		return false;
+	ItemId item = PageGetItemId(content, ItemPointerGetOffsetNumber(&tid));
+	auto *header = reinterpret_cast<HeapTupleHeader>(PageGetItem(content, item));
+	return HeapTupleHeaderXminFrozen(header) ||
+		   TransactionIdPrecedes(HeapTupleHeaderGetRawXmin(header), batch.old_before);
+}
+
 void note_skipped(Batch &batch, const ItemPointerData &tid)
 {
 	BatchResult &result = batch.result;
@@ -140,6 +151,7 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		return false;
 	if (batch.definition.action == RowAction::erase) {
 		totals.rows_matched++;
+		totals.rows_old += is_old(batch, visit.content, row.tid);
 		erase(batch, row);
 		return true;
 	}
@@ -155,6 +167,7 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		return false;
 	}
 	totals.rows_matched++;
+	totals.rows_old += is_old(batch, visit.content, row.tid);
 	learn_growth(batch.runner, visit.content, row.tid, length);
 	write_row(batch, visit, row, version, length);
 	return true;

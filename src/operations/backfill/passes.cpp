@@ -13,9 +13,12 @@ constexpr int most_passes = 8;
 
 int64_t rows_found(const PassResult &result) { return result.rows_written + result.rows_missed; }
 
-// Late, and two passes on end found about as many rows: no end is in sight.
+// Late, and two passes on end found about as many rows: no end is in sight.  Where the rows that
+// were written make others match, those that were there before are an end: each is written once.
 bool rows_keep_coming(const PassResult &result)
 {
+	if (result.reads_itself && result.rows_old > 0)
+		return false;
 	return result.pass >= most_passes && result.rows_locked == 0 &&
 		   result.rows_written_before > 0 && rows_found(result) * 2 > result.rows_written_before;
 }

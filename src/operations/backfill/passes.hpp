@@ -8,12 +8,14 @@ struct PassResult {
 	int pass;
 	int64_t rows_written;		 // in this pass
 	int64_t rows_written_before; // in the pass before it, and what it missed
+	int64_t rows_old;			 // of those written, there since before the job began
 	int64_t rows_missed;		 // that the closing check found: as good as written in this pass
 	int64_t rows_locked;		 // left alone since others held them
 	int64_t rows_unmatched;		 // left alone since the new row would still match
 	int64_t rows_kept;			 // left alone by a BEFORE trigger
 	int64_t locked_for_ms;		 // since passes have found nothing but locked rows
 	int64_t locked_patience_ms;
+	bool reads_itself; // by what was written other rows may come to match
 };
 
 enum class PassVerdict : uint8_t {

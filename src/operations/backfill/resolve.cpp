@@ -381,18 +381,19 @@ void check_round_trip(const Definition &definition, const Query *query, List *en
 				 "OPERATOR(schema.=); IS DISTINCT FROM, NULLIF and CASE x WHEN can't.")));
 }
 
-// Of the stored texts and the trees that they have given.
-List *objects_of(const Definition &definition, const Query *query)
+// What is stored of the trees that the texts have given, beside the texts.
+void describe_trees(Definition *definition, const Query *query, const Target &target)
 {
 	pg::PinnedSettings pinned;
 	pinned.enter();
-	List *raw = list_make1(parse_expression(predicate_text(definition.predicate)));
-	for (int i = 0; i < definition.n_assignments; i++)
-		raw = lappend(raw, parse_expression(predicate_text(definition.assignments[i].expression)));
-	List *trees = lappend(list_copy(query->targetList), query->jointree->quals);
-	List *objects = pg::known_objects(reinterpret_cast<Node *>(trees), raw);
+	List *raw = list_make1(parse_expression(predicate_text(definition->predicate)));
+	for (int i = 0; i < definition->n_assignments; i++)
+		raw = lappend(raw, parse_expression(predicate_text(definition->assignments[i].expression)));
+	auto *trees =
+		reinterpret_cast<Node *>(lappend(list_copy(query->targetList), query->jointree->quals));
+	definition->objects = pg::known_objects(trees, raw);
+	definition->reads_itself = may_read(trees, target.relations);
 	pinned.leave();
-	return objects;
 }
 
 // Rights on what sub-selects read; the target's own are checked table by table.
@@ -466,7 +467,7 @@ Resolved resolve(const Request &request, const Target &target)
 	pinned.leave();
 	Query *query = analyse(*definition, target.root);
 	check_round_trip(*definition, query, entries, predicate);
-	definition->objects = objects_of(*definition, query);
+	describe_trees(definition, query, target);
 
 	Bitmapset *selected = columns_read(predicate);
 	foreach (lc, entries) {

@@ -256,6 +256,7 @@ BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, 0, false,
 				   {},		false};
 
+	batch.old_before = limits.old_before;
 	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);
 	if (batch.leaf == nullptr || !is_same_leaf(*runner, batch.leaf)) {
 		if (batch.leaf)

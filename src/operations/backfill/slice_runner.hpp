@@ -22,6 +22,7 @@ struct BatchTotals {
 	int64 rows_locked;	  // left alone since another transaction holds or changed them
 	int64 rows_unmatched; // left alone since the new row would still satisfy the predicate
 	int64 rows_kept;	  // a BEFORE trigger returned NULL
+	int64 rows_old;		  // handed to be written, and older than BatchLimits.old_before
 	int64 pages_visited;
 };
 
@@ -50,6 +51,7 @@ struct BatchLimits {
 	bool page_filling;	 // false: write every row of a page at once (the horizon does not move)
 	int lock_timeout_ms; // for FK checks and triggers that may wait
 	int64 wal_piece;	 // WAL that may stay unflushed meanwhile, in bytes; 0 = any
+	TransactionId old_before; // for rows_old; invalid: none is
 };
 
 class SliceRunner; // opaque, allocated in `context`

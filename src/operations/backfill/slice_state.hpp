@@ -42,10 +42,11 @@ struct Batch {
 	BatchClock clock;
 	BatchResult result;
 	int64 rows_seen;
-	bool rows_are_slow;	 // the clock is looked at for each of them
-	ItemPointerData row; // the last one looked at, for error contexts
-	double move_cost;	 // of a row out of its page, in visits of a page
-	bool fill;			 // page filling: leave rows for a later visit when the page is full
+	bool rows_are_slow;		  // the clock is looked at for each of them
+	ItemPointerData row;	  // the last one looked at, for error contexts
+	double move_cost;		  // of a row out of its page, in visits of a page
+	TransactionId old_before; // as in BatchLimits
+	bool fill;				  // page filling: leave rows for a later visit when the page is full
 };
 
 // Error context callback; arg is the Batch.

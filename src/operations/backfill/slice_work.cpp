@@ -1,4 +1,5 @@
 // One slice in one worker: see slice_work.hpp.
+#include "operations/backfill/closing_check.hpp"
 #include "operations/backfill/slice_work.hpp"
 
 #include "jobs/claim.hpp"
@@ -56,6 +57,7 @@ void add(BatchTotals *sum, const BatchTotals &batch)
 	sum->rows_locked += batch.rows_locked;
 	sum->rows_unmatched += batch.rows_unmatched;
 	sum->rows_kept += batch.rows_kept;
+	sum->rows_old += batch.rows_old;
 	sum->pages_visited += batch.pages_visited;
 }
 
@@ -136,7 +138,7 @@ Outcome batch_body(Work *work, BatchResult *result)
 	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
 		work->stuck_xid = InvalidTransactionId;
 	BatchLimits limits = {work->target.us(), !TransactionIdIsValid(work->stuck_xid),
-						  batch_lock_timeout_ms, wal_piece};
+						  batch_lock_timeout_ms, wal_piece, comparable(work->slice.begun)};
 	if (!work->definition->fire_triggers)
 		check_may_disable_triggers();
 	*result = run_batch(work->runner, limits);

@@ -51,21 +51,31 @@ int64 slice_size(int64 blocks, int workers)
 	return Min(Max(size, smallest_slice), Max(largest_slice, blocks / most_slices + 1));
 }
 
+// The next transaction when the first slices of the step were cut, as those tell that are there.
+int64 begun_of(jobs::JobId job, int step_no)
+{
+	int64 begun = 0;
+	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
+	pg::query("SELECT coalesce(min(begun), 0) FROM safe_migrate.slice"
+			  " WHERE job_id = $1 AND step_no = $2",
+			  args, 2, [&begun](HeapTuple t, TupleDesc d) { begun = pg::column_int8(t, d, 1); });
+	return begun != 0 ? begun
+					  : static_cast<int64>(U64FromFullTransactionId(ReadNextFullTransactionId()));
+}
+
 int insert_leaf(jobs::JobId job, int step_no, int pass, Oid leaf, const LeafFile &file, int64 size,
-				int next_no)
+				int next_no, int64 begun)
 {
 	for (int64 first = 0; first < file.blocks; first += size) {
-		const Arg args[] = {pg::arg_int8(job),
-							pg::arg_int4(step_no),
-							pg::arg_int4(next_no),
-							pg::arg_int4(pass),
-							pg::arg_oid(leaf),
-							pg::arg_oid(file.relfilenumber),
-							pg::arg_int8(first),
-							pg::arg_int8(Min(first + size, static_cast<int64>(file.blocks)))};
+		const Arg args[] = {
+			pg::arg_int8(job),	   pg::arg_int4(step_no),
+			pg::arg_int4(next_no), pg::arg_int4(pass),
+			pg::arg_oid(leaf),	   pg::arg_oid(file.relfilenumber),
+			pg::arg_int8(first),   pg::arg_int8(Min(first + size, static_cast<int64>(file.blocks))),
+			pg::arg_int8(begun)};
 		pg::execute("INSERT INTO safe_migrate.slice (job_id, step_no, slice_no, pass, relation,"
-					" relfilenumber, first_block, end_block, cursor_block)"
-					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7)",
+					" relfilenumber, first_block, end_block, cursor_block, begun)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, $9)",
 					args);
 		next_no++;
 	}
@@ -153,6 +163,7 @@ bool is_part_of(Oid leaf, Oid relation)
 void cut_slices(jobs::JobId job, int step_no, int pass, const Leaves &leaves, int workers)
 {
 	(void)lock_step(job, step_no);
+	const int64 begun = begun_of(job, step_no);
 	const Arg step_args[] = {pg::arg_int8(job), pg::arg_int4(step_no), pg::arg_int4(pass)};
 	pg::execute("UPDATE safe_migrate.step SET pass = $3, rows_written = rows_written +"
 				" coalesce((SELECT sum(rows_written) FROM safe_migrate.slice"
@@ -171,12 +182,14 @@ void cut_slices(jobs::JobId job, int step_no, int pass, const Leaves &leaves, in
 	int next_no = 1;
 	for (int i = 0; i < leaves.n; i++)
 		if (files[i].exists)
-			next_no = insert_leaf(job, step_no, pass, leaves.oids[i], files[i], size, next_no);
+			next_no =
+				insert_leaf(job, step_no, pass, leaves.oids[i], files[i], size, next_no, begun);
 }
 
 void cut_leaf_again(jobs::JobId job, int step_no, Oid leaf, int workers)
 {
 	int pass = lock_step(job, step_no);
+	const int64 begun = begun_of(job, step_no);
 	LeafFile file = look_at_leaf(leaf);
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no), pg::arg_oid(leaf),
 						pg::arg_oid(file.relfilenumber)};
@@ -196,7 +209,8 @@ void cut_leaf_again(jobs::JobId job, int step_no, Oid leaf, int workers)
 			  " WHERE job_id = $1 AND step_no = $2",
 			  args, 2,
 			  [&next_no](HeapTuple t, TupleDesc d) { next_no = pg::column_int4(t, d, 1); });
-	(void)insert_leaf(job, step_no, pass, leaf, file, slice_size(file.blocks, workers), next_no);
+	(void)insert_leaf(job, step_no, pass, leaf, file, slice_size(file.blocks, workers), next_no,
+					  begun);
 }
 
 bool leave_out(jobs::JobId job, int step_no, Oid leaf)
@@ -230,7 +244,8 @@ Slice read_slice(HeapTuple t, TupleDesc d)
 			static_cast<BlockNumber>(pg::column_int8(t, d, 4)),
 			static_cast<BlockNumber>(pg::column_int8(t, d, 5)),
 			static_cast<BlockNumber>(pg::column_int8(t, d, 6)),
-			pg::column_int4(t, d, 7)};
+			pg::column_int4(t, d, 7),
+			FullTransactionIdFromU64(static_cast<uint64>(pg::column_int8(t, d, 8)))};
 }
 
 } // namespace
@@ -240,11 +255,12 @@ SliceList open_slices(jobs::JobId job, int step_no)
 	auto *slices = static_cast<Slice *>(palloc(sizeof(Slice) * most_slices));
 	SliceList list = {0, slices};
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
-	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass"
-			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND NOT done"
-			  " ORDER BY slice_no LIMIT 4000",
-			  args, 2,
-			  [&list](HeapTuple t, TupleDesc d) { list.slices[list.n++] = read_slice(t, d); });
+	pg::query(
+		"SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass,"
+		" begun"
+		" FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND NOT done"
+		" ORDER BY slice_no LIMIT 4000",
+		args, 2, [&list](HeapTuple t, TupleDesc d) { list.slices[list.n++] = read_slice(t, d); });
 	return list;
 }
 
@@ -252,13 +268,15 @@ bool reload_slice(jobs::JobId job, int step_no, Slice *slice)
 {
 	bool found = false;
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no), pg::arg_int4(slice->slice_no)};
-	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass"
-			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND slice_no = $3"
-			  " AND NOT done",
-			  args, 3, [&](HeapTuple t, TupleDesc d) {
-				  found = true;
-				  *slice = read_slice(t, d);
-			  });
+	pg::query(
+		"SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass,"
+		" begun"
+		" FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND slice_no = $3"
+		" AND NOT done",
+		args, 3, [&](HeapTuple t, TupleDesc d) {
+			found = true;
+			*slice = read_slice(t, d);
+		});
 	return found;
 }
 
@@ -281,12 +299,14 @@ bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cu
 						pg::arg_oid(slice.relation),
 						pg::arg_oid(slice.relfilenumber),
 						TransactionIdIsValid(locked_by) ? pg::arg_xid(locked_by)
-														: pg::arg_null(XIDOID)};
+														: pg::arg_null(XIDOID),
+						pg::arg_int8(added.rows_old)};
 	uint64 found = pg::execute(
 		"UPDATE safe_migrate.slice SET cursor_block = greatest(cursor_block, $4), done = $5,"
 		" rows_matched = rows_matched + $6, rows_written = rows_written + $7,"
 		" rows_hot = rows_hot + $8, rows_locked = rows_locked + $9,"
-		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11,"
+		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11, rows_old = rows_old "
+		"+ $17,"
 		" sample = coalesce($12, sample), locked_by = coalesce($16, locked_by)"
 		" WHERE job_id = $1 AND step_no = $2 AND slice_no = $3 AND NOT done AND pass = $13"
 		" AND relation = $14 AND relfilenumber = $15",
@@ -299,15 +319,17 @@ PassTotals pass_totals(jobs::JobId job, int step_no)
 	PassTotals totals = {};
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
 	pg::query("SELECT count(*) FILTER (WHERE NOT done)::int, sum(rows_written)::bigint,"
-			  " sum(rows_locked)::bigint, sum(rows_unmatched)::bigint, sum(rows_kept)::bigint,"
+			  " sum(rows_old)::bigint, sum(rows_locked)::bigint, sum(rows_unmatched)::bigint, "
+			  "sum(rows_kept)::bigint,"
 			  " sum(end_block - first_block)::bigint, sum(cursor_block - first_block)::bigint,"
 			  " min(sample), (pg_catalog.array_agg(locked_by ORDER BY sample))[1]"
 			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2",
 			  args, 2, [&totals](HeapTuple t, TupleDesc d) {
-				  totals = {
-					  pg::column_int4(t, d, 1), pg::column_int8(t, d, 2), pg::column_int8(t, d, 3),
-					  pg::column_int8(t, d, 4), pg::column_int8(t, d, 5), pg::column_int8(t, d, 6),
-					  pg::column_int8(t, d, 7), pg::column_text(t, d, 8), pg::column_oid(t, d, 9)};
+				  totals = {pg::column_int4(t, d, 1), pg::column_int8(t, d, 2),
+							pg::column_int8(t, d, 3), pg::column_int8(t, d, 4),
+							pg::column_int8(t, d, 5), pg::column_int8(t, d, 6),
+							pg::column_int8(t, d, 7), pg::column_int8(t, d, 8),
+							pg::column_text(t, d, 9), pg::column_oid(t, d, 10)};
 			  });
 	return totals;
 }

@@ -5,6 +5,7 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/transam.h"
 #include "storage/block.h"
 }
 
@@ -18,6 +19,7 @@ struct Slice {
 	Oid relfilenumber;
 	BlockNumber first_block, end_block, cursor_block;
 	int pass;
+	FullTransactionId begun; // by then the step's first pass was begun; invalid: unknown
 };
 
 struct SliceList {
@@ -27,7 +29,7 @@ struct SliceList {
 
 struct PassTotals {
 	int slices_open;
-	int64 rows_written, rows_locked, rows_unmatched, rows_kept;
+	int64 rows_written, rows_old, rows_locked, rows_unmatched, rows_kept;
 	int64 blocks_total, blocks_done;
 	char *sample;			 // a row that could not be written and why, palloc'd; nullptr = none
 	TransactionId locked_by; // that row; invalid: not for a lock

@@ -180,6 +180,19 @@ bool finish_pass(Run *run, PassTotals *totals)
 	pg_unreachable();
 }
 
+// What is left may be rows that those written last have made match.
+[[noreturn]] void raise_keeps_coming(const PassTotals &totals, int pass)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("rows that match keep arriving: " INT64_FORMAT " in pass %d",
+						   totals.rows_written, pass),
+					errdetail("They came or were changed while the job ran. Its texts read the "
+							  "table itself, so rows may match because others were written."),
+					errhint("See that the application writes rows that do not match, then call "
+							"safe_migrate.retry().")));
+	pg_unreachable();
+}
+
 // Is there a leaf that the pass did not read: attached since, or again after it was left out?
 bool has_new_leaf(const Run *run)
 {
@@ -203,7 +216,9 @@ bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 					   has_new_leaf(run);
 			if (new_leaf)
 				return;
-			if (verdict == PassVerdict::keeps_coming)
+			if (verdict == PassVerdict::keeps_coming && run->definition->reads_itself)
+				raise_keeps_coming(totals, run->pass);
+			else if (verdict == PassVerdict::keeps_coming)
 				add_event(context->job_id, "notice", InvalidOid,
 						  psprintf("rows that match keep arriving: " INT64_FORMAT
 								   " in pass %d; does the application write the column?",
@@ -261,12 +276,14 @@ void lead(Run *run)
 		PassResult result = {pass,
 							 totals.rows_written,
 							 run->found_before,
+							 totals.rows_old,
 							 0,
 							 totals.rows_locked,
 							 totals.rows_unmatched,
 							 totals.rows_kept,
 							 only_locked ? (now - run->only_locked_since) / 1000 : 0,
-							 context->settings.locked_row_patience};
+							 context->settings.locked_row_patience,
+							 run->definition->reads_itself};
 		PassVerdict verdict = after_pass(result);
 		if (verdict == PassVerdict::complete) {
 			context->start_units(totals.blocks_total, pass);
