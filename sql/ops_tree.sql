@@ -138,6 +138,11 @@ SELECT say('ALTER TABLE g ADD PRIMARY KEY (a)') =
 	CASE WHEN current_setting('server_version_num')::int < 180000 THEN 'must be owner of table g12' ELSE 'queued' END AS by_major;
 RESET ROLE;
 
+-- a sub-command may be about what those before it add
+CREATE TABLE fresh (a text);
+CALL safe_migrate.run('ALTER TABLE fresh ADD c int, ADD CONSTRAINT cc CHECK (c > 0 OR a <> $$x$$), ADD PRIMARY KEY (c), ALTER c SET DEFAULT 3');
+SELECT conname FROM pg_constraint WHERE conrelid = 'fresh'::regclass AND contype <> 'n' ORDER BY 1;
+
 -- a column that a child has is taken as its own, with its default and its rows
 CREATE TABLE h (a int);
 CREATE TABLE h1 (n float DEFAULT 7) INHERITS (h);

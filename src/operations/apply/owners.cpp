@@ -32,24 +32,25 @@ void need_owners_of_nullable(ddl::Recipe *recipe, Relation relation, const char 
 		ddl::need_owners(recipe, RelationGetRelid(relation));
 }
 
+// The columns may be those of sub-commands before it: only one that is alone is read as a whole.
 void need_owners_of_constraint(ddl::Recipe *recipe, const Unit &unit, Relation relation,
-							   const Constraint *parsed)
+							   const Constraint *parsed, bool alone)
 {
 	const char *text = text_after_add(unit);
-	if (!text || !is_known(parsed))
-		return;
+	bool goes_down = (parsed->contype == CONSTR_CHECK || parsed->contype == CONSTR_NOTNULL) &&
+					 !parsed->is_no_inherit;
 	ListCell *cell;
-	constraint::Definition definition = constraint::read_definition(relation, text);
-	if (definition.type == CONSTR_CHECK)
-		constraint::check_children(recipe, RelationGetRelid(relation), definition);
-	else if (definition.type == CONSTR_NOTNULL && !definition.no_inherit)
+	if (parsed->contype == CONSTR_CHECK && alone && text)
+		constraint::check_children(recipe, RelationGetRelid(relation),
+								   constraint::read_definition(relation, text));
+	else if (goes_down)
 		ddl::need_owners(recipe, RelationGetRelid(relation));
-	else if (definition.type == CONSTR_PRIMARY)
-		foreach (cell, definition.columns)
-			need_owners_of_nullable(recipe, relation, static_cast<const char *>(lfirst(cell)));
+	else if (parsed->contype == CONSTR_PRIMARY)
+		foreach (cell, parsed->keys)
+			need_owners_of_nullable(recipe, relation, strVal(lfirst(cell)));
 }
 
-void need_owners_of_command(ddl::Recipe *recipe, const Unit &unit, Relation relation)
+void need_owners_of_command(ddl::Recipe *recipe, const Unit &unit, Relation relation, bool alone)
 {
 	const auto *command =
 		linitial_node(AlterTableCmd, castNode(AlterTableStmt, unit.statement)->cmds);
@@ -63,7 +64,8 @@ void need_owners_of_command(ddl::Recipe *recipe, const Unit &unit, Relation rela
 			need_owners_of_nullable(recipe, relation, command->name);
 			break;
 		case AT_AddConstraint:
-			need_owners_of_constraint(recipe, unit, relation, castNode(Constraint, command->def));
+			need_owners_of_constraint(recipe, unit, relation, castNode(Constraint, command->def),
+									  alone);
 			break;
 		case AT_DropColumn:
 			drop::need_owners_of_column(recipe, oid, command->name);
@@ -120,10 +122,10 @@ void need_owners(ddl::Recipe *recipe, const Unit &unit)
 		return;
 	Relation relation = table_open(oid, AccessShareLock);
 	if (unit.parts == NIL)
-		need_owners_of_command(recipe, unit, relation);
+		need_owners_of_command(recipe, unit, relation, true);
 	ListCell *cell;
 	foreach (cell, unit.parts)
-		need_owners_of_command(recipe, *static_cast<const Unit *>(lfirst(cell)), relation);
+		need_owners_of_command(recipe, *static_cast<const Unit *>(lfirst(cell)), relation, false);
 	table_close(relation, NoLock);
 }
 
