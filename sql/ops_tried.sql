@@ -88,6 +88,28 @@ ROLLBACK;
 :apply 'ALTER TABLE another RENAME a TO b; ALTER TABLE another RENAME a TO c');
 :apply 'CREATE INDEX twice ON another (a); CREATE INDEX twice ON list (a)');
 
+-- where the tables are not free, the catalog knows much of it (as plan() has it)
+\set plan 'SELECT step FROM safe_migrate.plan('
+:plan 'ALTER TABLE list ATTACH PARTITION fits FOR VALUES IN (1)');
+:plan 'ALTER TABLE list ATTACH PARTITION short FOR VALUES IN (2)');
+:plan 'ALTER TABLE list ATTACH PARTITION child FOR VALUES IN (2)');
+:plan 'ALTER TABLE list ATTACH PARTITION parent FOR VALUES IN (2)');
+:plan 'ALTER TABLE list DETACH PARTITION fits');
+:plan 'ALTER TABLE child RENAME a TO c');
+:plan 'ALTER TABLE child RENAME CONSTRAINT positive TO c');
+:plan 'ALTER TABLE child DROP a');
+:plan 'ALTER TABLE ONLY parent ADD x int');
+:plan 'ALTER TABLE ONLY parent ADD CHECK (id > 0)');
+:plan 'ALTER TABLE ONLY parent RENAME a TO c');
+:plan 'ALTER TABLE ONLY parent RENAME CONSTRAINT positive TO c');
+:plan 'ALTER TABLE ONLY list DROP b');
+:plan 'ALTER TABLE ONLY list ALTER a DROP NOT NULL');
+:plan 'ALTER TABLE list1 ADD x int');
+:plan 'ALTER TABLE list1 INHERIT parent');
+:plan 'ALTER TABLE list INHERIT parent');
+:plan 'ALTER TABLE another INHERIT list');
+:plan 'ALTER TABLE parent ALTER a TYPE int');
+
 -- nothing of it stays, no lock either
 BEGIN;
 SELECT safe_migrate.apply('ALTER TABLE another ADD x int; ALTER TABLE another ALTER x SET NOT NULL') > 0 AS queued;

@@ -27,6 +27,7 @@ DIFFERENCES = (
 		'there is a default partition: apply() detaches with brief locks what the server refuses to do concurrently'),
 	('indexing', r'create index concurrently on idxpart \(a\)$|drop index concurrently idxpart_a_idx$',
 		'of a partitioned table: apply() builds leaf by leaf, and drops with brief locks'),
+	('create_table', r'CREATE TABLE as_select1 AS EXECUTE select1$', "a worker has none of the session's prepared statements"),
 	('matview', r'REFRESH MATERIALIZED VIEW CONCURRENTLY drop_idx_matview$', 'its query drops the index'),
 	('foreign_key', r'ALTER TABLE fkpart11.fk ADD CONSTRAINT fkey FOREIGN KEY \(a\) REFERENCES fkpart11.pk1 \(a\) ON UPDATE CASCADE',
 		'VALIDATE CONSTRAINT marks the key alone, none of its copies for the partitions that it refers to (before 18); pg_dump shows none'),

@@ -67,6 +67,7 @@ void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd 
 		check_new_column(unit, relation, command);
 	check_column_command(unit, relation, command);
 	check_table_command(relation, command);
+	check_tree_command(unit, relation, command);
 }
 
 void check_create_table(const CreateStmt *create, const char *sql)
@@ -99,8 +100,8 @@ void check_rename(const RenameStmt *rename)
 							errmsg("column \"%s\" of relation \"%s\" already exists",
 								   rename->newname, get_rel_name(oid))));
 	}
-	if (rename->renameType == OBJECT_TABCONSTRAINT)
-		(void)get_relation_constraint_oid(oid, rename->subname, false);
+	if (rename->renameType == OBJECT_COLUMN || rename->renameType == OBJECT_TABCONSTRAINT)
+		check_inherited_rename(rename, oid);
 	bool of_relation = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_INDEX ||
 					   rename->renameType == OBJECT_VIEW || rename->renameType == OBJECT_SEQUENCE ||
 					   rename->renameType == OBJECT_MATVIEW;

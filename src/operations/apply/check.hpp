@@ -25,5 +25,8 @@ void need_owners(ddl::Recipe *recipe, const Unit &unit);
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
 void check_table_command(Relation relation, const AlterTableCmd *command);
 void check_objects(const Unit &unit);
+// What others inherit, or it inherits from them.
+void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
+void check_inherited_rename(const RenameStmt *rename, Oid relation);
 
 } // namespace safe_migrate::operations::apply

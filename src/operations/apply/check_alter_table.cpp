@@ -23,6 +23,7 @@ extern "C" {
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -143,6 +144,7 @@ void check_type(Relation relation, const AlterTableCmd *command, Attribute *colu
 	typenameTypeIdAndMod(nullptr, definition->typeName, &type, &typmod);
 	check_cast(relation, command, column, type, typmod);
 	check_users_of_column(relation, command->name, column->attnum);
+	find_composite_type_dependencies(relation->rd_rel->reltype, relation, nullptr);
 	Node *value = column->atthasdef && column->attgenerated == '\0'
 					  ? build_column_default(relation, column->attnum)
 					  : nullptr;
@@ -297,62 +299,6 @@ void check_altered_constraint(Relation relation, const char *name)
 							   RelationGetRelationName(relation))));
 }
 
-// As MergeAttributesIntoExisting() compares them.
-void check_columns_of_child(Relation child, Relation parent)
-{
-	TupleDesc wanted = RelationGetDescr(parent);
-	for (int i = 0; i < wanted->natts; i++) {
-		Attribute *column = TupleDescAttr(wanted, i);
-		const char *name = NameStr(column->attname);
-		if (column->attisdropped)
-			continue;
-		AttrNumber number = get_attnum(RelationGetRelid(child), name);
-		if (number <= 0)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("child table is missing column \"%s\"", name)));
-		Attribute *own = TupleDescAttr(RelationGetDescr(child), number - 1);
-		if (own->atttypid != column->atttypid || own->atttypmod != column->atttypmod)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("child table \"%s\" has different type for column \"%s\"",
-								   RelationGetRelationName(child), name)));
-		if (own->attcollation != column->attcollation)
-			ereport(ERROR, (errcode(ERRCODE_COLLATION_MISMATCH),
-							errmsg("child table \"%s\" has different collation for column \"%s\"",
-								   RelationGetRelationName(child), name)));
-		if (column->attnotnull && !own->attnotnull)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"%s\" in child table \"%s\" must be marked NOT NULL",
-								   name, RelationGetRelationName(child))));
-	}
-}
-
-void check_inheritance(Relation child, const AlterTableCmd *command)
-{
-	auto *name = castNode(RangeVar, command->def);
-	Relation parent = table_openrv(name, AccessShareLock);
-	bool is_child = false;
-	ListCell *cell;
-	foreach (cell, find_inheritance_children(RelationGetRelid(parent), NoLock))
-		is_child = is_child || lfirst_oid(cell) == RelationGetRelid(child);
-	if (command->subtype == AT_AddInherit) {
-		if (list_member_oid(find_all_inheritors(RelationGetRelid(child), NoLock, nullptr),
-							RelationGetRelid(parent)))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("circular inheritance not allowed"),
-					 errdetail("\"%s\" is already a child of \"%s\".", name->relname,
-							   RelationGetRelationName(child))));
-		if (is_child)
-			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
-							errmsg("relation \"%s\" would be inherited from more than once",
-								   RelationGetRelationName(parent))));
-		check_columns_of_child(child, parent);
-	} else if (!is_child)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation \"%s\" is not a parent of relation \"%s\"",
-							   RelationGetRelationName(parent), RelationGetRelationName(child))));
-	table_close(parent, NoLock);
-}
-
 } // namespace
 
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
@@ -409,10 +355,6 @@ void check_table_command(Relation relation, const AlterTableCmd *command)
 		case AT_EnableReplicaRule:
 		case AT_DisableRule:
 			(void)get_rewrite_oid(oid, command->name, false);
-			break;
-		case AT_AddInherit:
-		case AT_DropInherit:
-			check_inheritance(relation, command);
 			break;
 		case AT_DropOf:
 			if (!OidIsValid(relation->rd_rel->reloftype))

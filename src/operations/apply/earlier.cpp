@@ -281,7 +281,7 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 	switch (error->sqlerrcode) {
 		case ERRCODE_UNDEFINED_FUNCTION: // and operators
 		case ERRCODE_UNDEFINED_OBJECT:	 // and operator classes
-			if (touched && (earlier.retypes || (earlier.creates && refers(unit.statement))))
+			if ((touched && earlier.retypes) || (earlier.creates && refers(unit.statement)))
 				return true;
 			[[fallthrough]];
 		case ERRCODE_UNDEFINED_COLUMN:

@@ -251,9 +251,7 @@ char *bound_of(Oid partition)
 	return shown;
 }
 
-namespace {
-
-void check_tables(Relation parent, Relation child)
+void check_new_child(Relation parent, Relation child)
 {
 	const char *name = RelationGetRelationName(child);
 	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
@@ -275,11 +273,16 @@ void check_tables(Relation parent, Relation child)
 					(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("circular inheritance not allowed")));
 }
 
-} // namespace
+void check_bound(Relation parent, char *child, PartitionBoundSpec *parsed, const char *sql)
+{
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = sql;
+	check_new_partition_bound(child, parent, make_bound(parent, parsed, sql).spec, state);
+}
 
 void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound)
 {
-	check_tables(parent, child);
+	check_new_child(parent, child);
 	check_new_partition_bound(RelationGetRelationName(child), parent, bound.spec,
 							  make_parsestate(nullptr));
 	add_preparation_steps(recipe, parent, child);
@@ -333,7 +336,7 @@ jobs::JobId attach(Oid parent_oid, Oid child_oid, const char *text, const Option
 	Relation parent = ddl::open_owned_table(parent_oid);
 	Relation child = ddl::open_owned_table(child_oid);
 	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		check_tables(parent, child);
+		check_new_child(parent, child);
 	Bound bound = read_bound(parent, text);
 	char *sql = attach_statement(parent_oid, child_oid, bound);
 	ddl::Recipe recipe = ddl::new_recipe("attach_partition", parent_oid, sql);

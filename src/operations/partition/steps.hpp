@@ -29,6 +29,11 @@ char *bound_of(Oid partition);
 // what was only for the proof goes.
 void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound);
 
+// The server's errors where the one can't become a partition of the other; and where there is no
+// room for a bound.
+void check_new_child(Relation parent, Relation child);
+void check_bound(Relation parent, char *child, PartitionBoundSpec *parsed, const char *sql);
+
 // The bound of a CREATE TABLE … PARTITION OF; the server's errors where there is no room for it.
 Bound check_new_partition(Relation parent, const CreateStmt *statement, const char *sql);
 

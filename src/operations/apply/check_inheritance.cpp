@@ -1,0 +1,276 @@
+// See check.hpp.  Tables that are children or partitions of others, as CreateInheritance(),
+// ATExecAttachPartition() and what recurses look at them.
+#include "operations/apply/check.hpp"
+
+#include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
+#include "operations/partition/steps.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
+#include "nodes/parsenodes.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace safe_migrate::operations::apply {
+
+namespace {
+
+void refuse(int sqlstate, const char *message, const char *name)
+{
+	ereport(ERROR, (errcode(sqlstate), errmsg_internal(message, name)));
+}
+
+bool is_partitioned(Relation relation)
+{
+	return relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+}
+
+bool has_children(Oid relation) { return find_inheritance_children(relation, NoLock) != NIL; }
+
+// As MergeAttributesIntoExisting() compares them.
+void check_columns_of_child(Relation child, Relation parent)
+{
+	TupleDesc wanted = RelationGetDescr(parent);
+	for (int i = 0; i < wanted->natts; i++) {
+		const FormData_pg_attribute *column = TupleDescAttr(wanted, i);
+		const char *name = NameStr(column->attname);
+		if (column->attisdropped)
+			continue;
+		AttrNumber number = get_attnum(RelationGetRelid(child), name);
+		if (number <= 0)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("child table is missing column \"%s\"", name)));
+		const FormData_pg_attribute *own = TupleDescAttr(RelationGetDescr(child), number - 1);
+		if (own->atttypid != column->atttypid || own->atttypmod != column->atttypmod)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("child table \"%s\" has different type for column \"%s\"",
+								   RelationGetRelationName(child), name)));
+		if (own->attcollation != column->attcollation)
+			ereport(ERROR, (errcode(ERRCODE_COLLATION_MISMATCH),
+							errmsg("child table \"%s\" has different collation for column \"%s\"",
+								   RelationGetRelationName(child), name)));
+		if (column->attnotnull && !own->attnotnull)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" in child table \"%s\" must be marked NOT NULL",
+								   name, RelationGetRelationName(child))));
+	}
+}
+
+// As MergeConstraintsIntoExisting(), of CHECK constraints.
+void check_constraints_of_child(Relation child, Relation parent)
+{
+	const TupleConstr *wanted = RelationGetDescr(parent)->constr;
+	for (int i = 0; wanted && i < wanted->num_check; i++) {
+		const char *name = wanted->check[i].ccname;
+		if (wanted->check[i].ccnoinherit)
+			continue;
+		Oid own = get_relation_constraint_oid(RelationGetRelid(child), name, true);
+		if (!OidIsValid(own))
+			refuse(ERRCODE_DATATYPE_MISMATCH, "child table is missing constraint \"%s\"", name);
+		Oid oid = get_relation_constraint_oid(RelationGetRelid(parent), name, false);
+		if (wanted->check[i].ccvalid &&
+			strcmp(ddl::constraint_text(own), ddl::constraint_text(oid)) != 0)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("child table \"%s\" has different definition for check "
+								   "constraint \"%s\"",
+								   RelationGetRelationName(child), name)));
+	}
+}
+
+// As ATPrepAddInherit() and ATExecAddInherit().
+void check_may_inherit(Relation child, Relation parent)
+{
+	if (child->rd_rel->relispartition)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of a partition", "");
+	if (is_partitioned(child))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of partitioned table", "");
+	if (is_partitioned(parent))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot inherit from partitioned table \"%s\"",
+			   RelationGetRelationName(parent));
+	if (parent->rd_rel->relispartition)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot inherit from a partition", "");
+}
+
+void check_inheritance(Relation child, const AlterTableCmd *command)
+{
+	auto *name = castNode(RangeVar, command->def);
+	Relation parent = table_openrv(name, AccessShareLock);
+	bool is_child = false;
+	ListCell *cell;
+	foreach (cell, find_inheritance_children(RelationGetRelid(parent), NoLock))
+		is_child = is_child || lfirst_oid(cell) == RelationGetRelid(child);
+	if (command->subtype == AT_AddInherit) {
+		check_may_inherit(child, parent);
+		if (list_member_oid(find_all_inheritors(RelationGetRelid(child), NoLock, nullptr),
+							RelationGetRelid(parent)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("circular inheritance not allowed"),
+					 errdetail("\"%s\" is already a child of \"%s\".", name->relname,
+							   RelationGetRelationName(child))));
+		if (is_child)
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+							errmsg("relation \"%s\" would be inherited from more than once",
+								   RelationGetRelationName(parent))));
+		check_columns_of_child(child, parent);
+		check_constraints_of_child(child, parent);
+	} else if (!is_child)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s\" is not a parent of relation \"%s\"",
+							   RelationGetRelationName(parent), RelationGetRelationName(child))));
+	table_close(parent, NoLock);
+}
+
+void check_columns_of_partition(Relation child, Relation parent)
+{
+	TupleDesc own = RelationGetDescr(child);
+	for (int i = 0; i < own->natts; i++) {
+		const FormData_pg_attribute *column = TupleDescAttr(own, i);
+		if (!column->attisdropped &&
+			get_attnum(RelationGetRelid(parent), NameStr(column->attname)) == InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("table \"%s\" contains column \"%s\" not found in parent \"%s\"",
+								   RelationGetRelationName(child), NameStr(column->attname),
+								   RelationGetRelationName(parent)),
+							errdetail("The new partition may contain only the columns present in "
+									  "parent.")));
+	}
+}
+
+void check_attach(Relation parent, const PartitionCmd *command, const char *sql)
+{
+	Oid oid = RangeVarGetRelid(command->name, NoLock, false);
+	if (get_rel_relkind(oid) == RELKIND_FOREIGN_TABLE)
+		return;
+	Relation child = ddl::open_owned_table(oid);
+	partition::check_new_child(parent, child);
+	if (has_superclass(oid))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance child as partition", "");
+	if (!is_partitioned(child) && has_children(oid))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance parent as partition", "");
+	check_columns_of_partition(child, parent);
+	partition::check_bound(parent, RelationGetRelationName(child), command->bound, sql);
+	check_columns_of_child(child, parent);
+	check_constraints_of_child(child, parent);
+	table_close(child, NoLock);
+}
+
+// ---------------------------------------------------------------- ONLY, and what is inherited
+
+bool is_inherited_check(const Constraint *constraint)
+{
+	return constraint->contype == CONSTR_CHECK && !constraint->is_no_inherit;
+}
+
+bool is_not_null(Oid relation, const char *column)
+{
+	HeapTuple tuple = SearchSysCacheAttName(relation, column);
+	bool not_null = HeapTupleIsValid(tuple) &&
+					reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return not_null;
+}
+
+void check_only(Relation relation, const AlterTableCmd *command)
+{
+	if (command->subtype == AT_AddColumn && !command->missing_ok)
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "column must be added to child tables too", "");
+	if (command->subtype == AT_AddConstraint &&
+		is_inherited_check(castNode(Constraint, command->def)))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "constraint must be added to child tables too",
+			   "");
+	if (command->subtype == AT_DropColumn && is_partitioned(relation) && !command->missing_ok)
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+			   "cannot drop column from only the partitioned table when partitions exist", "");
+	if (command->subtype == AT_DropNotNull && is_partitioned(relation) &&
+		is_not_null(RelationGetRelid(relation), command->name))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+			   "cannot remove constraint from only the partitioned table when partitions exist",
+			   "");
+}
+
+bool is_inherited(Oid relation, const char *column)
+{
+	HeapTuple tuple = SearchSysCacheAttName(relation, column);
+	bool inherited = HeapTupleIsValid(tuple) &&
+					 reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attinhcount > 0;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return inherited;
+}
+
+// The constraint's: inherited from a parent, and handed on to children.
+void read_inheritance(Oid constraint, bool *inherited, bool *handed_on)
+{
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	auto form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
+	*inherited = form->contype == CONSTRAINT_CHECK && form->coninhcount > 0;
+	*handed_on = form->contype == CONSTRAINT_CHECK && !form->connoinherit;
+	ReleaseSysCache(tuple);
+}
+
+} // namespace
+
+void check_inherited_rename(const RenameStmt *rename, Oid relation)
+{
+	bool only = !rename->relation->inh && has_children(relation);
+	const char *name = rename->subname;
+	if (rename->renameType == OBJECT_COLUMN) {
+		if (only)
+			refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+				   "inherited column \"%s\" must be renamed in child tables too", name);
+		if (is_inherited(relation, name))
+			refuse(ERRCODE_INVALID_TABLE_DEFINITION, "cannot rename inherited column \"%s\"", name);
+	}
+	if (rename->renameType == OBJECT_TABCONSTRAINT) {
+		bool inherited = false, handed_on = false;
+		read_inheritance(get_relation_constraint_oid(relation, name, false), &inherited,
+						 &handed_on);
+		if (only && handed_on)
+			refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+				   "inherited constraint \"%s\" must be renamed in child tables too", name);
+		if (inherited)
+			refuse(ERRCODE_INVALID_TABLE_DEFINITION, "cannot rename inherited constraint \"%s\"",
+				   name);
+	}
+}
+
+void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
+{
+	Oid oid = RelationGetRelid(relation);
+	if (!castNode(AlterTableStmt, unit.statement)->relation->inh && has_children(oid))
+		check_only(relation, command);
+	switch (command->subtype) {
+		case AT_AddInherit:
+		case AT_DropInherit:
+			return check_inheritance(relation, command);
+		case AT_AttachPartition:
+			return check_attach(relation, castNode(PartitionCmd, command->def), unit.sql);
+		case AT_DetachPartition:
+			return partition::check_partition(
+				relation,
+				RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, false));
+		case AT_AddColumn:
+			if (relation->rd_rel->relispartition)
+				refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot add column to a partition", "");
+			return;
+		case AT_DropColumn:
+			if (is_inherited(oid, command->name))
+				refuse(ERRCODE_INVALID_TABLE_DEFINITION, "cannot drop inherited column \"%s\"",
+					   command->name);
+			return;
+		default:
+			return;
+	}
+}
+
+} // namespace safe_migrate::operations::apply
