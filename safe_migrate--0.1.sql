@@ -625,7 +625,7 @@ COMMENT ON COLUMN blockers.action IS 'a statement that would clear the way';
 
 CREATE TABLE policy (
 	relation         regclass UNIQUE,            -- a table, a partitioned one for all its partitions …
-	schema_name      name UNIQUE,                -- … or a schema
+	schema           regnamespace UNIQUE,        -- … or a schema
 	mode             text CHECK (mode IN ('normal', 'strict', 'exempt')),
 	small_table_size bigint,                     -- bytes
 	rule_levels      text,
@@ -636,10 +636,11 @@ CREATE TABLE policy (
 	comment          text,
 	set_by           text,
 	set_at           timestamptz NOT NULL DEFAULT now(),
-	CHECK (num_nonnulls(relation, schema_name) = 1)
+	CHECK (num_nonnulls(relation, schema) = 1)
 );
 SELECT pg_catalog.pg_extension_config_dump('policy',
-	'WHERE relation IS NULL OR relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)');
+	'WHERE relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)
+		OR schema::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_namespace)');
 
 CREATE FUNCTION policy_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_policy_changed';
@@ -685,14 +686,15 @@ CREATE TABLE recent_column (                     -- ADD COLUMN of the last seven
 CREATE INDEX recent_column_relation ON recent_column (relation, attnum);
 
 CREATE VIEW policies AS
-SELECT p.relation, p.schema_name, p.mode, p.small_table_size, p.rule_levels,
+SELECT p.relation, n.nspname AS schema_name, p.mode, p.small_table_size, p.rule_levels,
 	p.ddl_lock_try * interval '1 ms' AS ddl_lock_try,
 	p.ddl_lock_retry * interval '1 ms' AS ddl_lock_retry,
 	p.ddl_lock_timeout * interval '1 ms' AS ddl_lock_timeout,
 	p.max_lock_hold * interval '1 ms' AS max_lock_hold,
 	p.comment, p.set_by, p.set_at
 FROM policy p
-WHERE p.relation IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = p.relation);
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.schema
+WHERE n.oid IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = p.relation);
 COMMENT ON VIEW policies IS 'what the guard makes of single tables and schemas';
 COMMENT ON COLUMN policies.relation IS 'the table; of a partitioned one for all its partitions';
 COMMENT ON COLUMN policies.schema_name IS 'or the schema';

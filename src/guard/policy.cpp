@@ -44,14 +44,14 @@ enum Column : int {
 	column_max_lock_hold,
 };
 
-constexpr Oid column_types[] = {REGCLASSOID, NAMEOID, TEXTOID, INT8OID, TEXTOID,
-								INT4OID,	 INT4OID, INT4OID, INT4OID};
+constexpr Oid column_types[] = {REGCLASSOID, REGNAMESPACEOID, TEXTOID, INT8OID, TEXTOID,
+								INT4OID,	 INT4OID,		  INT4OID, INT4OID};
 
 enum class Mode : uint8_t { unset, normal, strict, exempt };
 
 struct Entry {
 	Oid relation; // 0: of the schema
-	NameData schema;
+	Oid schema;
 	Mode mode;
 	int64 small_table_bytes;
 	bool has_levels;
@@ -115,7 +115,7 @@ Entry entry_from(const Datum *values, const bool *nulls)
 	if (!nulls[column_relation - 1])
 		entry.relation = DatumGetObjectId(values[column_relation - 1]);
 	if (!nulls[column_schema - 1])
-		entry.schema = *DatumGetName(values[column_schema - 1]);
+		entry.schema = DatumGetObjectId(values[column_schema - 1]);
 	if (!nulls[column_mode - 1])
 		entry.mode = mode_from(TextDatumGetCString(values[column_mode - 1]));
 	entry.small_table_bytes = nulls[column_small_table_size - 1]
@@ -189,10 +189,11 @@ const Entry *entry_of(Oid relation)
 		bsearch(&key, entries, n_entries, sizeof(Entry), by_relation));
 }
 
-const Entry *entry_of_schema(const char *schema)
+// By its oid: whoever gives a schema the name of one that is gone gets no policy with it.
+const Entry *entry_of_schema(Oid schema)
 {
 	for (int i = 0; i < n_entries && entries[i].relation == InvalidOid; i++)
-		if (schema != nullptr && strcmp(NameStr(entries[i].schema), schema) == 0)
+		if (OidIsValid(schema) && entries[i].schema == schema)
 			return &entries[i];
 	return nullptr;
 }
@@ -229,8 +230,9 @@ Chain chain_of(Oid relation, const char *schema)
 	if (n_entries == 0)
 		return {}; // the usual case asks nothing of the catalog
 	List *line = OidIsValid(relation) ? line_of(relation) : NIL;
-	if (line != NIL)
-		schema = get_namespace_name(get_rel_namespace(linitial_oid(line)));
+	Oid schema_oid = line != NIL ? get_rel_namespace(linitial_oid(line))
+					 : schema	 ? get_namespace_oid(schema, true)
+								 : InvalidOid;
 	if (!cache_valid)
 		fill_cache(table);
 	auto *chain =
@@ -241,7 +243,7 @@ Chain chain_of(Oid relation, const char *schema)
 		if (const Entry *entry = entry_of(lfirst_oid(cell)))
 			chain[n++] = entry;
 	}
-	if (const Entry *entry = entry_of_schema(schema))
+	if (const Entry *entry = entry_of_schema(schema_oid))
 		chain[n++] = entry;
 	return {chain, n};
 }

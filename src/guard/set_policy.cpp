@@ -52,10 +52,8 @@ void check_target(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(relation) == PG_ARGISNULL(schema_name))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("either relation or schema_name must be given")));
-	if (!PG_ARGISNULL(schema_name)) {
-		(void)get_namespace_oid(NameStr(*PG_GETARG_NAME(schema_name)), false);
+	if (!PG_ARGISNULL(schema_name))
 		return;
-	}
 	Oid oid = PG_GETARG_OID(relation);
 	char kind = get_rel_relkind(oid);
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW &&
@@ -78,8 +76,9 @@ void check_mode(const char *word)
 void remove_policy(const pg::Arg *target)
 {
 	(void)pg::execute("DELETE FROM safe_migrate.policy WHERE relation::pg_catalog.oid = $1 OR "
-					  "schema_name = $2::pg_catalog.text OR relation::pg_catalog.oid NOT IN "
-					  "(SELECT oid FROM pg_catalog.pg_class)",
+					  "schema::pg_catalog.oid = $2 OR relation::pg_catalog.oid NOT IN (SELECT oid "
+					  "FROM pg_catalog.pg_class) OR schema::pg_catalog.oid NOT IN (SELECT oid FROM "
+					  "pg_catalog.pg_namespace)",
 					  target, 2);
 }
 
@@ -104,7 +103,9 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_set_policy)
 
 	pg::Arg args[7 + n_times] = {
 		PG_ARGISNULL(relation) ? pg::arg_null(OIDOID) : pg::arg_oid(PG_GETARG_OID(relation)),
-		pg::arg_text(PG_ARGISNULL(schema_name) ? nullptr : NameStr(*PG_GETARG_NAME(schema_name))),
+		PG_ARGISNULL(schema_name)
+			? pg::arg_null(OIDOID)
+			: pg::arg_oid(get_namespace_oid(NameStr(*PG_GETARG_NAME(schema_name)), false)),
 		pg::arg_text(word),
 		parameter_argument(fcinfo, small_table_size, "small_table_size", INT8OID),
 		pg::arg_text(levels)};
@@ -115,7 +116,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_set_policy)
 	remove_policy(args);
 	if (!says_nothing)
 		(void)pg::execute(
-			"INSERT INTO safe_migrate.policy (relation, schema_name, mode, small_table_size, "
+			"INSERT INTO safe_migrate.policy (relation, schema, mode, small_table_size, "
 			"rule_levels, ddl_lock_try, ddl_lock_retry, ddl_lock_timeout, max_lock_hold, comment, "
 			"set_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 			args);

@@ -61,6 +61,20 @@ policy(q{'hot.orders', mode => 'normal'});
 is(verdict('CREATE INDEX ON hot.orders (a)'), 'passes', "the table's own is nearer");
 policy(q{'hot.orders'});
 
+# ---- a schema's goes with the schema, not with its name
+$node->safe_psql('postgres', q{CREATE SCHEMA brief; CREATE SCHEMA apps; CREATE TABLE apps.ledger AS SELECT 1 AS a;
+	CREATE SCHEMA archive; CREATE TABLE archive.old AS SELECT 1 AS a});
+policy(q{schema_name => 'brief', mode => 'exempt'});
+policy(q{schema_name => 'archive', mode => 'exempt'});
+$node->safe_psql('postgres', 'DROP SCHEMA brief; ALTER SCHEMA apps RENAME TO brief; ALTER SCHEMA archive RENAME TO attic');
+is(verdict('DROP TABLE brief.ledger'), 'drop-table', 'another schema of that name has none');
+is(verdict('DROP TABLE attic.old'), 'passes', 'under another name it has its own');
+is($node->safe_psql('postgres', q{SELECT string_agg(schema_name, ' ' ORDER BY schema_name) FROM safe_migrate.policies WHERE mode = 'exempt'}),
+	'attic', 'policies shows that');
+is($node->safe_psql('postgres', q{CREATE SCHEMA later; SELECT safe_migrate.set_policy(schema_name => 'later', mode => 'strict');
+	SELECT count(*) FROM safe_migrate.policy WHERE schema = 'attic'::regnamespace OR schema::text ~ '^[0-9]'}), "\n1", 'set_policy() takes away what is left');
+policy(q{schema_name => 'later'});
+
 # ---- a session that has read them sees changes of others
 like(error_of($node, <<'SQL'), qr/WARNING:  01000: rejected, passed$/m, 'a policy holds from the next statement on, and goes when it is rolled back');
 DO $$
