@@ -114,10 +114,10 @@ bool waits_for_me(int pid)
 // His own look for a deadlock comes after deadlock_timeout.
 WaitsForUs waits_for_us(const LockHolder &holder)
 {
-	constexpr int look_ms = 100;
+	constexpr int late_ms = 300; // on a busy machine
 	if (holder.waits_ms < 0 || !waits_for_me(holder.pid))
 		return WaitsForUs::no;
-	return holder.waits_ms > DeadlockTimeout + look_ms ? WaitsForUs::for_long : WaitsForUs::lately;
+	return holder.waits_ms > DeadlockTimeout + late_ms ? WaitsForUs::for_long : WaitsForUs::lately;
 }
 
 const char *state_name(BackendState state)
