@@ -9,8 +9,11 @@
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/guc.hpp"
+#include "pg/holder.hpp"
 #include "pg/sqlstates.hpp"
 #include "pg/sql.hpp"
+#include "pg/transaction.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -20,6 +23,7 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 }
 
 namespace safe_migrate::jobs {
@@ -206,44 +210,111 @@ void require(const char *name)
 					what_to_do(*job)));
 }
 
-void pause_or_resume_all(bool pause, const char *reason)
+// A second session may hold the row in an open transaction: how long all jobs together wait for
+// such ones, and each of them.
+constexpr int64 patience_for_all_us = 3'000'000;
+constexpr int patience_ms = 500;
+
+// Locks the job's row, waiting no longer than that.  False: `holder` has it.
+bool lock_job_soon(JobId id, bool patiently, pg::Holder *holder)
 {
-	require_preload();
-	PreventCommandIfReadOnly(pause ? "pause_all()" : "resume_all()");
-	if (!superuser() && !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied to %s all jobs", pause ? "pause" : "resume"),
-						errhint("Only superusers and members of pg_signal_backend may.")));
-	constexpr int room = 1024;
-	struct Found {
-		JobId id;
-		Oid owner;
-	};
-	auto *found = static_cast<Found *>(palloc(room * sizeof(Found)));
+	if (is_job_free(id))
+		return true;
+	ErrorData *error = pg::run_subtransaction([&] {
+		int nest = NewGUCNestLevel();
+		pg::set_in_level_ms("lock_timeout", patiently ? patience_ms : 20);
+		pg::watch_lock_waits(10);
+		(void)load_job(id, true);
+		pg::stop_watching();
+		AtEOXact_GUC(true, nest);
+	});
+	if (!error)
+		return true;
+	pg::stop_watching();
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	FreeErrorData(error);
+	LOCKTAG tag;
+	LOCKMODE mode;
+	if (pg::awaited_lock(&tag, &mode))
+		*holder = pg::holder_of_lock(tag, mode);
+	return false;
+}
+
+void warn_of_held_row(JobId id, bool pause, const pg::Holder &holder)
+{
+	const char *what = pause ? "pause" : "resume";
+	ereport(WARNING,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not %s job " INT64_FORMAT ": its row is locked", what, id),
+			 errdetail("%s holds it in a transaction that has not ended.",
+					   holder.name[0] != '\0'
+						   ? psprintf("%c%s", pg_toupper(holder.name[0]), holder.name + 1)
+						   : "Another session"),
+			 errhint("End that transaction, and run SELECT safe_migrate.%s(" INT64_FORMAT ").",
+					 what, id)));
+}
+
+struct Found {
+	JobId id;
+	Oid owner;
+};
+constexpr int room_for_jobs = 1024;
+
+// The next jobs by id that there is something to do for: how many.
+int find_all(bool pause, JobId after, Found *found)
+{
 	int n = 0;
 	// rows come while the extension's owner is the current user: rights are looked at afterwards
 	auto collect = [&](HeapTuple t, TupleDesc d) {
 		found[n++] = {pg::column_int8(t, d, 1), pg::column_oid(t, d, 2)};
 	};
+	const pg::Arg args[] = {pg::arg_int8(after), pg::arg_int4(room_for_jobs)};
+	if (pause)
+		pg::query("SELECT id, owner FROM safe_migrate.job WHERE id > $1"
+				  " AND state IN ('queued', 'running') ORDER BY id LIMIT $2",
+				  args, lengthof(args), collect);
+	else
+		pg::query("SELECT id, owner FROM safe_migrate.job WHERE id > $1 AND state = 'paused'"
+				  " AND state_reason LIKE 'all jobs paused%' ORDER BY id LIMIT $2",
+				  args, lengthof(args), collect);
+	return n;
+}
+
+void check_may_control_all(bool pause)
+{
+	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied to %s all jobs", pause ? "pause" : "resume"),
+					errhint("Only superusers and members of pg_signal_backend may.")));
+}
+
+void pause_or_resume_all(bool pause, const char *reason)
+{
+	require_preload();
+	PreventCommandIfReadOnly(pause ? "pause_all()" : "resume_all()");
+	check_may_control_all(pause);
+	auto *found = static_cast<Found *>(palloc(room_for_jobs * sizeof(Found)));
+	char *why = pause ? psprintf("all jobs paused: %s", reason) : nullptr;
+	int64 waited_us = 0;
 	JobId last = 0;
+	int n;
 	do { // in parts, where there are many
-		n = 0;
-		const pg::Arg args[] = {pg::arg_int8(last), pg::arg_int4(room)};
-		if (pause)
-			pg::query("SELECT id, owner FROM safe_migrate.job WHERE id > $1"
-					  " AND state IN ('queued', 'running') ORDER BY id LIMIT $2",
-					  args, lengthof(args), collect);
-		else
-			pg::query("SELECT id, owner FROM safe_migrate.job WHERE id > $1 AND state = 'paused'"
-					  " AND state_reason LIKE 'all jobs paused%' ORDER BY id LIMIT $2",
-					  args, lengthof(args), collect);
+		n = find_all(pause, last, found);
 		for (int i = 0; i < n; i++) {
 			last = found[i].id;
-			if (may_control(found[i].owner))
-				(void)move_job(last, pause ? Action::pause : Action::resume, GetUserId(),
-							   pause ? psprintf("all jobs paused: %s", reason) : nullptr);
+			if (!may_control(found[i].owner))
+				continue;
+			pg::Holder holder = {};
+			TimestampTz began = GetCurrentTimestamp();
+			if (lock_job_soon(last, waited_us < patience_for_all_us, &holder))
+				(void)move_job(last, pause ? Action::pause : Action::resume, GetUserId(), why);
+			else
+				warn_of_held_row(last, pause, holder);
+			waited_us += GetCurrentTimestamp() - began;
 		}
-	} while (n == room);
+	} while (n == room_for_jobs);
 }
 
 } // namespace

@@ -88,6 +88,13 @@ JobRow *load_job(JobId id, bool lock)
 						   1);
 }
 
+bool is_job_free(JobId id)
+{
+	const Arg args[] = {pg::arg_int8(id)};
+	return pg::execute("SELECT FROM safe_migrate.job WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED",
+					   args) > 0;
+}
+
 JobList load_active_jobs()
 {
 	JobList list = {0, nullptr};

@@ -35,7 +35,10 @@ struct JobRow {
 	char *error_sqlstate, *error_message, *error_detail, *error_hint, *error_statement;
 };
 
-JobRow *load_job(JobId id, bool lock); // nullptr when there is none; lock = FOR UPDATE
+JobRow *load_job(JobId id, bool lock); // nullptr when there is none; lock = FOR NO KEY UPDATE
+// Locks its row where that is free, without waiting.  False: another transaction has it, or there
+// is none.
+bool is_job_free(JobId id);
 
 // Ids of the jobs the scheduler has to care for: queued or running, oldest first.
 struct JobList {

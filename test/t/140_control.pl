@@ -167,6 +167,25 @@ is(state_of($node, $late), 'paused', 'resume_all leaves alone what was paused fo
 sql("SELECT safe_migrate.resume($late)");
 like(error_of($node, 'SELECT safe_migrate.pause_all(NULL)'), qr/ERROR:  22004:/, 'pause_all wants a reason');
 
+# a session that holds one job's row keeps pause_all from that job alone
+my $editor = $node->background_psql('postgres');
+$editor->query_safe("BEGIN; SELECT safe_migrate.configure($jobs[0], 'batch_time', '2ms')");
+my $editor_pid = $editor->query_safe('SELECT pg_backend_pid()');
+at_work($node, $_) for @jobs, $late;
+like(error_of($node, q{SET statement_timeout = '60s'; SELECT safe_migrate.pause_all('disk is filling')}),
+	qr/WARNING:  55P03: could not pause job $jobs[0]: its row is locked\nDETAIL:  Process $editor_pid holds it in a transaction that has not ended\.\nHINT:.*safe_migrate\.pause\($jobs[0]\)/,
+	'pause_all names the job it could not pause, and who holds it');
+is(join(',', map { state_of($node, $_) } @jobs, $late), 'running,paused,paused,paused', 'the others are paused');
+$editor->query_safe('COMMIT');
+sql(q{SELECT safe_migrate.pause_all('the rest')});
+is(state_of($node, $jobs[0]), 'paused', 'once that has ended it is paused as well');
+$editor->query_safe("BEGIN; SELECT safe_migrate.configure($jobs[1], 'batch_time', '2ms')");
+like(error_of($node, q{SET statement_timeout = '60s'; SELECT safe_migrate.resume_all()}),
+	qr/WARNING:  55P03: could not resume job $jobs[1]: its row is locked/, 'resume_all leaves out one as well');
+$editor->query_safe('ROLLBACK');
+$editor->quit;
+sql(q{SELECT safe_migrate.resume_all()});
+
 # ---- max_workers reached
 configure_server($node, 'safe_migrate.max_workers' => 4);
 at_work($node, $_) for @jobs, $late;
