@@ -114,8 +114,8 @@ Batch stay_away(StepContext *context, ErrorData *error, int mode)
 	if (first)
 		tries.since = now;
 	pg::Holder holder = {};
-	(void)job_transaction(
-		[&] { holder = pg::holder_of_relations(context->leaves, context->n_leaves, mode); });
+	forget(job_transaction(
+		[&] { holder = pg::holder_of_relations(context->leaves, context->n_leaves, mode); }));
 	if (holder.pid != 0)
 		clear_the_way(context, holder.pid, (now - tries.since) / 1000);
 	char detail[detail_length];
@@ -163,7 +163,7 @@ pg::Holder say_what_was_awaited(char *detail, size_t size, const char *context)
 	LOCKTAG tag;
 	LOCKMODE mode;
 	if (pg::awaited_lock(&tag, &mode))
-		(void)job_transaction([&] { holder = pg::holder_of_lock(tag, mode); });
+		forget(job_transaction([&] { holder = pg::holder_of_lock(tag, mode); }));
 	const char *waiter = pg::waiter_in_context(context);
 	char *text =
 		psprintf("a lock that %s%s%.*s",
@@ -182,10 +182,10 @@ void show_lock_wait(StepContext *context, const ErrorData &error)
 	context->lock_timeout_at = GetCurrentTimestamp();
 	bool leaves = context->n_leaves > 0;
 	pg::Holder holder = {};
-	(void)job_transaction([&] {
+	forget(job_transaction([&] {
 		holder = pg::holder_of_relations(leaves ? context->leaves : &context->relation,
 										 leaves ? context->n_leaves : 1, RowExclusiveLock);
-	});
+	}));
 	char detail[detail_length];
 	if (holder.name[0] != '\0')
 		say_who_holds_table(detail, holder);

@@ -114,6 +114,7 @@ void begin_step(StepContext *context, const JobRow &job)
 	begin_throttle();
 	worker.control_known = false;
 	worker.attempts = job.attempts;
+	worker.retry_over = 0;
 	reload_settings(context);
 }
 
@@ -194,14 +195,38 @@ void set_up_batch(const StepContext &context, const BatchOptions &options)
 		pg::set_local("session_replication_role", "replica", PGC_SUSET);
 }
 
+// Writes to the job's row what can wait, where no open transaction of somebody's pause() or
+// configure() has it: the batches go on meanwhile.  False: another time.
+bool try_on_row(JobId id, void (*change)(JobId))
+{
+	bool done = false;
+	forget(job_transaction([&] {
+		done = is_job_free(id);
+		if (done)
+			change(id);
+	}));
+	return done;
+}
+
+constexpr int64 try_again_us = 500'000;
+
+void clear_retry_once(JobId id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	if (worker.retry_over == 0 || worker.retry_over > now)
+		return;
+	worker.retry_over = try_on_row(id, clear_retry) ? 0 : now + try_again_us;
+}
+
 // A leading worker that has lasted so long did not begin with a row that brings down the server.
 void forget_start_after_a_while()
 {
 	constexpr int64 a_while_us = 60'000'000;
-	if (worker.noted_start <= 0 || GetCurrentTimestamp() - worker.noted_start < a_while_us)
+	TimestampTz now = GetCurrentTimestamp();
+	if (worker.noted_start <= 0 || now - worker.noted_start < a_while_us)
 		return;
-	worker.noted_start = -1;
-	(void)job_transaction([] { forget_starts(worker.job_id); });
+	worker.noted_start =
+		try_on_row(worker.job_id, forget_starts) ? -1 : now - a_while_us + try_again_us;
 }
 
 // A batch that lasts so long does not end for those who wait for it: pause(), cancel() and the
@@ -228,8 +253,9 @@ Batch after_batch(StepContext *context, ErrorData *error, bool mine)
 		return Batch::stop;
 	if (worker.attempts > 0) {
 		worker.attempts = 0;
-		(void)job_transaction([&] { clear_retry(context->job_id); });
+		worker.retry_over = 1;
 	}
+	clear_retry_once(context->job_id);
 	return Batch::committed;
 }
 
@@ -319,11 +345,13 @@ Batch StepContext::handle_error(ErrorData *error)
 		failure = error;
 		return Batch::stop;
 	}
+	forget(second);
 	worker.not_before = GetCurrentTimestamp() + retry.wait_us;
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		show_lock_wait(this, *error);
 	else
 		(void)set_condition(Condition::retrying, error->message);
+	FreeErrorData(error); // one of many
 	return Batch::again;
 }
 

@@ -112,10 +112,10 @@ void StepContext::end_wait()
 
 void StepContext::note_event(const char *kind, const char *detail)
 {
-	(void)job_transaction([&] {
+	forget(job_transaction([&] {
 		if (extension_is_there())
 			add_event(job_id, kind, InvalidOid, detail);
-	});
+	}));
 	if (strcmp(kind, "notice") == 0)
 		with_live_job([](LiveJob &live) { live.notices++; });
 }

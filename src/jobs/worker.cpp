@@ -83,16 +83,33 @@ bool take_place(int slot)
 	return true;
 }
 
+// Somebody's pause() or configure() in an open transaction: waited for without a snapshot.
+bool is_row_held() { return load_own_job(false) && !is_job_free(worker.job_id); }
+
+void wait_for_row()
+{
+	StepContext context = {};
+	(void)context.set_condition(Condition::locked, "an open transaction holds the job's row");
+	context.wait_ms(500);
+}
+
 // A job's failure as its tables say it; the extension may be gone meanwhile.  False when it could
 // not be written.
 bool record_failure(ErrorData *error)
 {
-	ErrorData *second = pg::run_transaction(
-		[&] {
-			if (load_own_job(true))
-				fail_job(worker.job_id, error, nullptr);
-		},
-		LOG);
+	bool held = false;
+	ErrorData *second;
+	do {
+		if (held)
+			wait_for_row();
+		second = pg::run_transaction(
+			[&] {
+				held = is_row_held();
+				if (!held && load_own_job(true))
+					fail_job(worker.job_id, error, nullptr);
+			},
+			LOG);
+	} while (!second && held);
 	if (second)
 		FreeErrorData(second);
 	else
@@ -157,7 +174,7 @@ void note_late_steps()
 }
 
 struct Next {
-	enum : uint8_t { step, finished, stop } what;
+	enum : uint8_t { step, finished, held, stop } what;
 	StepRow *row;
 	JobRow *job;
 };
@@ -175,6 +192,10 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 		JobState state = next->job->state;
 		if (state != JobState::running && !(lead && state == JobState::queued))
 			return;
+		if (lead && (state == JobState::queued || worker.noted_start == 0) && is_row_held()) {
+			next->what = Next::held;
+			return;
+		}
 		if (lead && state == JobState::queued &&
 			move_job(worker.job_id, Action::start, InvalidOid, nullptr).effect != Effect::moves)
 			return;
@@ -183,9 +204,13 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 			worker.noted_start = GetCurrentTimestamp();
 		}
 		next->row = load_current_step(worker.job_id);
-		// configure() may be adding one
-		if (!next->row && lead && load_job(worker.job_id, true))
-			next->row = load_current_step(worker.job_id);
+		if (!next->row && lead) {
+			if (is_row_held()) {
+				next->what = Next::held;
+				return;
+			}
+			next->row = load_current_step(worker.job_id); // configure() may have added one
+		}
 		if (!next->row) {
 			if (lead && move_job(worker.job_id, Action::succeed, InvalidOid, nullptr).effect !=
 							Effect::moves)
@@ -276,6 +301,10 @@ void run_job()
 			elog(LOG, "job " INT64_FORMAT ": %s", worker.job_id, error->message);
 			FreeErrorData(error);
 			return;
+		}
+		if (next.what == Next::held) {
+			wait_for_row();
+			continue;
 		}
 		if (next.what == Next::finished && worker.number == 0)
 			publish_state(worker.home, worker.job_id, JobState::succeeded);

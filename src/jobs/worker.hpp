@@ -20,6 +20,7 @@ struct Worker {
 	uint32 control_seen;
 	bool control_known;
 	int attempts;			// errors since the last batch that committed
+	TimestampTz retry_over; // that batch, as long as the job's row still tells of a retry; 0 = not
 	TimestampTz not_before; // end of the pause after an error
 	int64 last_batch_us;
 };
@@ -32,6 +33,13 @@ template <class F> ErrorData *job_transaction(F &&body)
 	using Fn = std::remove_reference_t<F>;
 	return job_transaction([](void *a) { (*static_cast<Fn *>(a))(); },
 						   const_cast<void *>(static_cast<const void *>(&body)));
+}
+
+// The error of one whose failure is nobody's business.
+inline void forget(ErrorData *error)
+{
+	if (error)
+		FreeErrorData(error);
 }
 
 // In a transaction: whether the extension that has the job is still there.  What such a transaction
