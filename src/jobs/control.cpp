@@ -132,7 +132,7 @@ void configure(JobId id, const char *setting, const char *value)
 							   "the same transaction.")
 					 : 0));
 	if (strcmp(setting, "workers") == 0) {
-		int workers = value ? pg_strtoint32(value) : 1;
+		int workers = value && value[0] != '\0' ? pg_strtoint32(value) : 1;
 		if (workers < 1 || workers > max_workers_per_job)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("workers must be between 1 and %d", max_workers_per_job)));
@@ -148,7 +148,7 @@ void configure(JobId id, const char *setting, const char *value)
 			add_vacuum_step(id);
 	}
 	add_event(id, "configured", GetUserId(),
-			  psprintf("%s = %s", setting, value ? value : "the server's"));
+			  psprintf("%s = %s", setting, value && value[0] != '\0' ? value : "the server's"));
 	wake_at_commit(id);
 }
 

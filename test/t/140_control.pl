@@ -66,6 +66,9 @@ like(error_of($node, "SELECT safe_migrate.retry($job)"),
 sql("SELECT safe_migrate.configure($job, 'batch_time', '1ms'); SELECT safe_migrate.configure($job, 'workers', '3')");
 is(sql("SELECT settings ->> 'batch_time' IS NOT NULL, workers FROM safe_migrate.jobs WHERE id = $job"), 't|3',
 	'a paused job can be configured');
+is(sql("BEGIN; SELECT safe_migrate.configure($job, setting, '') FROM unnest(ARRAY['workers', 'batch_time',
+	'nice_ratio', 'vacuum_after', 'throttle_query', 'max_replica_lag', 'horizon_patience', 'ddl_lock_retry']) setting;
+	SELECT workers, settings FROM safe_migrate.jobs WHERE id = $job; ROLLBACK") =~ s/^\n+//r, '1|{}', q{'' goes back to the server's value});
 sql("SELECT safe_migrate.resume($job)");
 at_work($node, $job);
 is(sql("SELECT coalesce(state_reason, 'none') FROM safe_migrate.jobs WHERE id = $job"), 'none', 'resumed, the reason is gone');
