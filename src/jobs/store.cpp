@@ -114,6 +114,18 @@ JobList load_active_jobs()
 	return list;
 }
 
+int64 rows_written(JobId id)
+{
+	int64 rows = 0;
+	const Arg args[] = {pg::arg_int8(id)};
+	pg::query("SELECT (coalesce((SELECT sum(s.rows_written) FROM safe_migrate.step s"
+			  "   WHERE s.job_id = $1), 0) + coalesce((SELECT sum(l.rows_written)"
+			  "   FROM safe_migrate.slice l WHERE l.job_id = $1), 0))::bigint",
+			  args, lengthof(args),
+			  [&rows](HeapTuple t, TupleDesc d) { rows = pg::column_int8(t, d, 1); });
+	return rows;
+}
+
 void add_event(JobId id, const char *kind, Oid role, const char *detail)
 {
 	const Arg args[] = {pg::arg_int8(id), pg::arg_text(kind),

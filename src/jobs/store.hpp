@@ -69,6 +69,9 @@ void clear_retry(JobId id);
 // The last step of a job that works on rows, where it has none: vacuum_after was turned on.
 void add_vacuum_step(JobId id);
 
+// By all steps and slices; of those under way as of a while ago.
+int64 rows_written(JobId id);
+
 void add_event(JobId id, const char *kind, Oid role, const char *detail);
 bool was_overridden(JobId id); // what it does, when it was queued
 // For everything that changes a state: the event, and the word to whoever listens.

@@ -126,7 +126,7 @@ void print_end(const JobRow &job, const Waiter &waiter, const LiveJob &live)
 	if (waiter.pace.lines == 0)
 		return;
 	char rows[64], time[64];
-	write_grouped(rows, sizeof rows, live.rows_written);
+	write_grouped(rows, sizeof rows, Max(live.rows_written, rows_written(job.id)));
 	write_duration(time, sizeof time,
 				   static_cast<double>(GetCurrentTimestamp() - waiter.started) / 1e6);
 	ereport(NOTICE, (errmsg("job " INT64_FORMAT " %s: %s rows, waited %s", job.id,

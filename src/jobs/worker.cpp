@@ -177,6 +177,7 @@ struct Next {
 	enum : uint8_t { step, finished, held, stop } what;
 	StepRow *row;
 	JobRow *job;
+	int64 rows; // written so far
 };
 
 // The next step, or the job's end; marks job and step as running in the same transaction.
@@ -218,18 +219,21 @@ ErrorData *find_next(Next *next, MemoryContext memory)
 			next->what = Next::finished;
 			return;
 		}
-		if (lead)
+		if (lead) {
 			start_step(worker.job_id, next->row->step_no);
+			next->rows = rows_written(worker.job_id);
+		}
 		next->what = Next::step;
 	});
 }
 
-void show_phase(const JobRow &job, const StepRow &step)
+void show_phase(const JobRow &job, const StepRow &step, int64 rows)
 {
 	{
 		Guard guard;
 		if (LiveJob *live = live_job_at_work(worker.home, job.id)) {
 			live->step_no = step.step_no;
+			live->rows_written = Max(live->rows_written, rows); // a crash has forgotten them
 			live->step_count = job.step_count;
 			if (worker.number == 0)
 				set_text(live->phase, sizeof live->phase, step.kind);
@@ -267,7 +271,7 @@ Ended run_step(const Next &next, MemoryContext memory)
 	context.owner = next.job->owner;
 	context.definition = next.row->definition;
 	context.memory = memory;
-	show_phase(*next.job, *next.row);
+	show_phase(*next.job, *next.row, next.rows);
 	context.relation = next.job->relation;
 	context.session_settings = next.job->session_settings;
 	begin_step(&context, *next.job);

@@ -60,6 +60,29 @@ $node->stop('immediate');
 $node->start;
 ends_right($job, 'immediate stop');
 
+# ---- what wait() says in the end
+$job = queue_slowly('counted');
+wait_for($node, "SELECT rows_written > 0 FROM safe_migrate.job_steps WHERE job_id = $job AND kind = 'backfill'");
+my $counted = $node->safe_psql('postgres', "SELECT rows_written FROM safe_migrate.job_steps WHERE job_id = $job AND kind = 'backfill'");
+$node->stop('immediate');
+$node->start;
+wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job");
+my ($said, $outcome);
+{
+	my $waiter = IPC::Run::start(
+		[ 'psql', '-X', '-d', $node->connstr('postgres'), '-c', "CALL safe_migrate.wait($job)" ],
+		'<', \undef, '>', \my $out, '2>', \$said);
+	wait_for($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'CALL safe_migrate.wait%' AND state = 'active'});
+	$node->safe_psql('postgres', 'SELECT pg_sleep(2)'); # it prints a line
+	$node->safe_psql('postgres', "SELECT safe_migrate.configure($job, 'nice_ratio', NULL)");
+	$waiter->finish;
+}
+my ($rows_said) = $said =~ /job $job succeeded: ([\d,]+) rows, waited/;
+is(($rows_said // '') =~ s/,//gr, $node->safe_psql('postgres', "SELECT rows FROM safe_migrate.progress WHERE job_id = $job"),
+	'the last line of wait() has the rows from before a crash as well');
+cmp_ok($node->safe_psql('postgres', "SELECT rows_written FROM safe_migrate.job_steps WHERE job_id = $job AND kind = 'backfill'"),
+	'>=', $counted, 'as the step has them');
+
 # ---- batches do not wait for the disk, the end of the job does
 $node->safe_psql('postgres', q{CREATE TABLE durable (id int PRIMARY KEY, straight text);
 	CREATE TABLE durable_2 (id int PRIMARY KEY, straight text, seen text);
