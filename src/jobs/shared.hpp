@@ -37,6 +37,15 @@ struct Home {
 	bool operator==(const Home &) const = default;
 };
 
+// The events of a job's throttling, of all its workers.
+struct ThrottleNotes {
+	const char *signal; // of the last one that was written: compared only, never read
+	TimestampTz at;		// when
+	bool open;			// its end is to be written as well
+	int since;			// times that it was throttled since, that none was written for
+	char last[200];		// why, the last of them
+};
+
 // What the world sees of a job that runs, or that was seen last.
 struct LiveJob {
 	Home home;
@@ -59,6 +68,7 @@ struct LiveJob {
 	TimestampTz rate_at;
 	int64 replica_lag_us; // worst judged one, -1 unknown
 	char readings[400];	  // of the throttle's signals that have a limit
+	ThrottleNotes throttle;
 	TimestampTz changed;
 	int start_failures;
 	bool lead_seen; // a leading worker was started since the server was: crashes end this memory

@@ -152,6 +152,7 @@ Go StepContext::next_batch(bool writes)
 			GetCurrentTimestamp() +
 			static_cast<int64>(settings.nice_ratio * static_cast<double>(worker.last_batch_us));
 	Go go;
+	TimestampTz stands_since = 0;
 	for (;;) {
 		take_interrupts();
 		reload_configuration(this);
@@ -164,13 +165,18 @@ Go StepContext::next_batch(bool writes)
 			wait_ms(1000);
 		} else if (worker.not_before > now)
 			wait_ms((worker.not_before - now) / 1000 + 1);
-		else if (nice_until > now)
+		else if (nice_until > now) {
 			wait_ms((nice_until - now) / 1000 + 1);
-		else if (writes && is_throttled(this))
+			continue;
+		} else if (writes && is_throttled(this))
 			wait_ms(throttle_poll_ms);
 		else
 			break;
+		if (stands_since == 0)
+			stands_since = now;
 	}
+	if (stands_since != 0 && GetCurrentTimestamp() - stands_since > 1'000'000)
+		begin_rates();
 	if (go == Go::on && gave_up)
 		go = Go::stop;
 	if (go == Go::on) // what kept it is over; what the step itself waits for may not be

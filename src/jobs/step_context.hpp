@@ -121,6 +121,7 @@ struct StepContext {
 	// To shared memory.
 	void start_units(int64 units_total, int pass);
 	void report(const BatchLog &log);
+	static void begin_rates();		   // it has stood still: what comes is measured from now on
 	void set_phase(const char *phase); // short, no SQL: shown in pg_stat_activity
 	// Why it is not working; none = working. Returns true when that is news.
 	bool set_condition(Condition condition, const char *detail, int32 waiting_for_pid = 0);

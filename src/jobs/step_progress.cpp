@@ -73,6 +73,11 @@ void StepContext::report(const BatchLog &log)
 	});
 }
 
+void StepContext::begin_rates()
+{
+	with_live_job([](LiveJob &live) { live.rate_at = 0; });
+}
+
 void StepContext::set_phase(const char *phase)
 {
 	with_live_job([&](LiveJob &live) { set_text(live.phase, sizeof live.phase, phase); });

@@ -103,6 +103,52 @@ throttle::Verdict ask_throttle(StepContext *context)
 	return throttle::judge(readings, limits, view.state, now);
 }
 
+// A limit that is passed again and again: one event a minute, with how often it was meanwhile.
+constexpr int64 note_every_us = 60'000'000;
+constexpr int64 note_other_us = 10'000'000; // where it is another one than last time
+
+bool is_note_due(ThrottleNotes *notes, const throttle::Verdict &verdict, TimestampTz now)
+{
+	if (notes->open)
+		return false; // another worker of the job's was stopped first
+	int64 pause_us = notes->signal == verdict.signal ? note_every_us : note_other_us;
+	if (notes->at == 0 || now - notes->at >= pause_us)
+		return true;
+	notes->since++;
+	set_text(notes->last, sizeof notes->last, verdict.reason);
+	return false;
+}
+
+void note_throttled(StepContext *context, const throttle::Verdict &verdict)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int since = 0;
+	{
+		Guard guard;
+		LiveJob *live = live_job_at_work(worker.home, worker.job_id);
+		if (!live || !is_note_due(&live->throttle, verdict, now))
+			return;
+		since = live->throttle.since;
+		live->throttle = {verdict.signal, now, true, 0, {}};
+	}
+	char detail[sizeof verdict.reason + 60];
+	snprintf(detail, sizeof detail, since > 0 ? "%s (and %d times since the last event)" : "%s",
+			 verdict.reason, since);
+	context->note_event("throttled", detail);
+}
+
+void note_throttle_ended(StepContext *context)
+{
+	{
+		Guard guard;
+		LiveJob *live = live_job_at_work(worker.home, worker.job_id);
+		if (!live || !live->throttle.open)
+			return;
+		live->throttle.open = false;
+	}
+	context->note_event("throttle ended", nullptr);
+}
+
 } // namespace
 
 void begin_throttle() { view = ThrottleView{}; }
@@ -113,11 +159,29 @@ bool is_throttled(StepContext *context)
 	if (verdict.stop) {
 		(void)context->set_condition(Condition::throttled, verdict.reason);
 		if (!view.throttled)
-			context->note_event("throttled", verdict.reason);
+			note_throttled(context, verdict);
 	} else if (view.throttled)
-		context->note_event("throttle ended", nullptr);
+		note_throttle_ended(context);
 	view.throttled = verdict.stop;
 	return verdict.stop;
+}
+
+void end_throttle(StepContext *context)
+{
+	ThrottleNotes notes = {};
+	{
+		Guard guard;
+		LiveJob *live = find_live_job(worker.home, worker.job_id, false);
+		if (!live || worker.number != 0)
+			return;
+		notes = live->throttle;
+		live->throttle = {};
+	}
+	if (notes.open)
+		context->note_event("throttle ended", nullptr);
+	if (notes.since > 0)
+		context->note_event("throttle ended",
+							psprintf("%d times since the last event: %s", notes.since, notes.last));
 }
 
 void count_lock_waiters(const StepContext &context)

@@ -8,8 +8,12 @@ namespace safe_migrate::jobs {
 void begin_throttle();
 
 // True while a signal of throttle/ is over the job's limit: shown as its condition, its beginning
-// and end noted as events.  Between two batches, outside a transaction.
+// and end noted as events, of what comes again and again once a minute.  Between two batches,
+// outside a transaction.
 bool is_throttled(StepContext *context);
+
+// At the step's end in this worker: what the events have not told yet of its throttling.
+void end_throttle(StepContext *context);
 
 // At the end of a batch, while its locks are held: how many sessions wait behind it, for the
 // verdict before the next one.

@@ -10,6 +10,7 @@
 #include "jobs/rights.hpp"
 #include "jobs/shared.hpp"
 #include "jobs/step_runner.hpp"
+#include "jobs/step_throttle.hpp"
 #include "jobs/store.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat.hpp"
@@ -276,6 +277,7 @@ Ended run_step(const Next &next, MemoryContext memory)
 	context.session_settings = next.job->session_settings;
 	begin_step(&context, *next.job);
 	runner->run(&context);
+	end_throttle(&context);
 	if (context.failure)
 		return record_failure(context.failure) ? Ended::well : Ended::trouble;
 	if (context.trouble)
