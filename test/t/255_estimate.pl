@@ -45,6 +45,13 @@ my $beside = beside('UPDATE wide SET a = a WHERE id % 2 = 0', 'wide', 'b = upper
 cmp_ok(abs($beside - $alone), '<', $alone / 2, 'and what they take is reckoned in')
   or diag("alone $alone, beside $beside");
 
+# ---- all of a table whose first half is full, where writing it takes longer than there is time: counted
+sql(q{CREATE TABLE halved (id int, a text, b text);
+	INSERT INTO halved SELECT i, repeat('a', 1000) FROM generate_series(1, 6000) i;
+	DELETE FROM halved WHERE id > 3000 AND id % 50 <> 0;
+	CREATE FUNCTION slowly(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.005); RETURN $1; END $$});
+is(sql(estimate('halved', 'b = slowly(left(a, 1))', 'rows')), '3060', 'a sample of everything counts all rows');
+
 # ---- keys that others look at
 my $look = 'SELECT count(*) FROM (SELECT FROM wide WHERE id % 2 = 0 FOR KEY SHARE) x';
 my $what = q{rows || CASE WHEN duration > '0' THEN ' in time' ELSE ' at once' END};

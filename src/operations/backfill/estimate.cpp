@@ -4,6 +4,7 @@
 // leaves behind: dead row versions in the sampled blocks, and what triggers do outside of
 // transactions.
 #include <cmath>
+#include <numeric>
 
 #include "operations/backfill/estimate_model.hpp"
 #include "operations/backfill/leaf_columns.hpp"
@@ -43,6 +44,7 @@ namespace {
 constexpr BlockNumber part_blocks = 32;	  // one subtransaction
 constexpr BlockNumber least_blocks = 128; // of each leaf, or all that it has
 constexpr int longest_ms = 5000;		  // of the whole sample
+constexpr int counting_ms = 10000;		  // of counting what is left of a sample of everything
 constexpr int64 longest_wait_ms = 200;	  // for a lock, in one part
 
 // One leaf and what its sample gave so far.
@@ -302,19 +304,54 @@ void sample_part(Sample *sample)
 	MemoryContextDelete(memory);
 }
 
+// Finds the rows of a part and takes them for some that cost what those do that were written.
+void count_part(Sample *sample)
+{
+	MemoryContext memory =
+		AllocSetContextCreate(CurrentMemoryContext, "safe_migrate sample", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(memory);
+	TidReceiver found = make_tid_receiver();
+	(void)find_rows(sample, &found);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(memory);
+}
+
+// All parts, in an order that is fair wherever it breaks off: by steps that meet each one once.
+void sample_whole_leaf(Sample *sample, BlockNumber blocks, bool counts_rest)
+{
+	const uint64 parts = (static_cast<uint64>(blocks) + part_blocks - 1) / part_blocks;
+	uint64 step = Max(parts * 618 / 1000, UINT64CONST(1));
+	while (std::gcd(step, parts) != 1)
+		step++;
+	const TimestampTz end = TimestampTzPlusMilliseconds(sample->deadline, counting_ms);
+	for (uint64 i = 0; i < parts; i++) {
+		CHECK_FOR_INTERRUPTS();
+		sample->first = static_cast<BlockNumber>(i * step % parts * part_blocks);
+		sample->end = Min(sample->first + part_blocks, blocks);
+		const TimestampTz now = GetCurrentTimestamp();
+		if (i == 0 || now < sample->deadline)
+			sample_part(sample);
+		else if (counts_rest && now < end)
+			count_part(sample);
+		else
+			return;
+	}
+}
+
 // Parts spread evenly over the leaf, in an order that is fair wherever it breaks off.
 void sample_leaf(Sample *sample, BlockNumber blocks, double fraction)
 {
 	constexpr double golden_ratio = 0.6180339887498949;
 	double wanted = Max(blocks * fraction, static_cast<double>(least_blocks));
-	const bool all = wanted >= blocks;
-	double position = all ? 0 : pg_prng_double(&pg_global_prng_state);
-	const auto parts =
-		static_cast<BlockNumber>(ceil(Min(wanted, static_cast<double>(blocks)) / part_blocks));
+	if (wanted >= blocks) {
+		sample_whole_leaf(sample, blocks, fraction >= 1);
+		return;
+	}
+	double position = pg_prng_double(&pg_global_prng_state);
+	const auto parts = static_cast<BlockNumber>(ceil(wanted / part_blocks));
 	for (BlockNumber i = 0; i < parts; i++) {
 		CHECK_FOR_INTERRUPTS();
-		sample->first =
-			all ? i * part_blocks : static_cast<BlockNumber>(position * (blocks - part_blocks));
+		sample->first = static_cast<BlockNumber>(position * (blocks - part_blocks));
 		sample->end = Min(sample->first + part_blocks, blocks);
 		sample_part(sample);
 		if (GetCurrentTimestamp() >= sample->deadline)
