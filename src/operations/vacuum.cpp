@@ -9,6 +9,7 @@
 #include "operations/ddl/step_run.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/lock_table.hpp"
+#include "pg/session_relations.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -43,7 +44,8 @@ void find_relations(Vacuum *vacuum)
 	context->leaves = static_cast<Oid *>(palloc(sizeof(Oid) * list_length(all)));
 	ListCell *cell;
 	foreach (cell, all)
-		if (pg::may_maintain(lfirst_oid(cell), context->owner)) // else left out, with a WARNING
+		if (pg::may_maintain(lfirst_oid(cell), context->owner) && // else left out, with a WARNING
+			!pg::is_other_sessions_temp(lfirst_oid(cell)))
 			context->leaves[context->n_leaves++] = lfirst_oid(cell);
 }
 

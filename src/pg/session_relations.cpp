@@ -4,9 +4,11 @@
 #include "pg/boundary.hpp"
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
@@ -101,6 +103,13 @@ bool is_remembered_relation(Oid relation)
 	auto *entry = static_cast<Remembered *>(hash_search(remembered, &relation, HASH_FIND, nullptr));
 	return entry != nullptr &&
 		   !TimestampDifferenceExceeds(entry->created, GetCurrentTimestamp(), remembered_for_ms);
+}
+
+// As RELATION_IS_OTHER_TEMP().
+bool is_other_sessions_temp(Oid relation)
+{
+	return get_rel_persistence(relation) == RELPERSISTENCE_TEMP &&
+		   isOtherTempNamespace(get_rel_namespace(relation));
 }
 
 bool is_session_relation(Oid relation)

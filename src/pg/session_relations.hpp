@@ -19,4 +19,8 @@ bool is_session_relation(Oid relation);
 // the session created more than it remembers, or if the transaction runs for more than an hour.
 bool is_remembered_relation(Oid relation);
 
+// A temporary table that another session made below a parent of everybody's (INHERITS): statements
+// leave its rows out, which only that session can reach.
+bool is_other_sessions_temp(Oid relation);
+
 } // namespace safe_migrate::pg

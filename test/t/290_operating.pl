@@ -40,6 +40,27 @@ for my $case ([ 'off', 'on', 1 ], [ 'on', 'off', 0 ])
 	is(sql("SELECT relallvisible > 0 FROM pg_class WHERE relname = '$table'"), $vacuums ? 't' : 'f', "vacuum_after turned $then: the table");
 }
 
+# ---- a limit that is passed again and again: a few events, that tell how often
+sql(q{CREATE TABLE stop (); CREATE TABLE flapping (id int, a text, b text) PARTITION BY RANGE (id);
+	CREATE TABLE flapping_1 PARTITION OF flapping FOR VALUES FROM (MINVALUE) TO (50000);
+	CREATE TABLE flapping_2 PARTITION OF flapping FOR VALUES FROM (50000) TO (MAXVALUE)});
+sql("INSERT INTO flapping SELECT i, i FROM generate_series(1, 5 * $rows) i");
+my $flapping = sql(q{SELECT safe_migrate.backfill('flapping', 'b = a', workers => 2, settings =>
+	'{"nice_ratio": 100, "batch_time": "1ms", "throttle_query": "SELECT EXISTS (SELECT FROM public.stop)"}')});
+wait_for($node, "SELECT rows > 0 AND cardinality(worker_pids) = 2 FROM safe_migrate.progress WHERE job_id = $flapping");
+for (1 .. 3)
+{
+	sql('INSERT INTO stop DEFAULT VALUES');
+	wait_for($node, "SELECT throttled_by IS NOT NULL FROM safe_migrate.progress WHERE job_id = $flapping");
+	sql('SELECT pg_sleep(1.5); TRUNCATE stop');
+	wait_for($node, "SELECT condition = 'working' FROM safe_migrate.progress WHERE job_id = $flapping");
+}
+sql("SELECT safe_migrate.configure($flapping, 'nice_ratio', NULL)");
+wait_for_state($node, $flapping, 'succeeded');
+like(sql("SELECT string_agg(kind || coalesce(' (' || detail || ')', ''), ', ' ORDER BY id) FROM safe_migrate.events
+	WHERE job_id = $flapping AND kind LIKE 'throttle%'"),
+	qr/^throttled \([^,]*\), throttle ended, throttle ended \(\d+ times since the last event: [^,]*\)$/, 'one pair of events, and how often it was');
+
 # ---- children are vacuumed as well as their parent
 sql(q{CREATE SCHEMA "of heirs"; CREATE TABLE parent (id int, a text, b text); CREATE TABLE "a child" () INHERITS (parent);
 	CREATE TABLE "of heirs".grandchild () INHERITS ("a child")});
@@ -48,6 +69,19 @@ wait_for_state($node, sql(q{SELECT safe_migrate.backfill('parent', 'b = a')}), '
 is(sql(q{SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class c WHERE relallvisible > 0 AND relname IN ('parent', 'a child', 'grandchild')
 	AND EXISTS (SELECT FROM pg_stats s WHERE s.tablename = relname AND s.attname = 'b' AND NOT s.inherited)}),
 	'a child, grandchild, parent', 'the vacuum step reaches children');
+
+# ---- another session's temporary table below the table: its rows are that session's own
+my $own_child = $node->background_psql('postgres');
+$own_child->query_safe('CREATE TEMP TABLE own_child () INHERITS (parent)');
+$own_child->query_safe(q{INSERT INTO own_child VALUES (1, 'own')});
+my $beside_temp = sql(q{UPDATE ONLY parent SET b = NULL; SELECT safe_migrate.backfill('parent', 'b = a')});
+wait_for_state($node, $beside_temp, 'succeeded');
+is(sql('SELECT count(*), count(b) FROM ONLY parent'), '2000|2000', 'it is no obstacle to a backfill');
+is($own_child->query_safe('SELECT a, b IS NULL FROM own_child'), 'own|t', 'and stays as it is, as with an UPDATE');
+is(sql(q{SELECT string_agg(kind || ' ' || state, ', ' ORDER BY step_no) FROM safe_migrate.job_steps WHERE job_id = } . $beside_temp),
+	'backfill done, vacuum done', 'nor to the vacuum step');
+is(sql(q{SELECT rows FROM safe_migrate.estimate_backfill('parent', 'b = a')}), '0', 'nor to an estimate');
+$own_child->quit;
 
 # ---- the vacuum step waits visibly, and stops when it is told to
 sql(q{CREATE TABLE slow ();

@@ -3,6 +3,7 @@
 
 #include "operations/backfill/slice_runner.hpp"
 #include "pg/compat.hpp"
+#include "pg/session_relations.hpp"
 #include "pg/sql.hpp"
 
 extern "C" {
@@ -107,6 +108,8 @@ Leaves find_leaves(Oid relation)
 	ListCell *cell;
 	foreach (cell, all) {
 		char kind = get_rel_relkind(lfirst_oid(cell));
+		if (pg::is_other_sessions_temp(lfirst_oid(cell)))
+			continue;
 		if (kind == RELKIND_RELATION) {
 			leaves.oids[leaves.n] = lfirst_oid(cell);
 			leaves.relfilenumbers[leaves.n++] = look_at_leaf(lfirst_oid(cell)).relfilenumber;

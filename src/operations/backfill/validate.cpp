@@ -243,9 +243,12 @@ Target open_target(Oid relation, RowAction action)
 	if (refusal.what != nullptr)
 		raise(refusal, action, root, root);
 
-	Target target = {root, find_all_inheritors(relation, AccessShareLock, nullptr), NIL};
+	Target target = {root, NIL, NIL};
 	ListCell *lc;
-	foreach (lc, target.relations) {
+	foreach (lc, find_all_inheritors(relation, AccessShareLock, nullptr)) {
+		if (pg::is_other_sessions_temp(lfirst_oid(lc)))
+			continue;
+		target.relations = lappend_oid(target.relations, lfirst_oid(lc));
 		Relation rel = relation_open(lfirst_oid(lc), NoLock);
 		refusal = refuse_table(rel);
 		if (refusal.what != nullptr)
