@@ -48,6 +48,8 @@ CREATE OPERATOR === (FUNCTION = like_it, LEFTARG = int, RIGHTARG = int);
 SELECT * FROM pg_temp.e('DELETE FROM orders WHERE always(total); UPDATE orders SET total = 1 WHERE id = shout(2) OR true; DELETE FROM orders WHERE id = shout(id); DELETE FROM orders WHERE id === 1;
 	DELETE FROM orders USING other WHERE other.id = shout(1); DELETE FROM orders WHERE now() > ''2020-01-01'' AND shout(1) = 1; DELETE FROM every WHERE id = shout(1);
 	DELETE FROM orders WHERE status = ''x'' AND shout(1) = 1; DELETE FROM orders WHERE id IN (SELECT id FROM other WHERE id = shout(1)); DELETE FROM log WHERE always(n)');
+SELECT * FROM pg_temp.e('DELETE FROM orders WHERE id = shout(1) OR total > 3; DELETE FROM orders WHERE id = shout(1) OR always(2); DELETE FROM orders WHERE id = ANY (ARRAY[shout(1)]);
+	DELETE FROM orders WHERE id = ALL (ARRAY[shout(1)]); DELETE FROM orders WHERE NOT (id = shout(1)); DELETE FROM orders WHERE (id = shout(1) OR id === 1) AND (id = 1 OR (total = 2 AND always(1)))');
 SELECT relation, verdict, rule, reason FROM safe_migrate.explain('DELETE FROM orders WHERE always(1)');
 SET safe_migrate.small_table_size = '10MB';
 SELECT * FROM pg_temp.e('DELETE FROM orders WHERE always(1)');

@@ -5,6 +5,7 @@
 #include "statement/folding.hpp"
 
 extern "C" {
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
@@ -39,7 +40,7 @@ bool has_column(Node *node)
 }
 
 // An operator between the column, however it is wrapped, and what has nothing to do with the table.
-bool is_comparison(const OpExpr *comparison)
+template <class Expression> bool is_comparison(const Expression *comparison)
 {
 	if (list_length(comparison->args) != 2)
 		return false;
@@ -48,7 +49,7 @@ bool is_comparison(const OpExpr *comparison)
 		auto *other = static_cast<Node *>(list_nth(comparison->args, 1 - i));
 		if (!has_column(side) || has_column(other))
 			continue;
-		auto *alone = static_cast<OpExpr *>(copyObjectImpl(comparison));
+		auto *alone = static_cast<Expression *>(copyObjectImpl(comparison));
 		lfirst(list_nth_cell(alone->args, 1 - i)) =
 			makeNullConst(exprType(other), exprTypmod(other), exprCollation(other));
 		if (!calls_user_code(reinterpret_cast<Node *>(alone)) && has_column(plan_built_in(side)))
@@ -57,25 +58,37 @@ bool is_comparison(const OpExpr *comparison)
 	return false;
 }
 
-// One of those that are all to be true.
+bool compares(Node *condition);
+
+// Of AND one is enough; an OR may come true by any.
+bool any_or_all_compare(const BoolExpr *condition)
+{
+	const bool is_or = condition->boolop == OR_EXPR;
+	ListCell *cell;
+	foreach (cell, condition->args)
+		if (compares(static_cast<Node *>(lfirst(cell))) != is_or)
+			return !is_or;
+	return is_or;
+}
+
 bool compares(Node *condition)
 {
+	check_stack_depth();
 	if (condition == nullptr)
 		return false;
 	if (IsA(condition, OpExpr))
 		return is_comparison(castNode(OpExpr, condition));
+	if (IsA(condition, ScalarArrayOpExpr)) {
+		const auto *any = castNode(ScalarArrayOpExpr, condition);
+		return any->useOr && is_comparison(any);
+	}
 	if (IsA(condition, SubLink)) {
 		const auto *link = castNode(SubLink, condition);
 		return link->subLinkType == ANY_SUBLINK && link->testexpr != nullptr &&
 			   IsA(link->testexpr, OpExpr) && is_comparison(castNode(OpExpr, link->testexpr));
 	}
-	if (!IsA(condition, BoolExpr) || castNode(BoolExpr, condition)->boolop != AND_EXPR)
-		return false;
-	ListCell *cell;
-	foreach (cell, castNode(BoolExpr, condition)->args)
-		if (compares(static_cast<Node *>(lfirst(cell))))
-			return true;
-	return false;
+	return IsA(condition, BoolExpr) && castNode(BoolExpr, condition)->boolop != NOT_EXPR &&
+		   any_or_all_compare(castNode(BoolExpr, condition));
 }
 
 } // namespace
