@@ -131,6 +131,20 @@ inline void require_permission(ParseState *pstate, RangeTblEntry *rte, AclMode m
 	info->updatedCols = bms_union(info->updatedCols, updated);
 }
 
+// Adds columns to those that ExecutorStart checks ACL_SELECT on for `rte`.
+inline void require_selected(ParseState *pstate, RangeTblEntry *rte, Bitmapset *selected)
+{
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *info = getRTEPermissionInfo(pstate->p_rteperminfos, rte);
+#else
+	RangeTblEntry *info = rte;
+#endif
+	if (bms_is_empty(selected))
+		return;
+	info->requiredPerms |= ACL_SELECT;
+	info->selectedCols = bms_union(info->selectedCols, selected);
+}
+
 // Hands range table and permission infos of an analysed ParseState to a query.
 inline void take_range_table(Query *query, ParseState *pstate)
 {

@@ -18,6 +18,7 @@ extern "C" {
 #include "access/relation.h"
 #include "access/transam.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -95,6 +96,7 @@ bool finds_row(Check *check, Relation leaf, BlockNumber block)
 // A part of a leaf, in a subtransaction whose end gives back the locks.
 Look look_at_chunk(Check *check, Oid oid)
 {
+	LockRelationOid(check->definition->relation, AccessShareLock);
 	Relation leaf = try_relation_open(oid, AccessShareLock);
 	if (!leaf)
 		return Look::leaf_done;

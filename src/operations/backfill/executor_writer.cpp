@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "funcapi.h"
@@ -238,6 +239,16 @@ void settle(ExecutorWriter &writer)
 	PopActiveSnapshot();
 }
 
+bool root_has_after_triggers(Oid oid)
+{
+	Relation root = try_relation_open(oid, NoLock);
+	bool found = root != nullptr && has_after_triggers(root);
+
+	if (root != nullptr)
+		relation_close(root, NoLock);
+	return found;
+}
+
 bool has_before_triggers(Relation leaf)
 {
 	return leaf->trigdesc != nullptr && leaf->trigdesc->trig_update_before_row;
@@ -261,7 +272,7 @@ void begin(ExecutorWriter &writer, Relation leaf, RowQuery &query, bool erase, i
 	writer.query = &query;
 	writer.erase = erase;
 	begin(writer.lock, leaf, query.columns, erase, keys_too && has_before_triggers(leaf));
-	writer.look_again = !erase && has_after_triggers(leaf);
+	writer.look_again = !erase && (has_after_triggers(leaf) || root_has_after_triggers(query.root));
 	writer.settles = !erase && has_deferred_triggers(leaf);
 	writer.queued = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
 	writer.written = static_cast<ItemPointerData *>(palloc(sizeof(ItemPointerData) * max_rows));
@@ -311,8 +322,10 @@ Flushed flush(ExecutorWriter &writer)
 	begin_command(writer.lock);
 	flushed.written = writer.n_written;
 	flushed.kept = writer.n_queued - writer.n_written;
+	BlockNumber end = RelationGetNumberOfBlocks(writer.leaf);
 	for (int i = 0; i < writer.n_written && !writer.erase; i++)
-		flushed.hot += is_heap_only(writer.leaf, writer.written[i]);
+		flushed.hot += ItemPointerGetBlockNumber(&writer.written[i]) < end && // else not the leaf's
+					   is_heap_only(writer.leaf, writer.written[i]);
 	writer.n_queued = 0;
 	if (writer.values_desc)
 		MemoryContextReset(writer.values_context);

@@ -104,7 +104,7 @@ bool any_after_triggers(const Target &target)
 {
 	bool found = false;
 	ListCell *lc;
-	foreach (lc, target.leaves) {
+	foreach (lc, target.relations) {
 		Relation rel = relation_open(lfirst_oid(lc), NoLock);
 		found = found || has_after_triggers(rel);
 		relation_close(rel, NoLock);

@@ -2,6 +2,7 @@
 // checked to be a single expression; the queries around them are put together as nodes,
 // so that no text is ever pasted into another.
 #include "operations/backfill/row_analysis.hpp"
+#include "pg/compat_analysis.hpp"
 #include "pg/compat_executor.hpp"
 #include "pg/known_objects.hpp"
 
@@ -34,7 +35,9 @@ struct Analysis {
 	const LeafColumns &columns;
 	Relation leaf;
 	ParseState *pstate;
-	Index target; // range table index of the leaf
+	ParseNamespaceItem *item; // of the leaf
+	Index target;			  // its range table index
+	RangeTblEntry *root;	  // of the table that the job names, nullptr = the leaf
 };
 
 Var *column_var(const Analysis &a, AttrNumber attno)
@@ -444,6 +447,47 @@ Node *parse_single_expression(const char *text)
 
 namespace {
 
+AclMode right_to(RowAction action) { return action == RowAction::erase ? ACL_DELETE : ACL_UPDATE; }
+
+// In no FROM clause, but with rights that are asked for, as of the table that an UPDATE names.
+RangeTblEntry *add_root(const Definition &definition, ParseState *pstate)
+{
+	Relation root = try_relation_open(definition.relation, AccessShareLock);
+	Bitmapset *assigned = nullptr;
+
+	if (root == nullptr)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the job's table does not exist any more")));
+	RangeTblEntry *rte =
+		addRangeTableEntryForRelation(pstate, root, AccessShareLock, nullptr, false, false)->p_rte;
+	for (int i = 0; i < definition.n_assignments; i++)
+		assigned = bms_add_member(assigned, definition.assignments[i].attnum -
+												FirstLowInvalidHeapAttributeNumber);
+	pg::require_permission(pstate, rte, right_to(definition.action), assigned);
+	relation_close(root, NoLock);
+	return rte;
+}
+
+// What the texts read of the leaf the role has to be allowed to read of the root.
+void end_analysis(const Analysis &a)
+{
+	if (a.root != nullptr) {
+		Bitmapset *selected = nullptr;
+		const Bitmapset *of_leaf = pg::selected_columns(a.item);
+		for (int member = -1; (member = bms_next_member(of_leaf, member)) >= 0;) {
+			int attno = member + FirstLowInvalidHeapAttributeNumber;
+			if (attno > 0)
+				attno =
+					get_attnum(a.root->relid, get_attname(RelationGetRelid(a.leaf),
+														  static_cast<AttrNumber>(attno), false));
+			if (attno != InvalidAttrNumber || member + FirstLowInvalidHeapAttributeNumber == 0)
+				selected = bms_add_member(selected, attno - FirstLowInvalidHeapAttributeNumber);
+		}
+		pg::require_selected(a.pstate, a.root, selected);
+	}
+	free_parsestate(a.pstate);
+}
+
 Analysis begin_analysis(const Definition &definition, const LeafColumns &columns, Relation leaf)
 {
 	ParseState *pstate = make_parsestate(nullptr);
@@ -452,10 +496,10 @@ Analysis begin_analysis(const Definition &definition, const LeafColumns &columns
 		addRangeTableEntryForRelation(pstate, leaf, RowExclusiveLock, alias, false, true);
 
 	addNSItemToQuery(pstate, item, true, true, true);
-	pg::require_permission(pstate, item->p_rte,
-						   definition.action == RowAction::erase ? ACL_DELETE : ACL_UPDATE,
-						   columns.assigned_set);
-	return {definition, columns, leaf, pstate, static_cast<Index>(item->p_rtindex)};
+	pg::require_permission(pstate, item->p_rte, right_to(definition.action), columns.assigned_set);
+	RangeTblEntry *root =
+		RelationGetRelid(leaf) == definition.relation ? nullptr : add_root(definition, pstate);
+	return {definition, columns, leaf, pstate, item, static_cast<Index>(item->p_rtindex), root};
 }
 
 // Volatile functions are called once for a row: by the row query.
@@ -490,7 +534,7 @@ Query *analyse_row_query(const Definition &definition, const LeafColumns &column
 	pg::take_range_table(query, a.pstate);
 	if (definition.action == RowAction::update)
 		query = new_row_level(a, query, static_cast<Node *>(copyObjectImpl(predicate)));
-	free_parsestate(a.pstate);
+	end_analysis(a);
 	return query;
 }
 
@@ -515,7 +559,7 @@ Query *analyse_write_query(const Definition &definition, const LeafColumns &colu
 								   reinterpret_cast<Node *>(makeBoolExpr(AND_EXPR, quals, -1)));
 	query->hasSubLinks = a.pstate->p_hasSubLinks;
 	pg::take_range_table(query, a.pstate);
-	free_parsestate(a.pstate);
+	end_analysis(a);
 	return query;
 }
 

@@ -19,6 +19,7 @@ extern "C" {
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -139,13 +140,13 @@ PlannedStmt *plan_row_query(Query *query, bool *reads_own_changes)
 	return plan;
 }
 
-void refuse_row_security(Relation leaf)
+void refuse_row_security(Oid relation)
 {
-	if (check_enable_rls(RelationGetRelid(leaf), InvalidOid, true) != RLS_ENABLED)
+	if (check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("row-level security of table \"%s\" applies to role \"%s\"",
-						   RelationGetRelationName(leaf), GetUserNameFromId(GetUserId(), false)),
+						   get_rel_name(relation), GetUserNameFromId(GetUserId(), false)),
 					errdetail("Rows that a policy hides would silently be left out."),
 					errhint("Queue it as the table's owner (unless the table has FORCE ROW LEVEL "
 							"SECURITY) or as a role with BYPASSRLS.")));
@@ -195,7 +196,10 @@ void plan(RowQuery &query, const Definition &definition, Relation leaf)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
-	refuse_row_security(leaf);
+	refuse_row_security(RelationGetRelid(leaf));
+	refuse_row_security(definition.relation);
+	query.root = definition.relation;
+	watched_relations.add(definition.relation);
 	watched_relations.add(RelationGetRelid(leaf));
 	query.plan = query.write_plan = nullptr;
 	MemoryContextReset(query.context);
@@ -209,6 +213,23 @@ void plan(RowQuery &query, const Definition &definition, Relation leaf)
 		return analysed;
 	});
 	query.reads_own_changes = query.reads_own_changes || constraints_may_read(leaf);
+}
+
+// As one of the tables that an UPDATE or DELETE of the root writes to: it is the root's triggers
+// for each statement that fire, and none of the leaf's.
+void write_as_part_of(const PlannedStmt *plan, Oid root)
+{
+	auto *write = castNode(ModifyTable, plan->planTree);
+	ListCell *cell;
+
+	foreach (cell, plan->rtable)
+		if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_RELATION &&
+			lfirst_node(RangeTblEntry, cell)->relid == root) {
+			Index index = foreach_current_index(cell) + 1;
+			if (index != static_cast<Index>(linitial_int(write->resultRelations)))
+				write->rootRelation = index;
+			return;
+		}
 }
 
 // As AcquireExecutorLocks of plancache.c.
@@ -259,10 +280,12 @@ void prepare_write(RowQuery &query, const Definition &definition, Relation leaf)
 {
 	bool ignored;
 
-	if (query.write_plan == nullptr)
+	if (query.write_plan == nullptr) {
 		query.write_plan = plan_in(query.context, &ignored, [&] {
 			return analyse_write_query(definition, query.columns, leaf, &query.write_takes_values);
 		});
+		write_as_part_of(query.write_plan, definition.relation);
+	}
 }
 
 void start(RowQuery &query)

@@ -21,6 +21,7 @@ struct RowQuery {
 	PlannedStmt *plan;		 // nullptr: not planned yet
 	PlannedStmt *write_plan; // of the statement that writes by row id; planned when first needed
 	LeafColumns columns;
+	Oid root;				  // the table that the job names
 	bool reads_own_changes;	  // its functions, or those of constraints, may read rows just written
 	bool depends_on_row_only; // whether a row matches: no sub-select, no function that is not
 							  // immutable

@@ -128,7 +128,8 @@ Outcome batch_body(Work *work, BatchResult *result)
 	int64 wal_piece = begin_wal(); // before anything is locked
 	if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
 		return Outcome::lost; // an abort lost it, and another worker has it
-	// locked first: a detachment either sees us or is seen
+	// locked first, and the root before it as in an UPDATE: a detachment either sees us or is seen
+	LockRelationOid(work->definition->relation, AccessShareLock);
 	LockRelationOid(work->slice.relation, RowExclusiveLock);
 	if (!is_part_of(work->slice.relation, work->definition->relation) &&
 		get_rel_name(work->slice.relation) != nullptr) {

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
@@ -69,17 +70,36 @@ bool update_fires(const Trigger *trigger, const LeafColumns &columns)
 	}
 }
 
+// An UPDATE fires the triggers for each statement of the table that it names, and no other's.
+bool statement_trigger_fires(const Definition &definition, bool replica)
+{
+	Relation root = try_relation_open(definition.relation, NoLock);
+	bool fires = false;
+
+	if (root == nullptr)
+		return false;
+	for (int i = 0; root->trigdesc != nullptr && i < root->trigdesc->numtriggers; i++) {
+		const Trigger *trigger = &root->trigdesc->triggers[i];
+		if (!TRIGGER_FOR_ROW(trigger->tgtype) && fires_in_role(trigger, replica))
+			fires = fires || (definition.action == RowAction::erase
+								  ? TRIGGER_FOR_DELETE(trigger->tgtype) != 0
+								  : TRIGGER_FOR_UPDATE(trigger->tgtype) != 0);
+	}
+	relation_close(root, NoLock);
+	return fires;
+}
+
 bool any_trigger_fires(const Definition &definition, const LeafColumns &columns, Relation leaf)
 {
 	const TriggerDesc *triggers = leaf->trigdesc;
-
-	if (triggers == nullptr)
-		return false;
 	bool replica =
 		!definition.fire_triggers || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
-	for (int i = 0; i < triggers->numtriggers; i++) {
+	bool is_root = RelationGetRelid(leaf) == definition.relation;
+	if (!is_root && statement_trigger_fires(definition, replica))
+		return true;
+	for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
 		const Trigger *trigger = &triggers->triggers[i];
-		if (!fires_in_role(trigger, replica))
+		if (!fires_in_role(trigger, replica) || (!is_root && !TRIGGER_FOR_ROW(trigger->tgtype)))
 			continue;
 		if (definition.action == RowAction::erase ? TRIGGER_FOR_DELETE(trigger->tgtype) != 0
 												  : update_fires(trigger, columns))
