@@ -44,12 +44,46 @@ const char *temporary_relation(const Node *statement)
 	return is_temporary ? name->relname : nullptr;
 }
 
+bool is_create(const Node *statement)
+{
+	switch (nodeTag(statement)) {
+		case T_CreateStmt:
+		case T_CreateTableAsStmt:
+		case T_ViewStmt:
+		case T_CreateSeqStmt:
+		case T_IndexStmt:
+		case T_CreateTrigStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
 bool overlaps(const List *a, const List *b)
 {
 	ListCell *cell;
 	foreach (cell, a)
 		if (list_member_oid(b, lfirst_oid(cell)))
 			return true;
+	return false;
+}
+
+// What takes back a statement that makes something is told by what is there: not as long as an
+// earlier one may make or drop the same.
+bool undo_depends(const ddl::Recipe &recipe, const ddl::Recipe &steps, const Unit &unit,
+				  const Earlier &earlier)
+{
+	if (list_length(steps.steps) != 1)
+		return false;
+	const char *undo = static_cast<const ddl::RecipeStep *>(linitial(steps.steps))->undo;
+	if (!undo)
+		return earlier.drops && is_create(unit.statement);
+	ListCell *cell;
+	foreach (cell, recipe.steps) {
+		const char *other = static_cast<const ddl::RecipeStep *>(lfirst(cell))->undo;
+		if (other && strcmp(other, undo) == 0)
+			return true;
+	}
 	return false;
 }
 
@@ -70,8 +104,9 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		ReThrowError(error);
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
-	bool later = error || touched_before;
-	if (!later || (predict && !error)) {
+	bool made_before = !error && !touched_before && undo_depends(*recipe, steps, unit, *earlier);
+	bool later = error || touched_before || made_before;
+	if (!later || (predict && !error && !made_before)) {
 		recipe->steps = list_concat(recipe->steps, steps.steps);
 		recipe->owned = list_concat_unique_oid(recipe->owned, steps.owned);
 	} else

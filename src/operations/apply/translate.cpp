@@ -286,6 +286,7 @@ void add_partition(ddl::Recipe *recipe, const Unit &unit)
 	Oid oid = RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false);
 	Relation parent = ddl::open_owned_table(oid);
 	partition::add_create_steps(recipe, parent, create, unit.sql);
+	static_cast<ddl::RecipeStep *>(llast(recipe->steps))->undo = undo_of(unit);
 	table_close(parent, NoLock);
 }
 

@@ -2,9 +2,15 @@
 #include "operations/apply/undo.hpp"
 
 #include "operations/apply/check.hpp"
+#include "operations/apply/undo_settings.hpp"
 #include "operations/constraint/definition.hpp"
+#include "operations/constraint/not_null.hpp"
+#include "operations/constraint/undo.hpp"
+#include "operations/ddl/again.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/definition.hpp"
+#include "operations/index/steps.hpp"
+#include "operations/partition/steps.hpp"
 #include "pg/pinned_settings.hpp"
 #include "pg/transaction.hpp"
 
@@ -13,6 +19,7 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
@@ -45,19 +52,20 @@ char *drop_new_relation(const char *what, const RangeVar *name)
 	Oid schema = RangeVarGetCreationNamespace(name);
 	return OidIsValid(get_relname_relid(name->relname, schema))
 			   ? nullptr
-			   : psprintf("DROP %s %s", what, qualified(schema, name->relname));
+			   : psprintf("DROP %s IF EXISTS %s", what, qualified(schema, name->relname));
 }
 
 char *drop_new_type(const char *what, List *names)
 {
 	char *name;
 	Oid schema = QualifiedNameGetCreationNamespace(names, &name);
-	return psprintf("DROP %s %s", what, qualified(schema, name));
+	return psprintf("DROP %s IF EXISTS %s", what, qualified(schema, name));
 }
 
 char *drop_new_type(const RangeVar *name)
 {
-	return psprintf("DROP TYPE %s", qualified(RangeVarGetCreationNamespace(name), name->relname));
+	return psprintf("DROP TYPE IF EXISTS %s",
+					qualified(RangeVarGetCreationNamespace(name), name->relname));
 }
 
 char *drop_new_trigger(const CreateTrigStmt *create)
@@ -65,7 +73,7 @@ char *drop_new_trigger(const CreateTrigStmt *create)
 	Oid table = RangeVarGetRelid(create->relation, NoLock, false);
 	return OidIsValid(get_trigger_oid(table, create->trigname, true))
 			   ? nullptr // replaced
-			   : psprintf("DROP TRIGGER %s ON %s", identifier(create->trigname),
+			   : psprintf("DROP TRIGGER IF EXISTS %s ON %s", identifier(create->trigname),
 						  quoted_name(table));
 }
 
@@ -73,15 +81,16 @@ char *drop_new_index(const Unit &unit)
 {
 	const auto *create = castNode(IndexStmt, unit.statement);
 	index::Definition definition = read_index(unit);
-	if (get_rel_relkind(definition.relation) == RELKIND_PARTITIONED_TABLE)
-		return nullptr; // partitions may have had theirs
+	if (index::takes_others(definition))
+		return nullptr;
 	Relation relation = relation_open(definition.relation, AccessShareLock);
 	const char *name = create->idxname
 						   ? create->idxname
 						   : index::choose_name(relation, definition.column_names, "idx", NIL);
-	char *undo = OidIsValid(get_relname_relid(name, RelationGetNamespace(relation)))
-					 ? nullptr
-					 : psprintf("DROP INDEX %s", qualified(RelationGetNamespace(relation), name));
+	char *undo =
+		OidIsValid(get_relname_relid(name, RelationGetNamespace(relation)))
+			? nullptr
+			: psprintf("DROP INDEX IF EXISTS %s", qualified(RelationGetNamespace(relation), name));
 	relation_close(relation, NoLock);
 	return undo;
 }
@@ -207,15 +216,15 @@ char *switch_back(Relation relation, const char *trigger)
 char *drop_new_column(Relation relation, const ColumnDef *column)
 {
 	return get_attnum(RelationGetRelid(relation), column->colname) == InvalidAttrNumber
-			   ? psprintf("DROP COLUMN %s", identifier(column->colname))
+			   ? psprintf("DROP COLUMN IF EXISTS %s", identifier(column->colname))
 			   : nullptr;
 }
 
-// None where it takes over what was there: an index, constraints of children.
-char *drop_new_constraint(Relation relation, const Unit &unit, const Constraint *parsed)
+// None where it takes over what was there: an index, keys of children.
+char *drop_new_key(Relation relation, const Unit &unit, const Constraint *parsed)
 {
 	const char *added = text_after_add(unit);
-	if (!added || !is_known(parsed) || parsed->contype == CONSTR_EXCLUSION || parsed->indexname ||
+	if (!added || parsed->indexname ||
 		find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL)
 		return nullptr;
 	const char *name = parsed->conname;
@@ -234,13 +243,92 @@ char *drop_new_constraint(Relation relation, const Unit &unit, const Constraint 
 	return undo.data;
 }
 
+// Whole statements, of sub-commands whose undo is not one on the same table.
+char *undo_of_constraint(const Unit &unit, Relation relation, const Constraint *parsed)
+{
+	const char *added = text_after_add(unit);
+	if (!added || !is_known(parsed) || parsed->contype == CONSTR_EXCLUSION)
+		return nullptr;
+	char *undo = nullptr;
+	if (pg::try_undone([&] {
+			undo = constraint::undo_of_new(relation, constraint::read_definition(relation, added));
+		}))
+		return nullptr; // it needs what an earlier sub-command makes
+	return undo;
+}
+
+// Not of one that has nothing to prepare: indexes and keys that it makes would stay.
+char *detach_again(Relation parent, const RangeVar *name)
+{
+	Relation child = table_open(RangeVarGetRelid(name, NoLock, false), AccessShareLock);
+	ddl::Recipe missing = {};
+	ErrorData *error =
+		pg::try_undone([&] { partition::add_preparation_steps(&missing, parent, child); });
+	char *undo = error || missing.steps != NIL ? nullptr
+											   : psprintf("ALTER TABLE %s DETACH PARTITION %s",
+														  quoted_name(RelationGetRelid(parent)),
+														  quoted_name(RelationGetRelid(child)));
+	table_close(child, NoLock);
+	return undo;
+}
+
+char *add_dropped(Relation relation, const AlterTableCmd *command)
+{
+	Oid constraint = get_relation_constraint_oid(RelationGetRelid(relation), command->name, true);
+	return OidIsValid(constraint) && command->behavior == DROP_RESTRICT
+			   ? ddl::constraint_again(constraint)
+			   : nullptr;
+}
+
+char *set_not_null_back(Relation relation, const char *column)
+{
+	AttrNumber number = get_attnum(RelationGetRelid(relation), column);
+	return number > 0 && !constraint::is_not_null(relation, number)
+			   ? constraint::undo_of_not_null(RelationGetRelid(relation), column)
+			   : nullptr;
+}
+
+bool has_own_undo(const AlterTableCmd *command)
+{
+	switch (command->subtype) {
+		case AT_AddConstraint:
+			return castNode(Constraint, command->def)->contype != CONSTR_PRIMARY &&
+				   castNode(Constraint, command->def)->contype != CONSTR_UNIQUE;
+		case AT_DropConstraint:
+		case AT_SetNotNull:
+		case AT_AttachPartition:
+		case AT_DetachPartition:
+			return true;
+		default:
+			return false;
+	}
+}
+
+char *own_undo(const Unit &unit, Relation relation, const AlterTableCmd *command)
+{
+	Oid oid = RelationGetRelid(relation);
+	switch (command->subtype) {
+		case AT_AddConstraint:
+			return undo_of_constraint(unit, relation, castNode(Constraint, command->def));
+		case AT_DropConstraint:
+			return add_dropped(relation, command);
+		case AT_SetNotNull:
+			return set_not_null_back(relation, command->name);
+		case AT_AttachPartition:
+			return detach_again(relation, castNode(PartitionCmd, command->def)->name);
+		default:
+			return partition::attach_again(
+				oid, RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, false));
+	}
+}
+
 char *undo_of_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
 	switch (command->subtype) {
 		case AT_AddColumn:
 			return drop_new_column(relation, castNode(ColumnDef, command->def));
 		case AT_AddConstraint:
-			return drop_new_constraint(relation, unit, castNode(Constraint, command->def));
+			return drop_new_key(relation, unit, castNode(Constraint, command->def));
 		case AT_ColumnDefault:
 			return default_back(relation, command->name);
 		case AT_ChangeOwner:
@@ -252,7 +340,7 @@ char *undo_of_command(const Unit &unit, Relation relation, const AlterTableCmd *
 		case AT_DisableTrig:
 			return switch_back(relation, command->name);
 		default:
-			return nullptr;
+			return setting_back(relation, command);
 	}
 }
 
@@ -282,9 +370,14 @@ char *undo_of_alter_table(const Unit &unit)
 		return nullptr;
 	if (unit.parts != NIL)
 		return undo_of_parts(unit.parts);
+	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	bool whole = has_own_undo(command);
 	Relation relation = relation_open(oid, AccessShareLock);
-	char *undo = undo_of_command(unit, relation, linitial_node(AlterTableCmd, alter->cmds));
+	char *undo =
+		whole ? own_undo(unit, relation, command) : undo_of_command(unit, relation, command);
 	relation_close(relation, NoLock);
+	if (whole)
+		return undo;
 	return undo ? psprintf("ALTER TABLE %s%s %s", alter->relation->inh ? "" : "ONLY ",
 						   quoted_name(oid), undo)
 				: nullptr;
@@ -316,7 +409,7 @@ char *undo_of(const Unit &unit)
 			return drop_new_trigger(castNode(CreateTrigStmt, statement));
 		case T_CreatePolicyStmt: {
 			const auto *create = castNode(CreatePolicyStmt, statement);
-			return psprintf("DROP POLICY %s ON %s", identifier(create->policy_name),
+			return psprintf("DROP POLICY IF EXISTS %s ON %s", identifier(create->policy_name),
 							quoted_name(RangeVarGetRelid(create->table, NoLock, false)));
 		}
 		case T_IndexStmt:
@@ -327,6 +420,8 @@ char *undo_of(const Unit &unit)
 			return move_back(castNode(AlterObjectSchemaStmt, statement));
 		case T_AlterTableStmt:
 			return undo_of_alter_table(unit);
+		case T_CommentStmt:
+			return comment_back(castNode(CommentStmt, statement));
 		default:
 			return nullptr;
 	}

@@ -216,8 +216,8 @@ ddl::RecipeStep *add_first_step(ddl::Recipe *recipe, Oid oid, const Definition &
 	step->descend = true;
 	ddl::need_owners(recipe, oid);
 	ddl::expect_relation(step, oid);
-	step->undo =
-		psprintf("ALTER TABLE %s DROP COLUMN %s", quoted_name(oid), identifier(definition.name));
+	step->undo = psprintf("ALTER TABLE %s DROP COLUMN IF EXISTS %s", quoted_name(oid),
+						  identifier(definition.name));
 	return step;
 }
 

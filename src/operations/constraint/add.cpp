@@ -3,6 +3,7 @@
 
 #include "operations/constraint/parts.hpp"
 #include "operations/constraint/steps.hpp"
+#include "operations/constraint/undo.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "pg/boundary.hpp"
@@ -73,6 +74,7 @@ void note_missing_index(Relation relation, const Definition &definition)
 // finds them and scans nothing.
 void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
+	int first = list_length(recipe->steps);
 	Oid oid = RelationGetRelid(relation);
 	ListCell *cell;
 	foreach (cell, leaves_without_key(oid, definition)) {
@@ -94,8 +96,9 @@ void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definitio
 	ddl::expect_relation(step, oid);
 	step->descend = true;
 	step->done = exists_query(oid, definition, true);
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
-						  identifier(definition.name));
+	step->undo = undo_of_new(relation, definition);
+	if (!step->undo) // what leaves had is part of it
+		ddl::end_undo(recipe, first);
 }
 
 void refuse_exclude(Relation relation)

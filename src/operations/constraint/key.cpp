@@ -3,6 +3,7 @@
 #include "operations/constraint/add.hpp"
 
 #include "operations/constraint/not_null.hpp"
+#include "operations/constraint/undo.hpp"
 #include "operations/ddl/parse_analysis.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/steps.hpp"
@@ -15,6 +16,7 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "utils/builtins.h"
@@ -86,17 +88,25 @@ void add_using_index_step(ddl::Recipe *recipe, Oid oid, const Definition &defini
 	ddl::add_lock(step, oid, Lock::access_exclusive);
 	ddl::expect_relation(step, oid);
 	step->done = is_constraint_query(oid, name);
-	if (!definition.parsed->indexname) // else the user's own index would go, too
-		step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
-							  identifier(name));
+	step->undo =
+		psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid), identifier(name));
 }
 
 // A primary key can't be on columns that may hold NULL: without the proof it would scan.
 void add_proofs(ddl::Recipe *recipe, Relation relation, List *columns)
 {
 	ListCell *cell;
-	foreach (cell, columns)
-		add_not_null_steps(recipe, relation, static_cast<const char *>(lfirst(cell)), nullptr);
+	foreach (cell, columns) {
+		const char *column = static_cast<const char *>(lfirst(cell));
+		int first = list_length(recipe->steps);
+		add_not_null_steps(recipe, relation, column, nullptr);
+		if (!pg::not_null_can_be_not_valid || first == list_length(recipe->steps))
+			continue;
+		auto *step = static_cast<ddl::RecipeStep *>(list_nth(recipe->steps, first));
+		const char *more = undo_in_partitions(RelationGetRelid(relation), column);
+		if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && step->undo && more[0])
+			step->undo = psprintf("%s;\n%s", step->undo, more);
+	}
 }
 
 // As relationHasPrimaryKey(): a deferrable one counts as well.
@@ -177,7 +187,9 @@ const char *index_name(Oid table, const char *name)
 struct Tree {
 	ddl::Recipe *recipe;
 	const Definition *definition;
+	int first;	 // its first step
 	List *taken; // names of indexes (index::taken_name())
+	bool takes;	 // partitions have it already
 };
 
 void add_below(Tree *tree, Oid table, Oid frame);
@@ -223,9 +235,12 @@ void add_partition(Tree *tree, Oid partition, Oid frame)
 		name = add_own(tree, partition, OidIsValid(frame));
 	else if (!index::is_valid_index(own))
 		add_below(tree, partition, own);
-	if (OidIsValid(frame) && !attached)
+	tree->takes = tree->takes || OidIsValid(own);
+	if (OidIsValid(frame) && !attached) {
 		index::add_attach_step(tree->recipe, quoted_name(frame), index_name(partition, name),
 							   IndexGetRelation(frame, false));
+		ddl::end_undo(tree->recipe, tree->first);
+	}
 }
 
 void add_below(Tree *tree, Oid table, Oid frame)
@@ -236,14 +251,17 @@ void add_below(Tree *tree, Oid table, Oid frame)
 }
 
 // The server takes over no index for a partitioned table's constraint.  With one on each partition
-// there is nothing left to build.
-void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
+// there is nothing left to build.  first: the recipe's first step.
+void add_partitioned_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition,
+						   int first)
 {
 	check_name(relation, definition, key_index(relation, definition));
-	Tree tree = {recipe, &definition, NIL};
+	Tree tree = {recipe, &definition, first, NIL, false};
 	Oid oid = RelationGetRelid(relation);
 	add_below(&tree, oid, InvalidOid);
 	add_whole_step(recipe, oid, definition, definition.name);
+	if (tree.takes || ddl::holds(is_constraint_query(oid, definition.name)))
+		ddl::end_undo(recipe, first);
 }
 
 // The columns of an index that is there.
@@ -292,6 +310,7 @@ void check_key(Relation relation, const Definition &definition)
 void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
 {
 	const char *existing = definition.parsed->indexname;
+	int first = list_length(recipe->steps);
 	check_by_parse_analysis(relation, definition);
 	if (definition.type == CONSTR_PRIMARY) {
 		refuse_second_primary_key(relation);
@@ -302,16 +321,20 @@ void add_key_steps(ddl::Recipe *recipe, Relation relation, const Definition &def
 			ddl::need_owners(recipe, RelationGetRelid(relation));
 	}
 	if (!existing && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
-		add_partitioned_steps(recipe, relation, definition);
+		add_partitioned_steps(recipe, relation, definition, first);
 		return;
 	}
+	bool is_new = false;
 	if (!existing) {
 		index::Definition key = key_index(relation, definition);
 		check_name(relation, definition, key);
 		index::add_create_steps(recipe, key, definition.name, "key");
+		is_new = static_cast<const ddl::RecipeStep *>(llast(recipe->steps))->undo;
 	}
 	add_using_index_step(recipe, RelationGetRelid(relation), definition, definition.name,
 						 existing ? existing : definition.name);
+	if (!is_new)
+		ddl::end_undo(recipe, first);
 }
 
 } // namespace safe_migrate::operations::constraint

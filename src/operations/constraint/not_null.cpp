@@ -4,6 +4,7 @@
 
 #include "operations/backfill/fill.hpp"
 #include "operations/constraint/steps.hpp"
+#include "operations/constraint/undo.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "pg/arguments.hpp"
@@ -104,8 +105,7 @@ void add_final_step(ddl::Recipe *recipe, Oid oid, const char *column, const Defi
 								  literal(proof->name))
 					   : "",
 				 oid, literal(column));
-	step->undo = psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", quoted_name(oid),
-						  quote_identifier(column));
+	step->undo = undo_of_not_null(oid, column);
 }
 
 // Nothing is left of the try where there are NULLs: the error has their number and some keys.

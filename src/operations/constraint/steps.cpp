@@ -2,6 +2,7 @@
 #include "operations/constraint/steps.hpp"
 
 #include "operations/constraint/parts.hpp"
+#include "operations/constraint/undo.hpp"
 #include "operations/ddl/sql.hpp"
 #include "pg/compat_analysis.hpp"
 #include "statement/relations.hpp"
@@ -172,8 +173,7 @@ void add_not_valid_step(ddl::Recipe *recipe, Relation relation, const Definition
 		ddl::need_owners(recipe, oid);
 	step->done = exists_query(oid, definition, false);
 	// (a proof is gone where the step that it was for is done)
-	step->undo = psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", quoted_name(oid),
-						  identifier(definition.name));
+	step->undo = undo_of_new(relation, definition);
 }
 
 namespace {
@@ -214,6 +214,22 @@ void add_validate_step(ddl::Recipe *recipe, Oid oid, const Definition &definitio
 	step->bytes = statement::heap_bytes(oid);
 }
 
+// From 18 on NOT NULL that the leaf had of its own keeps its name.
+void add_leaf_validate_step(ddl::Recipe *recipe, Oid leaf, const Definition &definition)
+{
+	Definition own = definition;
+	char *name =
+		definition.type != CONSTR_NOTNULL
+			? nullptr
+			: ddl::values_of(psprintf(
+				  "SELECT conname FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND "
+				  "attnum = conkey[1] WHERE conrelid = %u AND contype = 'n' AND attname = %s",
+				  leaf, literal(static_cast<const char *>(linitial(definition.columns)))));
+	if (name)
+		own.name = name;
+	add_validate_step(recipe, leaf, own);
+}
+
 } // namespace
 
 void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition &definition)
@@ -233,7 +249,7 @@ void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition
 	} else if (goes_down(relation, definition)) {
 		foreach (cell, statement::leaves(oid))
 			if (lfirst_oid(cell) != oid && ddl::is_own(lfirst_oid(cell)))
-				add_validate_step(recipe, lfirst_oid(cell), definition);
+				add_leaf_validate_step(recipe, lfirst_oid(cell), definition);
 	}
 	add_validate_step(recipe, oid, definition);
 }

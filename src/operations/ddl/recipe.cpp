@@ -106,6 +106,17 @@ void add_lock(RecipeStep *step, Oid relation, statement::Lock mode)
 	step->locks[step->n_locks++] = {relation, mode};
 }
 
+void end_undo(Recipe *recipe, int first)
+{
+	int last = list_length(recipe->steps) - 1;
+	static_cast<RecipeStep *>(list_nth(recipe->steps, last))->undo = nullptr;
+	for (int i = first; i < last; i++) {
+		auto *step = static_cast<RecipeStep *>(list_nth(recipe->steps, i));
+		if (step->undo_until == 0)
+			step->undo_until = last - i;
+	}
+}
+
 void expect_relation(RecipeStep *step, Oid relation)
 {
 	const char *name = quoted_name(relation);

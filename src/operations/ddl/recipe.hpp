@@ -60,6 +60,7 @@ struct RecipeStep {
 	statement::Effect effect;
 	int64 bytes;
 	const char *undo; // SQL, or nullptr: can't be undone
+	int undo_until;	  // the step that many after this one, once done, takes that away; 0: none does
 };
 
 struct Recipe {
@@ -94,6 +95,10 @@ void need_owner(Recipe *recipe, Oid relation);
 void need_owners(Recipe *recipe, Oid root);
 bool is_own(Oid relation);
 void check_owners(const Recipe &recipe);
+
+// Nothing takes back the last step and, once it is done, those before it, from that one on: what
+// they would need is gone, or what was there is part of what they made and would go with it.
+void end_undo(Recipe *recipe, int first);
 
 // A migration that is run again finds its job before it finds that there is nothing left to do: the
 // id of the job of this owner, name and definition_text, 0 where the work is to be done.  To be

@@ -30,22 +30,15 @@ char *literal(const char *text) { return quote_literal_cstr(text); }
 
 char *identifier(const char *name) { return pstrdup(quote_identifier(name)); }
 
-namespace {
-
-char *shown_by(PGFunction function, Oid object)
+char *constraint_text(Oid constraint)
 {
 	pg::PinnedSettings pinned = {};
 	pinned.enter();
-	char *shown = TextDatumGetCString(DirectFunctionCall1(function, ObjectIdGetDatum(object)));
+	char *shown = TextDatumGetCString(
+		DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(constraint)));
 	pinned.leave();
 	return shown;
 }
-
-} // namespace
-
-char *constraint_text(Oid constraint) { return shown_by(pg_get_constraintdef, constraint); }
-
-char *index_text(Oid index) { return shown_by(pg_get_indexdef, index); }
 
 void run_sql(const char *sql, bool pinned_path)
 {

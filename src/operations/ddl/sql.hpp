@@ -13,9 +13,8 @@ char *literal(const char *text);
 char *identifier(const char *name);
 
 // The definition of what is there, with names that are found under any search_path: as
-// pg_get_constraintdef() and pg_get_indexdef() show it.
+// pg_get_constraintdef() shows it.
 char *constraint_text(Oid constraint);
-char *index_text(Oid index);
 
 // Statements run one after the other, as the current user, in this transaction.  With a pinned
 // path names are found in pg_catalog alone: for texts that were resolved.

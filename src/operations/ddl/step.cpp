@@ -46,6 +46,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "still_what", step.still_what);
 	pg::json_text(&json, "unjudged", step.unjudged);
 	pg::json_text(&json, "undo", step.undo);
+	pg::json_number(&json, "undo_until", step.undo_until);
 	pg::json_number(&json, "redo", step.redo);
 	pg::json_text(&json, "left", step.left);
 	pg::json_key(&json, "locks");

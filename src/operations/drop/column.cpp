@@ -101,6 +101,7 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 	recipe->owned = list_concat_unique_oid(recipe->owned, losers);
 	ObjectAddress object = {RelationRelationId, oid, number};
 	ddl::note_dependents(object);
+	int first = list_length(recipe->steps);
 	add_foreign_key_steps(recipe, oid, column, false);
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", drop_statement(oid, column));
 	step->description = ddl::with_dependents(step->sql, object);
@@ -114,6 +115,7 @@ void add_column_steps(ddl::Recipe *recipe, Relation relation, const char *column
 						   literal(quoted_name(oid)), literal(column), oid, number);
 	note_rows(step, oid);
 	step->still_what = psprintf("column %s of %s", identifier(column), quoted_name(oid));
+	ddl::end_undo(recipe, first);
 	step->effect = statement::Effect::data_loss;
 	step->bytes = statement::heap_bytes(oid);
 }

@@ -1,4 +1,5 @@
 // drop_constraint_safely(), and the foreign keys that other operations drop first.
+#include "operations/ddl/again.hpp"
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/drop/losers.hpp"
@@ -79,8 +80,7 @@ void add_drop_step(ddl::Recipe *recipe, const Stored &stored)
 						   literal(quoted_name(stored.relation)), literal(stored.name), stored.oid);
 	step->still_what =
 		psprintf("constraint %s of %s", identifier(stored.name), quoted_name(stored.relation));
-	step->undo = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", quoted_name(stored.relation),
-						  identifier(stored.name), ddl::constraint_text(stored.oid));
+	step->undo = ddl::constraint_again(stored.oid);
 }
 
 bool is_in_key(const ForeignKeyCacheInfo *key, const char *column)

@@ -81,6 +81,7 @@ void add_table_steps(ddl::Recipe *recipe, Relation relation)
 	ObjectAddress object = {RelationRelationId, oid, 0};
 	ddl::refuse_dependents(object);
 	ddl::note_dependents(object);
+	int first = list_length(recipe->steps);
 	bool detached = add_detaching(recipe, oid);
 	add_foreign_key_steps(recipe, oid, nullptr, detached);
 	ddl::RecipeStep *step =
@@ -90,6 +91,7 @@ void add_table_steps(ddl::Recipe *recipe, Relation relation)
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", oid);
 	ddl::expect_relation(step, oid);
 	note_rows(step, oid);
+	ddl::end_undo(recipe, first);
 	step->effect = statement::Effect::data_loss;
 	step->bytes = statement::heap_bytes(oid);
 }

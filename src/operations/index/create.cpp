@@ -67,6 +67,13 @@ char *duplicates_query(const Definition &definition, Oid relation)
 					definition.predicate ? definition.predicate : "", keys.data, keys.data);
 }
 
+// What is there already nobody wants dropped.
+Existing look_for(const ddl::RecipeStep &step)
+{
+	Oid found;
+	return compare_existing(step.sql, &found);
+}
+
 void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part &part)
 {
 	ddl::check_may_create_beside(part.table);
@@ -78,7 +85,8 @@ void add_leaf_step(ddl::Recipe *recipe, const Definition &definition, const Part
 	step->effect = statement::Effect::index_build;
 	step->bytes = statement::heap_bytes(part.table);
 	// (it goes with a constraint or a parent that took it)
-	step->undo = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", index_name(part));
+	if (look_for(*step) != Existing::same)
+		step->undo = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", index_name(part));
 	if (definition.parsed->unique)
 		step->sample_query = duplicates_query(definition, part.table);
 }
@@ -91,17 +99,18 @@ void add_only_step(ddl::Recipe *recipe, const Definition &definition, const Part
 		recipe, "index frame", create_statement(definition, part.name, part.table, false));
 	ddl::add_lock(step, part.table, Lock::share);
 	ddl::expect_relation(step, part.table);
-	step->undo = psprintf("DROP INDEX IF EXISTS %s", index_name(part));
+	if (look_for(*step) == Existing::none)
+		step->undo = psprintf("DROP INDEX IF EXISTS %s", index_name(part));
 }
 
 // What is attached goes with its parent only; an index that was there before would go, too.
-char *drop_with_parts(const List *parts, const Part &parent)
+bool takes_others(const List *parts)
 {
 	ListCell *cell;
 	foreach (cell, parts)
 		if (OidIsValid(static_cast<const Part *>(lfirst(cell))->index))
-			return nullptr;
-	return psprintf("DROP INDEX IF EXISTS %s", index_name(parent));
+			return true;
+	return false;
 }
 
 const Part *find_part(const List *parts, Oid table)
@@ -200,16 +209,16 @@ bool must_be_whole(Oid root)
 	return false;
 }
 
-void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const char *name, char *undo)
+void add_whole_step(ddl::Recipe *recipe, const Definition &definition, const Part &root)
 {
 	char *table = quoted_name(definition.relation);
 	ddl::RecipeStep *step = ddl::add_step(
 		recipe, "index frame",
-		psprintf("CREATE INDEX %s ON %s %s", quote_identifier(name), table, definition.body));
+		psprintf("CREATE INDEX %s ON %s %s", quote_identifier(root.name), table, definition.body));
 	ddl::add_lock(step, definition.relation, Lock::share);
 	step->descend = true;
 	ddl::expect_relation(step, definition.relation);
-	step->undo = undo;
+	step->undo = psprintf("DROP INDEX IF EXISTS %s", index_name(root));
 }
 
 void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, const char *name,
@@ -217,6 +226,11 @@ void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, co
 {
 	bool as_whole = must_be_whole(definition.relation);
 	List *parts = find_parts(definition, name, label, as_whole);
+	const auto *root = static_cast<const Part *>(linitial(parts));
+	Oid found;
+	bool is_new = compare_existing(create_statement(definition, name, root->table, false),
+								   &found) == Existing::none;
+	int first = list_length(recipe->steps);
 	ListCell *cell;
 	foreach (cell, parts) {
 		const auto *part = static_cast<const Part *>(lfirst(cell));
@@ -231,13 +245,18 @@ void add_partitioned_steps(ddl::Recipe *recipe, const Definition &definition, co
 	for (int i = list_length(parts) - 1; i > 0; i--) {
 		const auto *part = static_cast<const Part *>(list_nth(parts, i));
 		const Part *parent = find_part(parts, part->parent);
-		if (parent && part->framed && !part->attached && !is_covered(parts, parent))
-			add_attach_step(recipe, index_name(*parent), index_name(*part), parent->table)->undo =
-				drop_with_parts(parts, *parent);
+		if (!parent || !part->framed || part->attached || is_covered(parts, parent))
+			continue;
+		add_attach_step(recipe, index_name(*parent), index_name(*part), parent->table)->undo =
+			psprintf("DROP INDEX IF EXISTS %s", index_name(*parent));
+		is_new = is_new && !OidIsValid(part->index) && !OidIsValid(parent->index);
+		if (!is_new)
+			ddl::end_undo(recipe, first);
 	}
 	if (as_whole)
-		add_whole_step(recipe, definition, name,
-					   drop_with_parts(parts, *static_cast<const Part *>(linitial(parts))));
+		add_whole_step(recipe, definition, *root);
+	if (as_whole && takes_others(parts))
+		ddl::end_undo(recipe, first);
 }
 
 } // namespace
@@ -328,6 +347,14 @@ Existing look_for_name(const Definition &definition, const char *name)
 void check_name(const Definition &definition, const char *name)
 {
 	(void)look_for_name(definition, name);
+}
+
+bool takes_others(const Definition &definition)
+{
+	const RangeVar *target = definition.parsed->relation;
+	return get_rel_relkind(definition.relation) == RELKIND_PARTITIONED_TABLE &&
+		   (!target || target->inh) &&
+		   takes_others(find_parts(definition, name_of(definition), "idx", true));
 }
 
 bool is_to_be_made(const Definition &definition)

@@ -1,5 +1,6 @@
 // drop_index_safely(): concurrently; an index of a partitioned table by a DROP whose locks are
 // taken in short tries.
+#include "operations/ddl/again.hpp"
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
@@ -66,20 +67,6 @@ void note_replica_identity(Relation index)
 
 } // namespace
 
-namespace {
-
-// pg_get_indexdef() shows an index of a partitioned table as ON ONLY: without those below it.
-char *with_partitions(Oid index)
-{
-	char *text = ddl::index_text(index);
-	const char *only = " ON ONLY ";
-	char *at = strstr(text, quote_identifier(get_rel_name(index)));
-	at = at ? strstr(at + strlen(quote_identifier(get_rel_name(index))), only) : nullptr;
-	return at ? psprintf("%.*s ON %s", static_cast<int>(at - text), text, at + strlen(only)) : text;
-}
-
-} // namespace
-
 void add_drop_steps(ddl::Recipe *recipe, Oid index)
 {
 	relation_close(ddl::open_owned_index(index), NoLock);
@@ -97,7 +84,7 @@ void add_drop_steps(ddl::Recipe *recipe, Oid index)
 	step->descend = partitioned;
 	ddl::expect_relation(step, index);
 	step->done = psprintf("SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid = %u)", index);
-	step->undo = partitioned ? with_partitions(index) : ddl::index_text(index);
+	step->undo = ddl::index_again(index);
 	if (!partitioned)
 		step->left =
 			psprintf("Where the index is left invalid (no longer used, but kept up to date): "

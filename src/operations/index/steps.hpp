@@ -17,6 +17,9 @@ void add_statement_steps(ddl::Recipe *recipe, const Definition &definition);
 bool is_to_be_made(const Definition &definition);
 void check_name(const Definition &definition, const char *name);
 
+// Would partitions have indexes of their own that it makes its parts, and takes along when it goes?
+bool takes_others(const Definition &definition);
+
 bool is_valid_index(Oid index);
 // The table's part of an index of its parent; InvalidOid where it has none.
 Oid part_of_index(Oid table, Oid index);

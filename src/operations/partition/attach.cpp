@@ -229,8 +229,9 @@ void add_last_step(ddl::Recipe *recipe, Oid parent, Oid child, const Bound &boun
 	step->done = done.data;
 	ddl::expect_relation(step, child);
 	step->left = "What was built and proven for it stays: safe_migrate.retry() goes on from there.";
-	step->undo = psprintf("SELECT safe_migrate.detach_partition_safely(%s, %s)",
-						  literal(quoted_name(parent)), literal(quoted_name(child)));
+	// (concurrently it would leave a CHECK)
+	step->undo =
+		psprintf("ALTER TABLE %s DETACH PARTITION %s", quoted_name(parent), quoted_name(child));
 }
 
 } // namespace

@@ -7,12 +7,17 @@
 #include "statement/relations.hpp"
 
 extern "C" {
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
+#include "commands/tablecmds.h"
+#include "optimizer/optimizer.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 }
@@ -55,7 +60,50 @@ bool is_pending(Oid partition)
 				 partition));
 }
 
+// The CHECK of its bound that DETACH CONCURRENTLY leaves, as DetachAddConstraintIfNeeded() and
+// AddRelationNewConstraints() have it: nullptr where one is there.
+char *left_check(Oid oid)
+{
+	Relation partition = table_open(oid, AccessShareLock);
+	List *bound = RelationGetPartitionQual(partition);
+	bound =
+		reinterpret_cast<List *>(eval_const_expressions(nullptr, reinterpret_cast<Node *>(bound)));
+	char *name = nullptr;
+	if (!PartConstraintImpliedByRelConstraint(partition, bound)) {
+		Bitmapset *columns = nullptr;
+		pull_varattnos(reinterpret_cast<Node *>(bound), 1, &columns);
+		int member = -1;
+		const char *column =
+			bms_get_singleton_member(columns, &member)
+				? get_attname(oid,
+							  static_cast<AttrNumber>(member + FirstLowInvalidHeapAttributeNumber),
+							  true)
+				: nullptr;
+		name = ChooseConstraintName(RelationGetRelationName(partition), column, "check",
+									RelationGetNamespace(partition), NIL);
+	}
+	table_close(partition, NoLock);
+	return name;
+}
+
+// Once it is attached again it needs no CHECK to prove its bound.
+char *undo_of_detach(Oid parent, Oid partition, bool leaves_check)
+{
+	char *attach = attach_again(parent, partition);
+	char *check = leaves_check ? left_check(partition) : nullptr;
+	return check ? psprintf("%s;\nALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", attach,
+							quoted_name(partition), ddl::identifier(check))
+				 : attach;
+}
+
 } // namespace
+
+char *attach_again(Oid parent, Oid partition)
+{
+	return psprintf("CALL safe_migrate.wait(safe_migrate.attach_partition_safely(%s, %s, %s))",
+					ddl::literal(quoted_name(parent)), ddl::literal(quoted_name(partition)),
+					ddl::literal(bound_of(partition)));
+}
 
 void check_partition(Relation parent, Oid partition)
 {
@@ -101,9 +149,7 @@ void add_detach_steps(ddl::Recipe *recipe, Oid parent, Oid partition)
 						  partition, parent);
 	if (!online)
 		ddl::expect_relation(step, partition);
-	step->undo = psprintf("SELECT safe_migrate.attach_partition_safely(%s, %s, %s)",
-						  ddl::literal(quoted_name(parent)), ddl::literal(quoted_name(partition)),
-						  ddl::literal(bound_of(partition)));
+	step->undo = undo_of_detach(parent, partition, online && !pending);
 }
 
 namespace {

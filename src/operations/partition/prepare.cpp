@@ -2,6 +2,7 @@
 #include "operations/constraint/add.hpp"
 #include "operations/constraint/not_null.hpp"
 #include "operations/constraint/steps.hpp"
+#include "operations/constraint/undo.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/index/steps.hpp"
 #include "operations/partition/steps.hpp"
@@ -208,24 +209,9 @@ Key read_key(Oid constraint)
 	return key;
 }
 
-// tryAttachPartitionForeignKey(): columns by name, referenced table, and all that the definition
-// says, valid or not.  InvalidOid where there is none.
-Oid find_key(Relation child, const char *text)
-{
-	const char *not_valid = psprintf("%s NOT VALID", text);
-	ListCell *cell;
-	foreach (cell, RelationGetFKeyList(child)) {
-		const auto *key = static_cast<const ForeignKeyCacheInfo *>(lfirst(cell));
-		char *own = ddl::constraint_text(key->conoid);
-		if (strcmp(own, text) == 0 || strcmp(own, not_valid) == 0)
-			return key->conoid;
-	}
-	return InvalidOid;
-}
-
 void add_foreign_key(ddl::Recipe *recipe, Relation child, const Key &key, const char *text)
 {
-	Oid existing = find_key(child, text);
+	Oid existing = constraint::find_equal_key(child, text);
 	if (OidIsValid(existing)) {
 		Key own = read_key(existing);
 		if (!own.valid)

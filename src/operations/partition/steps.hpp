@@ -22,8 +22,9 @@ Bound read_bound(Relation parent, const char *text);
 // The same from what the parser left of it.
 Bound make_bound(Relation parent, PartitionBoundSpec *parsed, const char *source);
 
-// The bound of a partition.
+// The bound of a partition; SQL that attaches it again when it is none any more.
 char *bound_of(Oid partition);
+char *attach_again(Oid parent, Oid partition);
 
 // All that ATTACH would check or build under its lock is proven or built first; then ATTACH, and
 // what was only for the proof goes.
