@@ -2,6 +2,7 @@
 #include "guard/override.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/finally.hpp"
 #include "pg/sql.hpp"
 #include "pg/transaction.hpp"
 #include "settings.hpp"
@@ -11,6 +12,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_parameter_acl.h"
 #include "lib/stringinfo.h"
@@ -47,9 +49,11 @@ bool is_unseen(uint32 character)
 		uint32 first, last;
 	};
 	constexpr Range unseen[] = {
-		{0xA0, 0xA0},	  {0xAD, 0xAD},		{0x115F, 0x1160}, {0x1680, 0x1680}, {0x180E, 0x180E},
-		{0x2000, 0x200F}, {0x2028, 0x202F}, {0x205F, 0x206F}, {0x2800, 0x2800}, {0x3000, 0x3000},
-		{0x3164, 0x3164}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xE0000, 0xE0FFF},
+		{0xA0, 0xA0},		{0xAD, 0xAD},		{0x115F, 0x1160},	{0x1680, 0x1680},
+		{0x180E, 0x180E},	{0x61C, 0x61C},		{0x2000, 0x200F},	{0x2028, 0x202F},
+		{0x205F, 0x206F},	{0x2800, 0x2800},	{0x3000, 0x3000},	{0x3164, 0x3164},
+		{0xFE00, 0xFE0F},	{0xFEFF, 0xFEFF},	{0xFFA0, 0xFFA0},	{0xFFF9, 0xFFFB},
+		{0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
 	};
 	for (const Range &range : unseen)
 		if (character >= range.first && character <= range.last)
@@ -144,6 +148,12 @@ void override_sees_statement()
 	LocalTransactionId now = pg::my_local_transaction_id();
 	if (now != origin->set_in)
 		origin->used_in = now;
+}
+
+void override_sees_failure()
+{
+	if (origin != nullptr && !origin->in_block && origin->used_in == InvalidLocalTransactionId)
+		origin->used_in = origin->set_in; // as good as used
 }
 
 bool may_override()
@@ -245,12 +255,21 @@ void store_override(const OverrideRecord &record)
 		pg::arg_text(record.reason),
 		pg::arg_time(record.at),
 	};
-	(void)pg::execute("INSERT INTO safe_migrate.override_log (role, session_role, role_oid, "
-					  "application, client, command, statement, rules, relations, reason, at) "
-					  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-					  "COALESCE($11, pg_catalog.clock_timestamp()))",
-					  args);
-	prune_audit();
+	// What passed is recorded where the statement itself may be run: in a transaction that is read
+	// only, too.
+	const bool read_only = XactReadOnly;
+	XactReadOnly = XactReadOnly && RecoveryInProgress();
+	pg::with_cleanup(
+		[&] {
+			(void)pg::execute(
+				"INSERT INTO safe_migrate.override_log (role, session_role, role_oid, "
+				"application, client, command, statement, rules, relations, reason, at) "
+				"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+				"COALESCE($11, pg_catalog.clock_timestamp()))",
+				args);
+			prune_audit();
+		},
+		[&] { XactReadOnly = read_only; });
 }
 
 bool hold_limit_is_own() { return own_limit; }

@@ -16,6 +16,8 @@ const char *override_reason();
 
 // Every top-level statement begins with it: a SET outside a block counts for the next one only.
 void override_sees_statement();
+// … one that failed before it was one, too: at the end of a transaction that is rolled back.
+void override_sees_failure();
 
 // May the current user set it?
 bool may_override();

@@ -254,8 +254,10 @@ void at_end(XactEvent event, void *)
 		case XACT_EVENT_PRE_PREPARE:
 			judge_prepare();
 			break;
-		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+			override_sees_failure();
+			[[fallthrough]];
+		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			forget_renames();
 			forget_locks();

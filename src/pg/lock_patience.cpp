@@ -26,6 +26,12 @@ int pause_after(int stays, int stay, double random)
 	return jittered(stay * std::min(factor, longest_pause_in_stays), random);
 }
 
+// What is left for pauses; of too little the half is for the stay.
+int without_last_stay(const Patience &patience, int left)
+{
+	return std::max(1, left > patience.stay ? left - patience.stay : left / 2);
+}
+
 // The server looks for autovacuums in the way after deadlock_timeout: half the stay leaves the rest
 // of it to the autovacuum to go.
 NextMove stay_for(int ms, bool last, const Obstacles &obstacles)
@@ -48,9 +54,9 @@ Patience patience_of(int lock_try, int lock_retry, int lock_timeout, bool holds_
 					 int session_lock_timeout)
 {
 	if (holds_strong_locks)
-		return {within(lock_timeout, session_lock_timeout), 0, true};
-	return {within(lock_try, session_lock_timeout), within(lock_retry, session_lock_timeout),
-			false};
+		return {within(lock_timeout, session_lock_timeout), 0, true, false};
+	const int total = within(lock_retry, session_lock_timeout);
+	return {within(lock_try, session_lock_timeout), total, false, total < lock_retry};
 }
 
 NextMove next_move(const Patience &patience, const Waiting &waiting, const Obstacles &obstacles,
@@ -58,7 +64,7 @@ NextMove next_move(const Patience &patience, const Waiting &waiting, const Obsta
 {
 	const int64_t left = patience.total - waiting.elapsed_ms;
 	const bool fresh_from_queue = waiting.stays > 0 && !waiting.has_paused;
-	if (waiting.was_last || (left <= 0 && fresh_from_queue))
+	if (waiting.was_last || (left <= 0 && (fresh_from_queue || patience.bounded)))
 		return {Move::give_up, 0, true, 0, false};
 	if (obstacles.waits_for_us != WaitsForUs::no && !fresh_from_queue &&
 		waiting.elapsed_ms < std::max(patience.total, patience.stay))
@@ -67,10 +73,13 @@ NextMove next_move(const Patience &patience, const Waiting &waiting, const Obsta
 		return stay_for(patience.stay, true, obstacles);
 
 	const int left_ms = static_cast<int>(left);
+	if (patience.bounded && left_ms <= patience.stay && !fresh_from_queue)
+		return stay_for(left_ms, true, obstacles);
+	const int free_ms = patience.bounded ? without_last_stay(patience, left_ms) : left_ms;
 	if (obstacles.holders > obstacles.yielding && obstacles.oldest_ms > old_holder_ms)
-		return {Move::pause, std::min(jittered(look_ms, random), left_ms), false, 0, false};
+		return {Move::pause, std::min(jittered(look_ms, random), free_ms), false, 0, false};
 	if (fresh_from_queue)
-		return {Move::pause, std::min(pause_after(waiting.stays, patience.stay, random), left_ms),
+		return {Move::pause, std::min(pause_after(waiting.stays, patience.stay, random), free_ms),
 				false, 0, false};
 	return stay_for(patience.stay, false, obstacles);
 }

@@ -23,6 +23,7 @@ struct Patience {
 	int stay;  // one stay in the queue
 	int total; // from the first look to the last stay
 	bool once; // no more than one stay, of this length, at once: others wait for this transaction
+	bool bounded; // by the session's lock_timeout: the last stay ends within the total, too
 };
 
 // The session's own lock_timeout (0 = none) bounds them where it is shorter.

@@ -72,6 +72,11 @@ like(error_of($node, "SET safe_migrate.override = 'CHG-3';\nDROP TABLE $a;\nDROP
 ok(!exists_table($a) && exists_table($b), 'the first is gone, the second is there');
 like(error_of($node, "SET safe_migrate.override = 'CHG-4';\nSELECT 1;\nDROP TABLE $b;", as => 'release'),
 	$rejected, 'whatever the next statement was');
+for my $failed ('SELEC', 'SELECT 1/0', 'SELECT * FROM nowhere')
+{
+	like(error_of($node, "\\set ON_ERROR_STOP 0\nSET safe_migrate.override = 'CHG-4a';\n$failed;\nDROP TABLE $b;", as => 'release'),
+		$rejected, "nor if it failed: $failed");
+}
 like(error_of($node, "SET safe_migrate.override = 'CHG-5';\nBEGIN;\nDROP TABLE $b;\nCOMMIT;", as => 'release'),
 	$rejected, 'be it BEGIN');
 like(error_of($node, "BEGIN;\nSET safe_migrate.override = 'CHG-6';\nCOMMIT;\nDROP TABLE $b;", as => 'release'),
@@ -99,6 +104,13 @@ $node->safe_psql('postgres', 'CREATE TABLE wide AS SELECT i, repeat(\'x\', 1000)
 like(error_of($node, 'VACUUM FULL wide', as => 'app'), qr/SM001: VACUUM is not safe/, 'VACUUM FULL of a large table is rejected');
 is(error_of($node, "SET safe_migrate.override = 'CHG-12';\nVACUUM FULL wide;", as => 'postgres'), '', 'and overridden');
 is(last_audit(), 'postgres|postgres|VACUUM|{vacuum-full}|{public.wide}|CHG-12', 'which is in the audit too');
+is(error_of($node, "SET default_transaction_read_only = on;\nSET safe_migrate.override = 'CHG-12a';\nVACUUM FULL wide;", as => 'postgres'), '',
+	'in a session that is read only');
+is(last_audit(), 'postgres|postgres|VACUUM|{vacuum-full}|{public.wide}|CHG-12a', '… too');
+$node->safe_psql('postgres', 'SET safe_migrate.guard = off; CREATE INDEX ON wide (i)');
+is(error_of($node, "BEGIN READ ONLY;\nSET LOCAL safe_migrate.override = 'CHG-12b';\nREINDEX TABLE wide;\nCOMMIT;", as => 'postgres'), '',
+	'and in a transaction that is');
+is(last_audit(), 'postgres|postgres|REINDEX|{reindex}|{public.wide,public.wide_i_idx}|CHG-12b', '… which goes on being so');
 is(error_of($node, "SET ROLE app; SET safe_migrate.override = 'CHG-13';") =~ /permission denied to set parameter/ ? 1 : 0, 1,
 	'the rights are those of the current role');
 is($node->safe_psql('postgres', 'SET ROLE app; SELECT count(*) FROM safe_migrate.audit'), '0',

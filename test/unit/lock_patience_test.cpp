@@ -162,6 +162,19 @@ TEST(patience, with_strong_locks_held_one_stay_at_once)
 	}
 }
 
+TEST(patience, a_lock_timeout_of_the_session_bounds_the_last_stay_too)
+{
+	for (int timeout : {1, 50, 200, 201, 250, 300, 500, 1000, 7000})
+		for (const Obstacles &obstacles : {reader, old_reader, autovacuum})
+			for (double random : {0.0, 0.3, 0.999}) {
+				const Course all =
+					course(patience_of(200, 30000, 2000, false, timeout), obstacles, random);
+				EXPECT_LE(all.elapsed, timeout);
+				EXPECT_GE(all.stays, 1);
+				EXPECT_GE(all.elapsed, timeout / 2);
+			}
+}
+
 TEST(patience, a_shorter_lock_timeout_of_the_session_wins)
 {
 	EXPECT_EQ(course(patience_of(200, 30000, 2000, false, 50), reader, 0.5).elapsed, 50);
