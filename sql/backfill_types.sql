@@ -82,5 +82,17 @@ SELECT id, x, i8 FROM t ORDER BY id;
 SELECT fill($$ts = ts AT TIME ZONE 'utc' AT TIME ZONE 'utc' + interval '1 month'$$, $$ts BETWEEN SYMMETRIC '2024-02-01' AND '2023-12-01' AND (ts, id) < (ts, 5) AND id = ANY (ARRAY[1, 2]) AND NOT (x IS NULL) IS UNKNOWN$$);
 SELECT id, j, ts FROM t ORDER BY id;
 
+-- rows that become one of the column's type: their fields are assigned, not cut by a cast
+CREATE TYPE held AS (x short, y int[], n numeric(4,1));
+CREATE DOMAIN held_well AS held CHECK (NOT (VALUE).x IS NULL OR VALUE IS NULL);
+CREATE TYPE holder AS (h held, d date);
+ALTER TABLE t ADD h held, ADD hw held_well, ADD ho holder;
+SELECT fill($$h = ROW('q', ARRAY[1], 1.25)$$);
+SELECT fill($$h = ROW(id || 'qqqqqq', ARRAY[1], 1)$$, $$(h).x = 'q'$$);
+SELECT fill($$h = ROW('bad', NULL, 1)$$, $$(h).x = 'q'$$);
+SELECT fill($$hw = ROW(id, ARRAY['1', id::text]::int[], id)$$, $$hw IS NULL$$);
+SELECT fill($$ho = (ROW(upper(x), ARRAY[i8], id), '2024-02-03')$$, $$ho IS NULL$$);
+SELECT id, h, hw, ho FROM t ORDER BY id;
+
 SET client_min_messages = warning;
 DROP SCHEMA bt CASCADE;

@@ -323,6 +323,65 @@ void enter_for_texts(pg::PinnedSettings *pinned)
 	pg::set_in_level("lc_monetary", "C");
 }
 
+Node *without_casts(Node *value);
+
+// A row that becomes one of the column's type: its fields are coerced as in an assignment, too,
+// which a cast around each of them would not say.
+void bare_fields(RowExpr *row)
+{
+	ListCell *lc;
+	if (row->row_typeid != RECORDOID && row->row_format == COERCE_IMPLICIT_CAST)
+		foreach (lc, row->args)
+			lfirst(lc) = without_casts(static_cast<Node *>(lfirst(lc)));
+}
+
+// The value as it was written, of a copy of what became of it.
+Node *without_casts(Node *value)
+{
+	auto take = [](CoercionForm form, void *argument, Node *whole) {
+		return form == COERCE_IMPLICIT_CAST ? without_casts(static_cast<Node *>(argument)) : whole;
+	};
+	switch (nodeTag(value)) {
+		case T_CoerceToDomain:
+			return take(castNode(CoerceToDomain, value)->coercionformat,
+						castNode(CoerceToDomain, value)->arg, value);
+		case T_FuncExpr:
+			return take(castNode(FuncExpr, value)->funcformat,
+						list_length(castNode(FuncExpr, value)->args) > 0
+							? linitial(castNode(FuncExpr, value)->args)
+							: value,
+						value);
+		case T_RelabelType:
+			return take(castNode(RelabelType, value)->relabelformat,
+						castNode(RelabelType, value)->arg, value);
+		case T_CoerceViaIO:
+			return take(castNode(CoerceViaIO, value)->coerceformat,
+						castNode(CoerceViaIO, value)->arg, value);
+		case T_ArrayCoerceExpr:
+			return take(castNode(ArrayCoerceExpr, value)->coerceformat,
+						castNode(ArrayCoerceExpr, value)->arg, value);
+		case T_RowExpr:
+			bare_fields(castNode(RowExpr, value));
+			return value;
+		default:
+			return value;
+	}
+}
+
+// What is stored of a value that is assigned; the coercion of it all to the column's type is left
+// out by the deparser itself.
+Node *as_assigned(Node *value)
+{
+	auto *copy = static_cast<Node *>(copyObjectImpl(value));
+	Node *row = copy;
+	while (IsA(row, CoerceToDomain) &&
+		   castNode(CoerceToDomain, row)->coercionformat == COERCE_IMPLICIT_CAST)
+		row = reinterpret_cast<Node *>(castNode(CoerceToDomain, row)->arg);
+	if (IsA(row, RowExpr))
+		bare_fields(castNode(RowExpr, row));
+	return copy;
+}
+
 // Of a copy: from 18 on the deparser changes sub-selects with GROUP BY.
 char *text_of(Node *expression, List *context)
 {
@@ -348,7 +407,7 @@ Definition *deparse(const Request &request, Relation root, List *entries, Node *
 		auto *value = reinterpret_cast<Node *>(entry->expr);
 		definition->assignments[foreach_current_index(lc)] = {
 			entry->resno, get_attname(RelationGetRelid(root), entry->resno, false),
-			text_of(value, context)};
+			text_of(as_assigned(value), context)};
 		used = bms_add_members(used, columns_read(value));
 		used = bms_add_member(used, entry->resno - FirstLowInvalidHeapAttributeNumber);
 	}
