@@ -4,10 +4,12 @@
 #include "jobs/store.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat.hpp"
+#include "pg/compat_analysis.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/syscache.h"
 }
@@ -42,8 +44,12 @@ Oid connect_role(Oid owner, Oid session_role, const char **why)
 		*why = "the role that owns it does not exist any more";
 		return InvalidOid;
 	}
-	if (facts.may_login || pg::can_bypass_login_check)
-		return owner;
+	if (facts.may_login || pg::can_bypass_login_check) {
+		if (pg::may_connect(MyDatabaseId, owner))
+			return owner;
+		*why = "its owner has no CONNECT right on the database";
+		return InvalidOid;
+	}
 	RoleFacts session = facts_of(session_role);
 	if (!session.exists || !session.may_login) {
 		*why = "neither its owner nor the role that queued it may log in";
@@ -55,6 +61,10 @@ Oid connect_role(Oid owner, Oid session_role, const char **why)
 	}
 	if (!pg::may_set_role(session_role, owner)) {
 		*why = "its owner may not log in, and the role that queued it is no longer a member of it";
+		return InvalidOid;
+	}
+	if (!pg::may_connect(MyDatabaseId, session_role)) {
+		*why = "the role that queued it has no CONNECT right on the database";
 		return InvalidOid;
 	}
 	return session_role;

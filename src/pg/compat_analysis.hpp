@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_tablespace.h"
@@ -139,6 +140,24 @@ inline bool has_schema_right(Oid schema, Oid role, AclMode right)
 	return object_aclcheck(NamespaceRelationId, schema, role, right) == ACLCHECK_OK;
 #else
 	return pg_namespace_aclcheck(schema, role, right) == ACLCHECK_OK;
+#endif
+}
+
+inline bool may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+inline bool may_connect(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+	return pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK;
 #endif
 }
 

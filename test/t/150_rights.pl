@@ -376,5 +376,19 @@ is(sql(q{SELECT count(*) FROM late.paths WHERE b IS DISTINCT FROM upper(a) || 'l
 	'functions, tables and operators slipped in earlier in the path are not used by what was stored');
 is(sql('SELECT DISTINCT seen FROM late.paths'), 'early, late early', 'while triggers run under the caller\'s search_path');
 
+# ---- an owner that may not connect (any more)
+sql(q{CREATE ROLE outside LOGIN});
+sql(q{CREATE DATABASE closed});
+sql(q{REVOKE CONNECT ON DATABASE closed FROM public});
+sub in_closed { return $node->safe_psql('closed', @_); }
+in_closed(q{CREATE EXTENSION safe_migrate; CREATE TABLE t AS SELECT 1 AS a, NULL::int AS b; ALTER TABLE t OWNER TO outside});
+$job = (split /\n/, in_closed(q{SET ROLE outside; SELECT safe_migrate.backfill('t', 'b = a')}))[-1];
+$node->poll_query_until('closed', "SELECT state = 'paused' FROM safe_migrate.jobs WHERE id = $job");
+is(in_closed("SELECT state_reason FROM safe_migrate.jobs WHERE id = $job"), 'its owner has no CONNECT right on the database', 'the job says why');
+sql('GRANT CONNECT ON DATABASE closed TO outside');
+in_closed("SELECT safe_migrate.resume($job)");
+$node->poll_query_until('closed', "SELECT state = 'succeeded' FROM safe_migrate.jobs WHERE id = $job");
+is(in_closed('SELECT b FROM t'), '1', 'and goes on once it may');
+
 stays_clean($node);
 done_testing();
