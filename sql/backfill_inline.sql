@@ -39,7 +39,7 @@ SELECT * FROM pair ORDER BY id;
 -- a row that would match again: an error, and nothing was written
 SELECT safe_migrate.backfill('t', 'n = n + 1', 'n < 5');
 \echo :LAST_ERROR_SQLSTATE
-SELECT safe_migrate.backfill('pair', 'x = NULL');
+SELECT safe_migrate.backfill('pair', 'x = (SELECT NULL::text)');
 SELECT count(*) AS unchanged FROM t WHERE n < 5;
 -- also where a trigger makes it match
 CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.y := NULL; RETURN NEW; END $$;

@@ -124,6 +124,19 @@ SELECT safe_migrate.backfill('orders', 'price = price * 1.1', 'status = ''EU''')
 SELECT safe_migrate.backfill('orders', 'n = 1', 'true');
 SELECT safe_migrate.backfill('orders', 'price = 1');
 SELECT safe_migrate.backfill('orders', 'price = 1, id = 1');
+SELECT safe_migrate.backfill('orders', 'n = NULL');
+\echo :LAST_ERROR_SQLSTATE
+SELECT safe_migrate.backfill('orders', 'n = 2 + 3', 'n = 5');
+SELECT safe_migrate.backfill('orders', 'n = 5', 'n > 3 AND n < 9 AND status = ''EU''');
+-- not where that is not sure
+BEGIN;
+SELECT queued('orders', 'n = 5', 'n > 3 AND n <> 5');
+SELECT queued('orders', 'n = 5', 'n > 3 AND random() < 2');
+SELECT queued('orders', 'n = 5, status_v2 = upper(status)', 'n > 3 AND status_v2 <> ''EU''');
+CREATE FUNCTION has_a_say() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := 6; RETURN NEW; END';
+CREATE TRIGGER has_a_say BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION has_a_say();
+SELECT queued('orders', 'n = 5', 'n = 5');
+ROLLBACK;
 BEGIN;
 SELECT queued('orders', 'price = 1, n = 1');
 ROLLBACK;
@@ -261,7 +274,7 @@ BEGIN;
 SET LOCAL DateStyle = 'German';
 SET LOCAL IntervalStyle = 'sql_standard';
 SET LOCAL extra_float_digits = -10;
-SELECT queued('orders', 'made = date ''03.02.2024'', n = length(''a'') + 0.1234567890123456789::float8', 'made < date ''13.02.2024'' + interval ''1-2''');
+SELECT queued('orders', 'made = date ''03.02.2024'', n = length(''a'') + 0.1234567890123456789::float8', 'made > date ''13.02.2024'' + interval ''1-2''');
 ROLLBACK;
 
 SET client_min_messages = warning;

@@ -58,6 +58,33 @@ SELECT safe_migrate.backfill('p', 'w = v') > 0 AS done;
 SELECT safe_migrate.backfill('p', 'w = (SELECT l.v FROM lookup l WHERE l.id = k)', 'w = ''x''');
 \echo :LAST_ERROR_SQLSTATE
 
+-- what is called: functions and sequences, the table's schema also where its name is not asked for
+SET ROLE br_owner;
+CREATE FUNCTION br.shout(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT upper($1)';
+REVOKE EXECUTE ON FUNCTION br.shout(text) FROM public;
+CREATE SEQUENCE br."Numbers";
+SELECT 'br.p'::regclass::oid AS p \gset
+SET ROLE br_app;
+SELECT safe_migrate.backfill('p', 'w = shout(v)', 'w = v');
+\echo :LAST_ERROR_SQLSTATE
+SELECT safe_migrate.backfill('p', 'w = (SELECT shout(s.x) FROM (VALUES (''a'')) s (x))', 'w = v');
+SELECT safe_migrate.delete_safely('p', 'w = shout(v)');
+SELECT safe_migrate.backfill('p', $$w = nextval('"Numbers"')$$, 'w = v');
+SELECT safe_migrate.backfill('p', $$w = setval('"Numbers"', 4)$$, 'w = v');
+SET ROLE br_owner;
+GRANT EXECUTE ON FUNCTION br.shout(pg_catalog.text) TO br_app;
+GRANT USAGE ON SEQUENCE br."Numbers" TO br_app;
+SET ROLE br_app;
+SELECT safe_migrate.backfill('p', $$w = shout(v) || nextval('"Numbers"')$$, 'w = v') > 0 AS done;
+SELECT safe_migrate.backfill('p', 'w = v', 'w <> v') > 0 AS done;
+RESET ROLE;
+REVOKE USAGE ON SCHEMA br FROM br_app;
+SET ROLE br_app;
+SELECT safe_migrate.backfill(:p, 'w = v', 'w = v');
+RESET ROLE;
+GRANT USAGE ON SCHEMA br TO br_app;
+SET ROLE br_app;
+
 -- triggers
 SELECT safe_migrate.backfill('p', 'w = upper(v)', 'w = v', fire_triggers => false);
 \echo :LAST_ERROR_SQLSTATE

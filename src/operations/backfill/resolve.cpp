@@ -1,7 +1,9 @@
 // See resolve.hpp.  Mirrors transformUpdateStmt() of analyze.c for the two texts apart.
 #include "operations/backfill/resolve.hpp"
 
+#include "operations/backfill/called.hpp"
 #include "operations/backfill/expression.hpp"
+#include "operations/backfill/leaves_predicate.hpp"
 #include "operations/backfill/parse.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/known_objects.hpp"
@@ -287,20 +289,6 @@ Node *resolve_predicate(const char *text, Relation root)
 	return condition;
 }
 
-// Each written row has to leave the predicate, or the job would never end.
-void check_falsifiable(Relation root, Node *predicate, const Bitmapset *assigned)
-{
-	if (bms_overlap(columns_depended_on(predicate, root), assigned))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the predicate does not depend on any assigned column"),
-			 errdetail("A row that was written would match again, and the assignment would be "
-					   "applied to it more than once."),
-			 errhint("Use a predicate that a written row no longer satisfies, for example that "
-					 "the new column IS NULL.")));
-}
-
 // Storing -----------------------------------------------------------------------------
 
 const char **name_columns(Relation root, const Bitmapset *used, int *n)
@@ -518,7 +506,7 @@ Resolved resolve(const Request &request, const Target &target)
 						  ? resolve_predicate(request.predicate, target.root)
 						  : default_predicate(target.root, entries);
 	if (request.action == RowAction::update)
-		check_falsifiable(target.root, predicate, assigned);
+		check_falsifiable(target, predicate, entries, assigned, request.fire_triggers);
 
 	pg::PinnedSettings pinned;
 	enter_for_texts(&pinned);
@@ -533,8 +521,10 @@ Resolved resolve(const Request &request, const Target &target)
 		auto *value = reinterpret_cast<Node *>(lfirst_node(TargetEntry, lc)->expr);
 		selected = bms_add_members(selected, columns_read(value));
 		check_sub_selects(value, nullptr);
+		check_may_call(value);
 	}
 	check_sub_selects(predicate, nullptr);
+	check_may_call(predicate);
 	return {definition, query, assigned, selected};
 }
 

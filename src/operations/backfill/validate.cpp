@@ -274,12 +274,29 @@ void check_assigned_columns(const Target &target, const Bitmapset *assigned)
 	}
 }
 
+namespace {
+
+// A call may name the table by its OID, which asks nobody.
+void check_schema(Relation root, const char *role)
+{
+	const Oid schema = RelationGetNamespace(root);
+	if (pg::has_schema_right(schema, GetUserId(), ACL_USAGE))
+		return;
+	const char *name = get_namespace_name(schema);
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied for schema %s", name),
+					errhint("GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(name), role)));
+}
+
+} // namespace
+
 void check_rights(const Target &target, RowAction action, const Bitmapset *assigned,
 				  const Bitmapset *selected)
 {
 	constexpr int max_named = 20;
 	const Oid root = RelationGetRelid(target.root);
 	const char *role = quote_identifier(GetUserNameFromId(GetUserId(), false));
+	check_schema(target.root, role);
 	StringInfoData grants;
 	initStringInfo(&grants);
 	Oid first = InvalidOid;
