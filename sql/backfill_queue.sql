@@ -235,6 +235,11 @@ SELECT safe_migrate.backfill('orders', 'n = 1') > 0 AS queued;
 SELECT safe_migrate.backfill('orders', '"select" = ''x''') > 0 AS queued;
 ROLLBACK;
 DROP INDEX orders_n;
+CREATE INDEX orders_total ON orders (total); -- which is generated from the price
+BEGIN;
+SELECT safe_migrate.backfill('orders', 'price = 1', 'price <> 1') > 0 AS queued;
+ROLLBACK;
+DROP INDEX orders_total;
 
 -- odd names
 CREATE SCHEMA "Odd Schema";

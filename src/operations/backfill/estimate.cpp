@@ -387,14 +387,12 @@ Sample begin_sample(const Definition &definition, Relation leaf, TimestampTz dea
 	return sample;
 }
 
-TableFacts find_facts(const Sample &sample, BlockNumber blocks, const Resolved &resolved,
-					  const Target &target)
+TableFacts find_facts(const Sample &sample, BlockNumber blocks, const Resolved &resolved)
 {
 	bool blocking = false;
 	TableFacts facts = {};
 	facts.blocks = blocks;
-	facts.indexes =
-		count_indexes(target, RelationGetRelid(sample.leaf), resolved.assigned, &blocking);
+	facts.indexes = count_indexes(*resolved.definition, RelationGetRelid(sample.leaf), &blocking);
 	facts.erases = resolved.definition->action == RowAction::erase;
 	facts.heap_only_possible = !blocking && !facts.erases;
 	if (sample.rows_on_blocks > 0)
@@ -411,8 +409,8 @@ void leave_out(Total *total, const Sample &sample, BlockNumber blocks)
 		sample.left_out != nullptr ? sample.left_out : "all rows that match are locked";
 }
 
-void add_leaf(Total *total, const Resolved &resolved, const Target &target, Oid leaf,
-			  double fraction, TimestampTz deadline)
+void add_leaf(Total *total, const Resolved &resolved, Oid leaf, double fraction,
+			  TimestampTz deadline)
 {
 	Relation rel = table_open(leaf, NoLock);
 	const BlockNumber blocks = RelationGetNumberOfBlocks(rel);
@@ -422,9 +420,8 @@ void add_leaf(Total *total, const Resolved &resolved, const Target &target, Oid 
 		total->blocks += blocks;
 		total->tables++;
 		if (is_known(sample.cost))
-			total->estimate =
-				add(total->estimate,
-					extrapolate(sample.cost, find_facts(sample, blocks, resolved, target)));
+			total->estimate = add(total->estimate,
+								  extrapolate(sample.cost, find_facts(sample, blocks, resolved)));
 		else
 			leave_out(total, sample, blocks);
 	}
@@ -481,7 +478,7 @@ Datum estimate(FunctionCallInfo fcinfo, Oid relation, const Request &request, do
 	Total total = {};
 	ListCell *lc;
 	foreach (lc, target.leaves)
-		add_leaf(&total, resolved, target, lfirst_oid(lc), fraction, deadline);
+		add_leaf(&total, resolved, lfirst_oid(lc), fraction, deadline);
 	complete(&total, target.root);
 	close_target(target);
 	return to_tuple(fcinfo, total.estimate, total.blocks * BLCKSZ);

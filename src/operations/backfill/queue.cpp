@@ -136,7 +136,7 @@ jobs::JobId store(const Request &request, const Wanted &options, const Target &t
 	if (is_done_inline(target))
 		return work_inline(&job, resolved, target);
 	if (request.action == RowAction::update)
-		note_indexes(target, resolved.assigned);
+		note_indexes(target, definition);
 	bool existed;
 	return jobs::queue_job(job, &existed);
 }

@@ -1,6 +1,7 @@
 // See validate.hpp.
 #include "operations/backfill/validate.hpp"
 
+#include "operations/backfill/leaf_columns.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/session_relations.hpp"
 #include "pg/sql.hpp"
@@ -196,9 +197,11 @@ Bitmapset *columns_of_index(Relation index)
 	return columns;
 }
 
-List *indexes_on(Oid relation, const Bitmapset *columns, List *names)
+// Of those whose entries change with the columns assigned, and those generated from them.
+List *blocking_indexes(Oid relation, const Definition &definition, List *names)
 {
 	Relation rel = table_open(relation, NoLock);
+	const Bitmapset *columns = map_columns(definition, rel).changed_set;
 	ListCell *lc;
 	foreach (lc, RelationGetIndexList(rel)) {
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
@@ -356,14 +359,13 @@ void check_may_disable_triggers()
 				 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-void note_indexes(const Target &target, const Bitmapset *assigned)
+void note_indexes(const Target &target, const Definition &definition)
 {
 	constexpr int max_named = 10;
-	const Oid root = RelationGetRelid(target.root);
 	List *names = NIL;
 	ListCell *lc;
 	foreach (lc, target.leaves)
-		names = indexes_on(lfirst_oid(lc), translate(root, lfirst_oid(lc), assigned), names);
+		names = blocking_indexes(lfirst_oid(lc), definition, names);
 	if (names == NIL)
 		return;
 	StringInfoData list;
@@ -385,10 +387,9 @@ void note_indexes(const Target &target, const Bitmapset *assigned)
 		 errhint("Where you can, drop the index, backfill, and build it afterwards.")));
 }
 
-int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, bool *blocking)
+int count_indexes(const Definition &definition, Oid leaf, bool *blocking)
 {
-	*blocking =
-		indexes_on(leaf, translate(RelationGetRelid(target.root), leaf, assigned), NIL) != NIL;
+	*blocking = blocking_indexes(leaf, definition, NIL) != NIL;
 	Relation rel = table_open(leaf, NoLock);
 	int n = list_length(RelationGetIndexList(rel));
 	table_close(rel, NoLock);

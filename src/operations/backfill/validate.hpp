@@ -38,12 +38,11 @@ void check_row_security(const Target &target);
 // 42501 unless the current user may SET session_replication_role.
 void check_may_disable_triggers();
 
-// NOTICE about indexes that make heap-only updates of these columns impossible.
-void note_indexes(const Target &target, const Bitmapset *assigned);
+// NOTICE about indexes that make heap-only updates of what it changes impossible.
+void note_indexes(const Target &target, const Definition &definition);
 
-// Number of indexes of a leaf; *blocking = one of them makes heap-only updates of these columns of
-// the root impossible.
-int count_indexes(const Target &target, Oid leaf, const Bitmapset *assigned, bool *blocking);
+// Number of indexes of a leaf; *blocking = one of them makes heap-only updates impossible.
+int count_indexes(const Definition &definition, Oid leaf, bool *blocking);
 
 // Total size in blocks, of relations that this session did not create.
 int64 blocks_of_others(const Target &target, int64 *own);
