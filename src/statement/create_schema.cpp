@@ -28,7 +28,8 @@ bool has_table(const NewSchema *made, const char *name)
 	return false;
 }
 
-bool find_in_new_schema(const NameSource *self, const RangeVar *name, Target *target)
+bool find_in_new_schema(const NameSource *self, const RangeVar *name, bool missing_ok,
+						Target *target)
 {
 	auto *made = static_cast<const NewSchema *>(self);
 	bool may_be_here = name->schemaname == nullptr || strcmp(name->schemaname, made->schema) == 0;
@@ -36,7 +37,7 @@ bool find_in_new_schema(const NameSource *self, const RangeVar *name, Target *ta
 		*target = {InvalidOid, 0, made->schema, name->relname};
 		return true;
 	}
-	return made->outside != nullptr && made->outside->find(made->outside, name, target);
+	return made->outside != nullptr && made->outside->find(made->outside, name, missing_ok, target);
 }
 
 // With the name that the server gives it: setSchemaName().

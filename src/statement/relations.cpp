@@ -30,7 +30,8 @@ namespace safe_migrate::statement {
 Target find_target(Analysis *analysis, const RangeVar *name, bool missing_ok)
 {
 	Target target = {};
-	if (analysis->names != nullptr && analysis->names->find(analysis->names, name, &target))
+	if (analysis->names != nullptr &&
+		analysis->names->find(analysis->names, name, missing_ok, &target))
 		return target;
 	target.relation =
 		RangeVarGetRelidExtended(name, NoLock, missing_ok ? RVR_MISSING_OK : 0, nullptr, nullptr);

@@ -25,7 +25,7 @@ Target find_target(Analysis *analysis, const RangeVar *name, bool missing_ok);
 
 // Asked before the catalog: false where the name means what it means there.
 struct NameSource {
-	bool (*find)(const NameSource *self, const RangeVar *name, Target *target);
+	bool (*find)(const NameSource *self, const RangeVar *name, bool missing_ok, Target *target);
 };
 
 // Opens the relation under AccessShare, which close_judged() gives back: keeping it would make the

@@ -43,6 +43,18 @@ void alter_table(const Overlay *overlay, Analysis *analysis, const AlterTableStm
 		ask_catalog(overlay, analysis, live);
 }
 
+// What was there before the script and has come to be in it: clients may name it.
+void rename_script_schema(const Overlay *overlay, Analysis *analysis, const char *schema)
+{
+	ListCell *cell;
+	foreach (cell, relations_in(overlay, schema)) {
+		auto *relation = static_cast<const ScriptRelation *>(lfirst(cell));
+		if (OidIsValid(relation->oid) && stands_for_table(get_rel_relkind(relation->oid)))
+			add_finding(analysis, Cause::rename_other, Effect::client_break, relation->oid,
+						Lock::none);
+	}
+}
+
 void rename(const Overlay *overlay, Analysis *analysis, const RenameStmt *statement)
 {
 	if (statement->relation != nullptr) {
@@ -57,6 +69,8 @@ void rename(const Overlay *overlay, Analysis *analysis, const RenameStmt *statem
 				return add_locks(analysis, with_descendants(target.oid), Lock::access_exclusive);
 		}
 	}
+	if (statement->renameType == OBJECT_SCHEMA && insist_on_schema(overlay, statement->subname))
+		return rename_script_schema(overlay, analysis, statement->subname);
 	ask_catalog(overlay, analysis, statement);
 }
 
@@ -260,8 +274,6 @@ void look_over(const Overlay *overlay, Analysis *analysis, bool is_about_rows)
 			finding->name = record->name;
 		}
 		int by = is_about_rows ? 0 : perhaps_changed_by(overlay, finding->name);
-		if (finding->schema != nullptr) // renamed, so that the name may be another one's
-			by = std::max(by, object_changed_by(overlay, finding->schema));
 		if (by != 0 && effects->depends_on == 0)
 			add_dependence(overlay, analysis, finding->relation, by,
 						   "what that does is only known when it runs");

@@ -22,6 +22,9 @@ void fails_for_lack_of(const Overlay *overlay, const RangeVar *name, int gone_by
 // … where one has.
 void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target);
 
+// Does the script know the schema better than the catalog?  3F000: it has taken it away.
+bool insist_on_schema(const Overlay *overlay, const char *schema);
+
 // A relation that only the script creates: whatever happens to it alone harms nobody.
 void add_new(Analysis *analysis, const ScriptRelation *relation, Lock lock);
 // … and to what is under it, which may be others'.

@@ -6,6 +6,7 @@
 extern "C" {
 #include "catalog/partition.h"
 #include "nodes/value.h"
+#include "utils/lsyscache.h"
 }
 
 namespace safe_migrate::statement::overlay {
@@ -110,6 +111,54 @@ void drop_objects(const Overlay *overlay, Analysis *analysis, const DropStmt *dr
 								  psprintf("what depends on \"%s\"", name));
 	}
 }
+
+// Tables that the script has made in it, or brought there, are dropped as by their names; what was
+// in it before, the catalog knows.
+void drop_tables_in(const Overlay *overlay, Analysis *analysis, const char *schema,
+					const DropStmt *statement)
+{
+	DropStmt *drop = copy_of(statement);
+	drop->removeType = OBJECT_TABLE;
+	drop->objects = NIL;
+	const Oid space = namespace_of(overlay, schema);
+	ListCell *cell;
+	foreach (cell, relations_in(overlay, schema)) {
+		auto *relation = static_cast<const ScriptRelation *>(lfirst(cell));
+		if (OidIsValid(space) && get_rel_namespace(relation->oid) == space)
+			continue;
+		char kind = OidIsValid(relation->oid) ? get_rel_relkind(relation->oid) : relation->kind;
+		if (stands_for_table(kind))
+			drop->objects = lappend(drop->objects, list_make2(makeString(pstrdup(schema)),
+															  makeString(pstrdup(relation->name))));
+	}
+	const char *command = analysis->effects->command;
+	if (drop->objects != NIL)
+		drop_relations(overlay, analysis, drop);
+	analysis->effects->command = command;
+}
+
+void drop_schemas(const Overlay *overlay, Analysis *analysis, const DropStmt *drop)
+{
+	DropStmt *live = copy_of(drop);
+	live->objects = NIL;
+	ListCell *cell;
+	foreach (cell, drop->objects) {
+		auto *object = static_cast<Node *>(lfirst(cell));
+		const char *schema = strVal(object);
+		const SchemaState state = state_of_schema(overlay, schema);
+		if (state.changed_by != 0 && !state.exists && drop->missing_ok)
+			continue;
+		const bool is_scripts = insist_on_schema(overlay, schema);
+		drop_tables_in(overlay, analysis, schema, drop);
+		if (!is_scripts)
+			live->objects = lappend(live->objects, object);
+		else if (drop->behavior == DROP_CASCADE && overlay->ties_by > state.changed_by)
+			add_dependence(overlay, analysis, InvalidOid, overlay->ties_by,
+						   psprintf("what depends on \"%s\"", schema));
+	}
+	if (live->objects != NIL)
+		drop_objects(overlay, analysis, live);
+}
 } // namespace
 
 void answer_drop(const Overlay *overlay, Analysis *analysis, const DropStmt *statement)
@@ -122,6 +171,8 @@ void answer_drop(const Overlay *overlay, Analysis *analysis, const DropStmt *sta
 		case OBJECT_SEQUENCE:
 		case OBJECT_FOREIGN_TABLE:
 			return drop_relations(overlay, analysis, statement);
+		case OBJECT_SCHEMA:
+			return drop_schemas(overlay, analysis, statement);
 		default:
 			return drop_objects(overlay, analysis, statement);
 	}

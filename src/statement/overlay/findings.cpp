@@ -23,6 +23,17 @@ void insist_on(const Overlay *overlay, const RangeVar *name, const Named &target
 		fails_for_lack_of(overlay, name, target.gone_by);
 }
 
+bool insist_on_schema(const Overlay *overlay, const char *schema)
+{
+	const SchemaState state = state_of_schema(overlay, schema);
+	if (state.changed_by == 0 || state.exists)
+		return state.changed_by != 0;
+	*overlay->fails = true;
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA),
+					errmsg("schema \"%s\" does not exist any more", schema),
+					errdetail("Statement %d drops or renames it.", state.changed_by)));
+}
+
 void add_dependence(const Overlay *overlay, Analysis *analysis, Oid relation, int statement_no,
 					const char *what)
 {

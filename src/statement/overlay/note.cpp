@@ -167,6 +167,8 @@ void note_drop(Overlay *overlay, const DropStmt *drop)
 			note_object(overlay, last_name(castNode(ObjectWithArgs, object)->objname));
 		else if (IsA(object, String))
 			note_object(overlay, strVal(object));
+		if (drop->removeType == OBJECT_SCHEMA)
+			note_dropped_schema(overlay, strVal(object));
 	}
 	if (drop->removeType == OBJECT_CAST || drop->removeType == OBJECT_OPERATOR)
 		overlay->casts_by = overlay->statement_no;
@@ -183,6 +185,8 @@ void note_rename(Overlay *overlay, const RenameStmt *rename)
 			note_object(overlay, last_name(castNode(ObjectWithArgs, rename->object)->objname));
 		if (rename->renameType != OBJECT_DOMCONSTRAINT)
 			note_object(overlay, rename->newname);
+		if (rename->renameType == OBJECT_SCHEMA)
+			note_renamed_schema(overlay, rename->subname, rename->newname);
 		return;
 	}
 	ScriptRelation *relation = relation_of(overlay, rename->relation);
@@ -214,11 +218,11 @@ void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
 {
 	const char *schema =
 		create->schemaname != nullptr ? create->schemaname : create->authrole->rolename;
-	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
-	if (schema != nullptr)
-		overlay->schemas = lappend(overlay->schemas, pstrdup(schema));
-	MemoryContextSwitchTo(caller);
-	overlay->changes = true;
+	if (schema == nullptr)
+		return;
+	note_new_schema(overlay, schema);
+	List *path = overlay->search_path;
+	overlay->search_path = lcons(pstrdup(schema), list_copy(path));
 	ListCell *cell;
 	foreach (cell, create->schemaElts) {
 		auto *element = static_cast<Node *>(copyObjectImpl(lfirst(cell)));
@@ -227,9 +231,10 @@ void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
 						 : IsA(element, CreateSeqStmt) ? castNode(CreateSeqStmt, element)->sequence
 													   : nullptr;
 		if (name != nullptr && name->schemaname == nullptr)
-			name->schemaname = pstrdup(schema != nullptr ? schema : "");
+			name->schemaname = pstrdup(schema);
 		note_change(overlay, nullptr, element);
 	}
+	overlay->search_path = path;
 }
 
 void note_select(Overlay *overlay, const SelectStmt *select)

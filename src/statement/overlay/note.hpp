@@ -15,6 +15,10 @@ bool note_rows_added(Overlay *overlay, const Node *statement);
 
 void note_rows_under(Overlay *overlay, ScriptRelation *child); // of its new parents
 
+void note_new_schema(Overlay *overlay, const char *schema);
+void note_dropped_schema(Overlay *overlay, const char *schema);
+void note_renamed_schema(Overlay *overlay, const char *from, const char *to);
+
 // Settings: SET, RESET, set_config().
 void note_set(Overlay *overlay, const VariableSetStmt *set);
 void note_set_config(Overlay *overlay, const FuncCall *call);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "pg/guc.hpp"
+#include "statement/overlay/answer.hpp"
 #include "statement/overlay/overlay.hpp"
 
 extern "C" {
@@ -121,27 +122,25 @@ const char *schema_key(const char *schema)
 	return strncmp(schema, "pg_temp", 7) == 0 ? temporary_schema : schema;
 }
 
-// What the script has created, renamed or dropped; else false: the catalog knows.
-bool find_changed(const NameSource *overlay, const RangeVar *name, Target *target)
+// What the name means by now; false: nothing that the catalog wouldn't know as well.
+bool find_changed(const NameSource *source, const RangeVar *name, bool missing_ok, Target *target)
 {
-	Named named = resolve(static_cast<const Overlay *>(overlay), name);
-	if (named.script == nullptr)
-		return false;
+	auto *overlay = static_cast<const Overlay *>(source);
+	Named named = resolve(overlay, name);
+	if (!missing_ok)
+		insist_on(overlay, name, named);
+	if (!named.exists())
+		return named.gone_by != 0;
 	target->relation = named.oid;
+	if (named.script == nullptr) { // perhaps behind one that is gone
+		target->schema = get_namespace_name(get_rel_namespace(named.oid));
+		target->name = get_rel_name(named.oid);
+		return true;
+	}
 	target->created_by = named.script->created_by;
 	target->schema = named.script->schema;
 	target->name = named.script->name;
 	return true;
-}
-
-bool schema_exists(const Overlay *overlay, const char *schema)
-{
-	ListCell *cell;
-	foreach (cell, overlay->schemas) {
-		if (strcmp(static_cast<const char *>(lfirst(cell)), schema) == 0)
-			return true;
-	}
-	return OidIsValid(get_namespace_oid(schema, true));
 }
 
 ScriptRelation *new_relation(Overlay *overlay)
@@ -175,6 +174,7 @@ static void open_overlay(Overlay *overlay)
 	overlay->objects =
 		make_table(overlay, "objects", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
 	overlay->unseen = make_table(overlay, "unseen", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
+	overlay->schemas = make_schemas(overlay->memory);
 	overlay->guc_nest = NewGUCNestLevel();
 	read_search_path(overlay);
 }
@@ -196,7 +196,6 @@ Overlay *begin_script()
 void forget_changes(Overlay *overlay)
 {
 	end_script(overlay);
-	overlay->schemas = NIL;
 	memset(overlay->settings, 0, sizeof overlay->settings);
 	memset(overlay->after_block, 0, sizeof overlay->after_block);
 	overlay->casts_by = 0;
@@ -221,20 +220,76 @@ void set_search_path(Overlay *overlay, const char *value)
 	read_search_path(overlay);
 }
 
+namespace {
+
+bool has_schema(const List *path, const char *schema)
+{
+	ListCell *cell;
+	foreach (cell, path) {
+		if (strcmp(static_cast<const char *>(lfirst(cell)), schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+// As recomputeNamespacePath(): the temporary schema and the catalog come first, unless the path
+// says otherwise.
+List *whole_path(const Overlay *overlay)
+{
+	List *path = list_copy(overlay->search_path);
+	for (const char *implied : {"pg_catalog", temporary_schema})
+		if (!has_schema(overlay->search_path, implied))
+			path = lcons(const_cast<char *>(implied), path);
+	return path;
+}
+
+int compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(static_cast<const ScriptRelation *>(lfirst(a))->name,
+				  static_cast<const ScriptRelation *>(lfirst(b))->name);
+}
+
+} // namespace
+
+Oid namespace_of(const Overlay *overlay, const char *schema)
+{
+	if (state_of_schema(overlay, schema).changed_by != 0)
+		return InvalidOid;
+	if (strcmp(schema, temporary_schema) != 0)
+		return get_namespace_oid(schema, true);
+	Oid space;
+	Oid of_toast;
+	GetTempNamespaceState(&space, &of_toast);
+	return space;
+}
+
+List *relations_in(const Overlay *overlay, const char *schema)
+{
+	List *found = NIL;
+	HASH_SEQ_STATUS scan;
+	hash_seq_init(&scan, overlay->by_name);
+	while (auto *entry = static_cast<NameEntry *>(hash_seq_search(&scan)))
+		if (entry->relation != nullptr && strcmp(entry->key.schema, schema) == 0)
+			found = lappend(found, entry->relation);
+	list_sort(found, compare_names);
+	return found;
+}
+
 Named resolve(const Overlay *overlay, const RangeVar *name)
 {
 	if (!overlay->changes)
 		return {nullptr, RangeVarGetRelid(name, NoLock, true), 0};
 	if (name->schemaname != nullptr) {
 		const NameEntry *entry = find_name(overlay, schema_key(name->schemaname), name->relname);
-		return entry != nullptr ? named(overlay, entry)
-								: named(overlay, RangeVarGetRelid(name, NoLock, true));
+		const SchemaState state = state_of_schema(overlay, name->schemaname);
+		if (entry != nullptr)
+			return named(overlay, entry);
+		return state.changed_by != 0 ? Named{nullptr, InvalidOid, state.changed_by}
+									 : named(overlay, RangeVarGetRelid(name, NoLock, true));
 	}
-	// As RelnameGetRelid() goes along the path; temporary relations come first.
 	Named found = {};
-	List *path = lcons(const_cast<char *>(temporary_schema), list_copy(overlay->search_path));
 	ListCell *cell;
-	foreach (cell, path) {
+	foreach (cell, whole_path(overlay)) { // as RelnameGetRelid() goes along it
 		auto *schema = static_cast<const char *>(lfirst(cell));
 		const NameEntry *entry = find_name(overlay, schema_key(schema), name->relname);
 		if (entry != nullptr && entry->relation != nullptr)
@@ -243,13 +298,11 @@ Named resolve(const Overlay *overlay, const RangeVar *name)
 			found.gone_by = entry->changed_by;
 			continue;
 		}
-		Oid space = schema == temporary_schema ? InvalidOid : get_namespace_oid(schema, true);
+		Oid space = namespace_of(overlay, schema);
 		Oid relation = OidIsValid(space) ? get_relname_relid(name->relname, space) : InvalidOid;
 		if (OidIsValid(relation))
 			return named(overlay, relation);
 	}
-	if (found.gone_by == 0) // a temporary one of before the script, a catalog
-		return named(overlay, RangeVarGetRelid(name, NoLock, true));
 	return found;
 }
 

@@ -102,7 +102,7 @@ struct Overlay : NameSource {
 	int mentions_all_by; // one had identifiers that can't be read
 	int ties_by;   // what was there before the script may depend on something else, or belong to it
 	int typed_by;  // … may have a column of a type that is not built in
-	List *schemas; // names of those that the script creates
+	HTAB *schemas; // name → SchemaState
 	List *search_path;
 	// By their place in note_set.cpp; nullptr where the script has not changed them.
 	const char *settings[n_settings];
@@ -198,6 +198,19 @@ int mentioned_by(const Overlay *overlay, const char *name);
 int relation_changed_by(const Overlay *overlay, const char *name); // one of that name, anywhere
 int perhaps_changed_by(const Overlay *overlay, const char *relation_name);
 void note_alter_table(Overlay *overlay, ScriptRelation *relation, const AlterTableStmt *statement);
+
+// Of a schema that the script has created, dropped or renamed; changed_by = 0: of none such.
+struct SchemaState {
+	bool exists;
+	int changed_by;
+};
+HTAB *make_schemas(MemoryContext memory);
+SchemaState state_of_schema(const Overlay *overlay, const char *schema);
+bool schema_exists(const Overlay *overlay, const char *schema);
+// Where the catalog has what is in it; InvalidOid: nowhere, by now.
+Oid namespace_of(const Overlay *overlay, const char *schema);
+// ScriptRelation of all that the script has put there, by name.
+List *relations_in(const Overlay *overlay, const char *schema);
 
 void set_search_path(Overlay *overlay, const char *value);
 void forget_changes(Overlay *overlay); // all but the log

@@ -1,0 +1,51 @@
+-- explain() over scripts after which a name means something else: what was shadowed, schemas that come, go and are renamed, settings that nobody sees.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+RESET client_min_messages;
+CREATE SCHEMA en;
+CREATE SCHEMA en_front;
+CREATE TABLE en.big AS SELECT i AS id, i AS a FROM generate_series(1, 1000) i;
+CREATE TABLE en_front.big (id int, a int);
+\c -
+SET search_path = en;
+SET safe_migrate.small_table_size = 0;
+CREATE FUNCTION pg_temp.explain(script text) RETURNS TABLE (no int, command text, relation text, lock text, verdict text, rule text, reason text)
+LANGUAGE sql AS 'SELECT statement_no, command, replace(relation, pg_my_temp_schema()::regnamespace::text, ''pg_temp''), lock, verdict, rule, reason FROM safe_migrate.explain(script)';
+-- the last statement, after the others
+CREATE FUNCTION pg_temp.after(script text, VARIADIC last text[]) RETURNS TABLE (last_statement text, relation text, lock text, verdict text, rule text, reason text)
+LANGUAGE sql AS 'SELECT l, replace(e.relation, pg_my_temp_schema()::regnamespace::text, ''pg_temp''), e.lock, e.verdict, e.rule, e.reason FROM unnest(last) WITH ORDINALITY u(l, i)
+	CROSS JOIN LATERAL (SELECT *, max(statement_no) OVER () AS n FROM safe_migrate.explain(script || '';'' || l)) e WHERE e.statement_no = e.n ORDER BY i';
+
+-- what stood in front of another one is gone
+SELECT * FROM pg_temp.after('SET search_path = en_front, en; DROP TABLE big', 'CREATE INDEX ON big (a)', 'ALTER TABLE big ALTER a TYPE bigint', 'TRUNCATE big', 'DROP TABLE big',
+	'ALTER TABLE big RENAME TO zz', 'VACUUM FULL big', 'CREATE TABLE n (a int REFERENCES big)', 'DELETE FROM big');
+SELECT * FROM pg_temp.after('SET search_path = en_front, en; ALTER TABLE big RENAME TO zz', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON zz (a)');
+SELECT * FROM pg_temp.after('SET search_path = en_front, en; ALTER TABLE big SET SCHEMA public', 'CREATE INDEX ON big (a)');
+SELECT * FROM pg_temp.after('CREATE TEMP TABLE big (id int, a int); DROP TABLE big', 'CREATE INDEX ON big (a)');
+SELECT * FROM pg_temp.after('DROP TABLE big', 'CREATE INDEX ON big (a)', 'DROP TABLE IF EXISTS big', 'CREATE TABLE n (a int REFERENCES big)');
+-- a temporary one of before the script is still in front, unless the path says otherwise
+CREATE TEMP TABLE big (id int, a int);
+SELECT * FROM pg_temp.after('CREATE TABLE n ()', 'CREATE INDEX ON big (a)');
+SELECT * FROM pg_temp.after('SET search_path = en, pg_temp', 'CREATE INDEX ON big (a)');
+SELECT * FROM pg_temp.after('DROP TABLE big', 'CREATE INDEX ON big (a)');
+DROP TABLE pg_temp.big;
+
+-- schemas that the script makes and takes away
+SELECT * FROM pg_temp.after('CREATE SCHEMA ns; SET search_path = ns, en; CREATE TABLE big (id int, a int)', 'CREATE INDEX ON big (a)', 'DROP SCHEMA ns', 'DROP SCHEMA ns CASCADE', 'ALTER SCHEMA ns RENAME TO ns2');
+SELECT * FROM pg_temp.after('CREATE SCHEMA ns; SET search_path = ns, en; CREATE TABLE big (id int, a int); DROP SCHEMA ns CASCADE', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON ns.big (a)', 'DROP SCHEMA ns',
+	'DROP SCHEMA IF EXISTS ns', 'ALTER SCHEMA ns RENAME TO ns2', 'DROP TABLE IF EXISTS ns.big');
+SELECT * FROM pg_temp.after('CREATE SCHEMA ns; SET search_path = ns, en; CREATE TABLE big (id int, a int); DROP SCHEMA IF EXISTS ns CASCADE', 'CREATE INDEX ON big (a)');
+SELECT * FROM pg_temp.after('CREATE SCHEMA ns; SET search_path = ns, en; CREATE TABLE big (id int, a int); ALTER SCHEMA ns RENAME TO ns2', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON ns2.big (a)', 'CREATE INDEX ON ns.big (a)');
+SELECT * FROM pg_temp.after('SET search_path = ns, en; CREATE SCHEMA ns CREATE TABLE big (id int, a int) CREATE INDEX big_a ON big (a)', 'CREATE INDEX ON big (a)', 'DROP INDEX big_a');
+SELECT * FROM pg_temp.after('SET search_path = ns, en; CREATE SCHEMA ns CREATE TABLE big (id int, a int); DROP SCHEMA ns CASCADE', 'CREATE INDEX ON big (a)');
+SELECT * FROM pg_temp.after('SET search_path = ns, en; BEGIN; CREATE SCHEMA ns CREATE TABLE big (id int, a int); ROLLBACK', 'CREATE INDEX ON big (a)', 'CREATE SCHEMA ns');
+SELECT * FROM pg_temp.after('SET search_path = ns, en; CREATE SCHEMA ns CREATE TABLE big (id int, a int); BEGIN; DROP SCHEMA ns CASCADE; ROLLBACK', 'CREATE INDEX ON big (a)');
+-- those that were there
+SELECT * FROM pg_temp.after('SET search_path = en_front, en; DROP SCHEMA en_front CASCADE', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON en_front.big (a)');
+SELECT * FROM pg_temp.after('SET search_path = en_front, en; ALTER SCHEMA en_front RENAME TO en_back', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON en_back.big (a)', 'CREATE INDEX ON en_front.big (a)');
+SELECT * FROM pg_temp.explain('ALTER SCHEMA en RENAME TO en2; CREATE SCHEMA en; CREATE TABLE en.big (id int, a int); CREATE INDEX ON en2.big (a); CREATE INDEX ON en.big (a); ALTER SCHEMA en2 RENAME TO en3; DROP SCHEMA en3 CASCADE');
+SELECT * FROM pg_temp.explain('CREATE SCHEMA ns; ALTER TABLE big SET SCHEMA ns; DROP SCHEMA ns CASCADE; CREATE INDEX ON ns.big (a)');
+-- the other ends of foreign keys are locked
+ALTER TABLE big ADD UNIQUE (id);
+SELECT * FROM pg_temp.after('CREATE SCHEMA ns; CREATE TABLE ns.c (i int REFERENCES big (id))', 'DROP SCHEMA ns CASCADE');
+SELECT * FROM pg_temp.after('CREATE TABLE en_front.c (i int REFERENCES big (id))', 'DROP SCHEMA en_front CASCADE');
