@@ -34,6 +34,44 @@ SELECT * FROM pg_temp.verdicts('[1]');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": 1}');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": {"heap": "1"}}');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": {"heap": -1}}');
+-- partitions that only production has are counted, whatever the statement: p has an empty one here, q none
+CREATE TABLE ez.k (id int PRIMARY KEY);
+CREATE TABLE ez.p (id int NOT NULL, n int, d date) PARTITION BY RANGE (id);
+CREATE TABLE ez.p1 PARTITION OF ez.p FOR VALUES FROM (0) TO (10);
+CREATE TABLE ez.q (id int NOT NULL, n int, d date) PARTITION BY RANGE (id);
+CREATE TABLE ez.q_sub (id int NOT NULL, n int, d date) PARTITION BY RANGE (id);
+CREATE INDEX p_id ON ez.p (id);
+ALTER TABLE ez.q ADD CONSTRAINT q_n CHECK (n > 0) NOT VALID;
+\c -
+CREATE FUNCTION pg_temp.elsewhere(sql text, sizes jsonb DEFAULT
+	'{"ez.p": {"heap": 99999999999, "indexes": 77}, "ez.p1": {"heap": 0}, "ez.q": {"heap": 99999999999}, "ez.q_sub": {"heap": 70000000000}, "ez.k": {"heap": 0}}')
+	RETURNS TABLE (relation text, effect text, bytes bigint, verdict text, rule text) LANGUAGE sql AS $$
+	SELECT relation, effect, bytes, verdict, rule FROM safe_migrate.explain(sql, sizes) WHERE verdict <> 'allow' $$;
+SELECT s.sql, e.relation, e.effect, e.bytes, e.verdict, e.rule FROM unnest(ARRAY[
+	'CREATE INDEX ON ez.p (n)', 'CREATE UNIQUE INDEX ON ez.q (id)', 'CREATE INDEX ON ONLY ez.q (id)',
+	'REINDEX TABLE ez.p', 'REINDEX TABLE ez.q', 'REINDEX INDEX ez.p_id', 'REINDEX SCHEMA ez', 'REINDEX TABLE CONCURRENTLY ez.p',
+	'CLUSTER ez.p USING p_id', 'VACUUM FULL ez.p', 'VACUUM FULL ez.q', 'VACUUM ez.q',
+	'ALTER TABLE ez.q ADD UNIQUE (id)', 'ALTER TABLE ez.p ADD PRIMARY KEY (id)', 'ALTER TABLE ez.q ADD COLUMN s int UNIQUE',
+	'ALTER TABLE ez.q ADD FOREIGN KEY (n) REFERENCES ez.k', 'ALTER TABLE ez.q ADD COLUMN f int DEFAULT 1 REFERENCES ez.k',
+	'ALTER TABLE ez.q ALTER n SET NOT NULL', 'ALTER TABLE ez.p ALTER n SET NOT NULL', 'ALTER TABLE ez.q ALTER id SET NOT NULL',
+	'ALTER TABLE ez.q ADD CHECK (n > 1)', 'ALTER TABLE ez.q VALIDATE CONSTRAINT q_n', 'ALTER TABLE ez.q ALTER n TYPE bigint',
+	'ALTER TABLE ez.p ALTER id TYPE oid', 'ALTER TABLE ez.q ADD COLUMN r float DEFAULT random()', 'ALTER TABLE ez.q ADD COLUMN z int NOT NULL',
+	'ALTER TABLE ez.q DROP COLUMN n', 'TRUNCATE ez.q', 'DROP TABLE ez.p', 'ALTER TABLE ez.q ATTACH PARTITION ez.q_sub FOR VALUES FROM (0) TO (10)',
+	'DELETE FROM ez.q', 'UPDATE ez.p SET n = 1', 'UPDATE ez.q SET n = 1 WHERE true', 'DELETE FROM ez.q WHERE id = 1',
+	'MERGE INTO ez.q USING (SELECT 1) x ON true WHEN MATCHED THEN DELETE', 'MERGE INTO ez.q USING (SELECT 1) x ON true WHEN MATCHED THEN UPDATE SET n = 2'
+	]) WITH ORDINALITY s (sql, no) LEFT JOIN LATERAL pg_temp.elsewhere(s.sql) e ON true ORDER BY s.no;
+-- and one that has what is asked for anyway, or whose partitions are all here, gives none
+SELECT s.sql, e.relation, e.verdict, e.rule FROM unnest(ARRAY['CREATE INDEX ON ez.p (n)', 'VACUUM FULL ez.p', 'REINDEX TABLE ez.p',
+	'ALTER TABLE ez.p ALTER n SET NOT NULL']) s (sql) LEFT JOIN LATERAL
+	pg_temp.elsewhere(s.sql, '{"ez.p": {"heap": 0, "indexes": 16384}, "ez.p1": {"heap": 0, "indexes": 16384}}') e ON true;
+ALTER TABLE ez.q ADD CHECK (n IS NOT NULL);
+SELECT * FROM pg_temp.elsewhere('ALTER TABLE ez.q ALTER n SET NOT NULL');
+-- those of a partition count once
+CREATE TABLE ez.t (id int) PARTITION BY LIST (id);
+CREATE TABLE ez.t_1 PARTITION OF ez.t FOR VALUES IN (1) PARTITION BY LIST (id);
+\c -
+SELECT relation, effect, bytes, verdict FROM safe_migrate.explain('ALTER TABLE ez.t ADD CHECK (id > 0); VACUUM FULL ez.t; CREATE INDEX ON ez.t (id); DROP TABLE ez.t',
+	'{"ez.t": {"heap": 50000000000}, "ez.t_1": {"heap": 20000000000}}');
 -- any role may ask, and sees no more than it could name
 CREATE ROLE ez_nobody;
 SET ROLE ez_nobody;

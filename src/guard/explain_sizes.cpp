@@ -1,10 +1,13 @@
 // See explain_sizes.hpp.
 #include "guard/explain_sizes.hpp"
 
+#include <algorithm>
+
 #include "statement/relations.hpp"
 
 extern "C" {
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
@@ -64,23 +67,34 @@ bool find(Jsonb *sizes, Oid relation, Sizes *found)
 	return true;
 }
 
-// A partitioned table comes with the sum of its leaves.  What those that are here too don't account
-// for is in partitions that are only there: it counts as the table's own.
+// Of all that is there below a partitioned table's partitions.
+Sizes below(Jsonb *sizes, Oid relation)
+{
+	Sizes sum = {};
+	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return sum;
+	ListCell *cell;
+	foreach (cell, find_inheritance_children(relation, NoLock)) {
+		Sizes child;
+		if (!find(sizes, lfirst_oid(cell), &child))
+			child = below(sizes, lfirst_oid(cell));
+		sum.heap += child.heap;
+		sum.indexes += child.indexes;
+	}
+	return sum;
+}
+
+// A partitioned table comes with the sum of its leaves.  What its partitions here don't account for
+// is in partitions that are only there: it counts as the table's own.
 bool look_up(void *state, Oid relation, int64 *heap, int64 *indexes)
 {
 	auto *sizes = static_cast<Jsonb *>(state);
 	Sizes found;
 	if (!find(sizes, relation, &found))
 		return false;
-	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE) {
-		ListCell *cell;
-		foreach (cell, statement::leaves(relation)) {
-			Sizes leaf = {};
-			(void)find(sizes, lfirst_oid(cell), &leaf);
-			found.heap = std::max<int64>(0, found.heap - leaf.heap);
-			found.indexes = std::max<int64>(0, found.indexes - leaf.indexes);
-		}
-	}
+	const Sizes here = below(sizes, relation);
+	found.heap = std::max<int64>(0, found.heap - here.heap);
+	found.indexes = std::max<int64>(0, found.indexes - here.indexes);
 	*heap = found.heap;
 	*indexes = found.indexes;
 	return true;

@@ -42,7 +42,10 @@ const ConstraintRow *constraint_of_child(Oid child, const ConstraintRow *parents
 	return nullptr;
 }
 
-bool has_rows(Oid relation) { return get_rel_relkind(relation) == RELKIND_RELATION; }
+bool has_rows(Oid relation)
+{
+	return get_rel_relkind(relation) == RELKIND_RELATION || has_rows_elsewhere(relation);
+}
 
 // Which tables have to be looked at for it; all are locked.
 List *unverified(AlterTable *alter, const ConstraintRow *constraint)

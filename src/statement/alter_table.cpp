@@ -314,7 +314,9 @@ void report(AlterTable *alter, Cause cause, Effect effect, List *relations, cons
 	ListCell *cell;
 	foreach (cell, relations) {
 		Oid relation = lfirst_oid(cell);
-		if (relation == alter->relation || get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+		if (relation == alter->relation ||
+			(get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE &&
+			 !has_rows_elsewhere(relation)))
 			continue;
 		Finding *finding = add(alter, cause, effect, relation, lock, part);
 		measure(finding);

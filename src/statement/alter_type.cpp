@@ -111,7 +111,8 @@ List *with_rows(AlterTable *alter)
 	List *relations = NIL;
 	ListCell *cell;
 	foreach (cell, reached_by(alter)) {
-		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION)
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION ||
+			has_rows_elsewhere(lfirst_oid(cell)))
 			relations = lappend_oid(relations, lfirst_oid(cell));
 	}
 	return relations;

@@ -111,6 +111,8 @@ struct Builds {
 void add_builds(Oid parent, const Constraint *key, const List *reached, Builds *builds)
 {
 	ListCell *cell;
+	if (has_rows_elsewhere(parent))
+		builds->built = lappend_oid(builds->built, parent);
 	foreach (cell, find_inheritance_children(parent, NoLock)) {
 		Oid partition = lfirst_oid(cell);
 		if (!list_member_oid(reached, partition))
@@ -129,10 +131,10 @@ void add_builds(Oid parent, const Constraint *key, const List *reached, Builds *
 Builds find_key_builds(AlterTable *alter, const Constraint *key)
 {
 	Builds builds = {};
-	if (alter->kind == RELKIND_PARTITIONED_TABLE)
-		add_builds(alter->relation, key, reached_by(alter), &builds);
-	else
+	if (alter->kind != RELKIND_PARTITIONED_TABLE)
 		builds.built = list_make1_oid(alter->relation);
+	else if (alter->recurses)
+		add_builds(alter->relation, key, reached_by(alter), &builds);
 	return builds;
 }
 
@@ -264,7 +266,8 @@ void analyse_foreign_key(AlterTable *alter, Cause cause, const Constraint *key, 
 	foreach (cell, referencing(alter)) {
 		Oid relation = lfirst_oid(cell);
 		bool is_partition = relation != alter->relation;
-		if (is_checked && get_rel_relkind(relation) == RELKIND_RELATION &&
+		if (is_checked &&
+			(get_rel_relkind(relation) == RELKIND_RELATION || has_rows_elsewhere(relation)) &&
 			!(is_partition && has_same_key(relation, key, target.relation)))
 			scanned = lappend_oid(scanned, relation);
 	}

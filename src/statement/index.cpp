@@ -137,6 +137,19 @@ void reindex_table(const Reindex &reindex, Oid table, Oid only_index)
 		add_index_rebuild(reindex, table, lfirst_oid(cell), exempt);
 }
 
+// The partitions that are only where the sizes are from: how many there are is not known.
+void reindex_elsewhere(const Reindex &reindex, Oid table, const char *index)
+{
+	if (!has_rows_elsewhere(table))
+		return;
+	Finding *finding = add_finding(reindex.analysis, Cause::reindex, Effect::index_build, table,
+								   reindex.table_lock);
+	finding->bytes = own_heap_bytes(table);
+	finding->indexes = 1;
+	finding->works_apart = reindex.concurrently;
+	finding->object = index;
+}
+
 // ReindexPartitions(): the whole tree is locked in Share first, whatever is asked for, and briefly;
 // then each leaf by itself, in a transaction of its own.
 void reindex_partitions(const Reindex &asked, Oid parent, bool is_index)
@@ -157,6 +170,10 @@ void reindex_partitions(const Reindex &asked, Oid parent, bool is_index)
 			reindex_table(reindex, IndexGetRelation(member, false), member);
 		else if (kind == RELKIND_RELATION)
 			reindex_table(reindex, member, InvalidOid);
+		else if (kind == RELKIND_PARTITIONED_INDEX)
+			reindex_elsewhere(reindex, IndexGetRelation(member, false), get_rel_name(member));
+		else
+			reindex_elsewhere(reindex, member, nullptr);
 	}
 }
 
@@ -174,6 +191,9 @@ void reindex_many(const Reindex &reindex, Oid schema)
 	ListCell *cell;
 	foreach (cell, tables)
 		reindex_table(reindex, lfirst_oid(cell), InvalidOid);
+	foreach (cell, tables_with_rows_elsewhere())
+		if (!OidIsValid(schema) || get_rel_namespace(lfirst_oid(cell)) == schema)
+			reindex_elsewhere(reindex, lfirst_oid(cell), nullptr);
 }
 
 } // namespace

@@ -249,8 +249,21 @@ bool has_matching_index(Oid table, const IndexShape &wanted, bool must_be_valid)
 	return OidIsValid(find_matching_index(table, wanted, must_be_valid));
 }
 
+namespace {
+
+void add_build(Oid table, IndexBuilds *builds)
+{
+	int64 bytes = own_heap_bytes(table);
+	builds->bytes = bytes < 0 || builds->bytes < 0 ? -1 : builds->bytes + bytes;
+	builds->leaves++;
+}
+
+} // namespace
+
 void find_builds(Oid parent, const IndexShape &wanted, IndexBuilds *builds)
 {
+	if (has_rows_elsewhere(parent))
+		add_build(parent, builds);
 	ListCell *cell;
 	foreach (cell, find_inheritance_children(parent, NoLock)) {
 		Oid child = lfirst_oid(cell);
@@ -262,9 +275,7 @@ void find_builds(Oid parent, const IndexShape &wanted, IndexBuilds *builds)
 		} else if (kind == RELKIND_PARTITIONED_TABLE) {
 			find_builds(child, wanted, builds);
 		} else if (exemption(child) == Exempt::no) {
-			int64 bytes = own_heap_bytes(child);
-			builds->bytes = bytes < 0 || builds->bytes < 0 ? -1 : builds->bytes + bytes;
-			builds->leaves++;
+			add_build(child, builds);
 		}
 	}
 }

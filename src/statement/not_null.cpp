@@ -62,8 +62,7 @@ bool is_done(const AlterTable *alter, NotNull state)
 // A child that has a constraint keeps it as it is, valid or not, if the parent had none (18).
 bool has_to_be_scanned(const AlterTable *alter, Oid relation, const char *name, NotNull parent)
 {
-	char kind = get_rel_relkind(relation);
-	if (kind != RELKIND_RELATION)
+	if (get_rel_relkind(relation) != RELKIND_RELATION && !has_rows_elsewhere(relation))
 		return false;
 	AttrNumber attnum = get_attnum(relation, name);
 	if (attnum <= 0)

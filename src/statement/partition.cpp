@@ -132,6 +132,8 @@ void find_scans(Scans *scans, Relation table, List *constraint)
 		return count_scan(scans, RelationGetRelid(table));
 	if (table->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		return;
+	if (has_rows_elsewhere(RelationGetRelid(table)))
+		count_scan(scans, RelationGetRelid(table));
 	ListCell *cell;
 	foreach (cell, find_inheritance_children(RelationGetRelid(table), NoLock)) {
 		add_lock(scans->analysis, lfirst_oid(cell), Lock::access_exclusive);

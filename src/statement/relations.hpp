@@ -73,13 +73,17 @@ int64 heap_bytes(Oid relation); // with TOAST
 int64 heap_and_index_bytes(Oid relation);
 int64 indexes_bytes(Oid relation);
 int count_indexes(Oid relation); // over all leaves
-// Of the relation alone, without what inherits from it.
+// Of the relation alone, without what inherits from it.  A partitioned table's own are, by sizes
+// from elsewhere, those of its partitions that are only there.
 int64 own_heap_bytes(Oid relation);
 int64 own_index_bytes(Oid relation);
 int count_own_indexes(Oid relation);
 List *own_indexes(Oid relation); // oids
 // A table without one block in all its leaves.
 bool is_empty(Oid relation);
+// A partitioned table with rows in partitions that are only where the sizes are from.
+bool has_rows_elsewhere(Oid relation);
+List *tables_with_rows_elsewhere(); // all of them, as oids
 
 // The table whose long values a TOAST table, or the index of one, holds; InvalidOid: it is none, or
 // a catalog's.

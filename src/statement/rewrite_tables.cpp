@@ -39,7 +39,8 @@ bool is_rewritten(char kind) { return kind == RELKIND_RELATION || kind == RELKIN
 void add_vacuum(Analysis *analysis, Oid table, bool full, bool is_target)
 {
 	char kind = get_rel_relkind(table);
-	if (full && (is_rewritten(kind) || kind == RELKIND_TOASTVALUE) && table >= FirstNormalObjectId)
+	bool has_rows = is_rewritten(kind) || kind == RELKIND_TOASTVALUE || has_rows_elsewhere(table);
+	if (full && has_rows && table >= FirstNormalObjectId)
 		return add_rewrite(analysis, Cause::vacuum_full, table, is_target);
 	if (Finding *finding =
 			add_lock(analysis, table, full ? Lock::access_exclusive : Lock::share_update_exclusive))
@@ -59,6 +60,9 @@ void add_all(Analysis *analysis, Cause cause)
 	ListCell *cell;
 	foreach (cell, tables)
 		add_rewrite(analysis, cause, lfirst_oid(cell), false);
+	foreach (cell, tables_with_rows_elsewhere())
+		if (pg::may_maintain(lfirst_oid(cell), GetUserId()))
+			add_rewrite(analysis, cause, lfirst_oid(cell), false);
 }
 
 // ---------------------------------------------------------------- CLUSTER
@@ -86,13 +90,15 @@ void cluster_partitions(Analysis *analysis, Oid parent, const pg::Cluster *state
 	ListCell *cell;
 	if (index_name == nullptr && !pg::takes_clustered_ones(statement))
 		foreach (cell, with_descendants(parent))
-			if (is_rewritten(get_rel_relkind(lfirst_oid(cell))))
+			if (is_rewritten(get_rel_relkind(lfirst_oid(cell))) ||
+				has_rows_elsewhere(lfirst_oid(cell)))
 				add_rewrite(analysis, Cause::cluster, lfirst_oid(cell), false);
 	if (!OidIsValid(index))
 		return; // refused, or marked indexes, which a partitioned table has none of
 	foreach (cell, with_descendants(index)) {
-		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_INDEX)
-			add_rewrite(analysis, Cause::cluster, IndexGetRelation(lfirst_oid(cell), false), false);
+		Oid table = IndexGetRelation(lfirst_oid(cell), false);
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_INDEX || has_rows_elsewhere(table))
+			add_rewrite(analysis, Cause::cluster, table, false);
 	}
 }
 

@@ -3,6 +3,7 @@
 // partitions would need many thousands.
 #include "statement/relations.hpp"
 
+#include "pg/catalog_scan.hpp"
 #include "pg/compat_analysis.hpp"
 
 #include <sys/stat.h>
@@ -78,14 +79,15 @@ bool asked_elsewhere(Oid relation, int64 *heap, int64 *indexes)
 // The children that are foreign tables have no bytes here, and are left alone.
 template <class F> int64 over_leaves(Oid relation, F bytes_of)
 {
-	char kind = get_rel_relkind(relation);
-	if (kind == RELKIND_FOREIGN_TABLE)
+	if (get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
 		return bytes_of(relation);
-	// What a partitioned table has itself are partitions that are only elsewhere.
-	int64 bytes = kind == RELKIND_PARTITIONED_TABLE ? bytes_of(relation) : 0;
+	int64 bytes = 0;
 	ListCell *cell;
-	foreach (cell, leaves(relation))
-		bytes = plus(bytes, bytes_of(lfirst_oid(cell)));
+	foreach (cell, with_descendants(relation)) {
+		char kind = get_rel_relkind(lfirst_oid(cell));
+		if (RELKIND_HAS_STORAGE(kind) || kind == RELKIND_PARTITIONED_TABLE)
+			bytes = plus(bytes, bytes_of(lfirst_oid(cell)));
+	}
 	return bytes;
 }
 
@@ -163,16 +165,39 @@ bool is_empty(Oid relation)
 		return false;
 	int64 heap;
 	int64 indexes;
-	if (asked_elsewhere(relation, &heap, &indexes) &&
-		(heap != 0 || kind != RELKIND_PARTITIONED_TABLE))
+	if (kind != RELKIND_PARTITIONED_TABLE && asked_elsewhere(relation, &heap, &indexes))
 		return heap == 0;
 	ListCell *cell;
-	foreach (cell, leaves(relation)) {
-		Oid leaf = lfirst_oid(cell);
-		if (asked_elsewhere(leaf, &heap, &indexes) ? heap != 0 : main_bytes(leaf) != 0)
+	foreach (cell, with_descendants(relation)) {
+		Oid member = lfirst_oid(cell);
+		char its = get_rel_relkind(member);
+		if (asked_elsewhere(member, &heap, &indexes)
+				? heap != 0
+				: RELKIND_HAS_STORAGE(its) && main_bytes(member) != 0)
 			return false;
 	}
 	return true;
+}
+
+bool has_rows_elsewhere(Oid relation)
+{
+	int64 heap;
+	int64 indexes;
+	return get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE &&
+		   asked_elsewhere(relation, &heap, &indexes) && heap != 0;
+}
+
+List *tables_with_rows_elsewhere()
+{
+	List *tables = NIL;
+	if (size_source == nullptr)
+		return NIL;
+	pg::for_each_row<FormData_pg_class>(RelationRelationId, [&](const FormData_pg_class &row) {
+		if (has_rows_elsewhere(row.oid))
+			tables = lappend_oid(tables, row.oid);
+	});
+	list_sort(tables, list_oid_cmp);
+	return tables;
 }
 
 void use_sizes(SizeSource source, void *state)

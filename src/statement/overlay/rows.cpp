@@ -27,6 +27,7 @@ extern "C" {
 #include "catalog/pg_statistic_ext.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -321,8 +322,9 @@ List *leaves_in(const PlannedStmt *plan, List *family)
 	return leaves;
 }
 
-// nullptr: not without running a function of the users'; *leaves_some: it leaves out rows.
-PlannedStmt *plan_select(Analysis *analysis, Node *select, bool *leaves_some)
+// nullptr: it can't be planned without running a function of the users'; *leaves_some: it leaves
+// out rows.
+Query *analyse_select(Analysis *analysis, Node *select, bool *leaves_some)
 {
 	RawStmt *raw = makeNode(RawStmt);
 	raw->stmt = select;
@@ -333,12 +335,48 @@ PlannedStmt *plan_select(Analysis *analysis, Node *select, bool *leaves_some)
 		*leaves_some = compares_column(query);
 		return nullptr;
 	}
+	return query;
+}
+
+PlannedStmt *plan_select(Analysis *analysis, Node *select, bool *leaves_some)
+{
+	Query *query = analyse_select(analysis, select, leaves_some);
+	if (query == nullptr)
+		return nullptr;
 	pg::set_local("constraint_exclusion", "off");
 	return pg::plan_query(query, analysis->source);
 }
 
+bool has_condition(const Query *query)
+{
+	List *conditions = list_make1(query->jointree->quals);
+	ListCell *cell;
+	foreach (cell, query->jointree->fromlist)
+		if (IsA(lfirst(cell), JoinExpr))
+			conditions = lappend(conditions, lfirst_node(JoinExpr, cell)->quals);
+	foreach (cell, conditions) {
+		Node *condition =
+			eval_const_expressions(nullptr, static_cast<Node *>(copyObjectImpl(lfirst(cell))));
+		auto *constant = reinterpret_cast<Const *>(condition);
+		if (condition != nullptr && (!IsA(condition, Const) || constant->constisnull ||
+									 !DatumGetBool(constant->constvalue)))
+			return true;
+	}
+	return false;
+}
+
+// Where all partitions are elsewhere there is nothing here to plan.
+void look_at_condition(Analysis *analysis, Node *select, Planned *result)
+{
+	const Query *query = analyse_select(analysis, select, &result->leaves_some);
+	result->planned = query != nullptr;
+	result->touches_all = query != nullptr && !has_condition(query);
+}
+
 void plan_rows(Analysis *analysis, const Change &change, Oid relation, Planned *result)
 {
+	if (has_rows_elsewhere(relation) && leaves(relation) == NIL)
+		return look_at_condition(analysis, select_of(change), result);
 	const PlannedStmt *plan = plan_select(analysis, select_of(change), &result->leaves_some);
 	if (plan == nullptr)
 		return;
