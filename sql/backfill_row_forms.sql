@@ -29,5 +29,27 @@ UPDATE dropped SET b = NULL;
 CALL safe_migrate.wait(safe_migrate.backfill('dropped', 'b = a', 'NOT EXISTS (SELECT FROM generate_series(1, 1) WHERE dropped IS NOT NULL)'));
 SELECT count(b) FROM dropped;
 
+-- a whole row is one of the table that is named, whatever the order and number of columns below it
+CREATE TABLE above (id int, a int, b text);
+CREATE TABLE below (more int, gone int) INHERITS (above);
+ALTER TABLE below DROP gone;
+CREATE FUNCTION shown(above) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1 :: text';
+INSERT INTO above VALUES (1, 1);
+INSERT INTO below VALUES (2, 2, NULL, 2), (3, 3, NULL, NULL);
+CALL safe_migrate.wait(safe_migrate.backfill('above', 'b = to_jsonb(above) :: text || shown(above)'));
+SELECT * FROM above ORDER BY id;
+CALL safe_migrate.wait(safe_migrate.backfill('above', 'b = NULL', 'above IS NOT NULL'));
+SELECT * FROM above ORDER BY id;
+CREATE TABLE mixed (id int, a int, b text) PARTITION BY LIST (id);
+CREATE TABLE mixed_1 (b text, gone int, a int, id int);
+ALTER TABLE mixed_1 DROP gone;
+ALTER TABLE mixed ATTACH PARTITION mixed_1 FOR VALUES IN (1);
+INSERT INTO mixed VALUES (1, 2);
+CALL safe_migrate.wait(safe_migrate.backfill('mixed', 'b = (SELECT (mixed.*) :: text)', 'NOT (mixed IS NOT NULL)'));
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER keep BEFORE UPDATE ON mixed FOR EACH ROW EXECUTE FUNCTION keep();
+CALL safe_migrate.wait(safe_migrate.backfill('mixed', 'a = length((mixed.*) :: text)', 'a = 2'));
+SELECT * FROM mixed;
+
 SET client_min_messages = error;
 DROP SCHEMA brf CASCADE;

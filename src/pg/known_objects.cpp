@@ -506,11 +506,11 @@ void bind_names(Node *raw, const List *known)
 		bind_node(raw, const_cast<List *>(known));
 }
 
-void check_known(Node *tree, const List *known, Oid target)
+void check_known(Node *tree, const List *known, std::initializer_list<Oid> targets)
 {
 	Walk walk = {const_cast<List *>(known), true, NIL};
-	if (OidIsValid(target))
-		walk.own_types = own_types_of(target);
+	for (Oid target : targets)
+		walk.own_types = list_concat(walk.own_types, own_types_of(target));
 	see_node(tree, &walk);
 }
 

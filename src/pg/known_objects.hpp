@@ -5,6 +5,8 @@
 #pragma once
 #include "pg/postgres.hpp"
 
+#include <initializer_list>
+
 extern "C" {
 #include "lib/stringinfo.h"
 #include "nodes/nodes.h"
@@ -23,8 +25,8 @@ List *known_objects(Node *tree, const List *raw);
 void bind_names(Node *raw, const List *known);
 
 // After analysis, before anything is evaluated: 42704 where the tree refers to another object.
-// Types that columns of `target` have, and its row type, are not looked at.
-void check_known(Node *tree, const List *known, Oid target);
+// Types that columns of these tables have, and their row types, are not looked at.
+void check_known(Node *tree, const List *known, std::initializer_list<Oid> targets);
 
 void append_known(StringInfo json, const List *known); // a member "objects", or nothing
 List *read_known(JsonbContainer *array);			   // NIL where nullptr

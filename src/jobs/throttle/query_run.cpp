@@ -58,7 +58,7 @@ Query *analyse(const char *stored)
 	RawStmt *statement = linitial_node(RawStmt, pg_parse_query(text));
 	pg::bind_names(statement->stmt, objects);
 	Query *query = parse_analyze_fixedparams(statement, text, nullptr, 0, nullptr);
-	pg::check_known(reinterpret_cast<Node *>(query), objects, InvalidOid);
+	pg::check_known(reinterpret_cast<Node *>(query), objects, {});
 	return query;
 }
 

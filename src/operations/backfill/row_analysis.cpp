@@ -52,10 +52,47 @@ Var *ctid_var(const Analysis &a)
 	return makeVar(a.target, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
 }
 
-// The texts are of a query that names the root.
+struct WholeRows {
+	const Analysis &a;
+	Oid root_type;
+	int sublevels_up;
+};
+
+// As translate_row of adjust_appendrel_attrs_mutator().
+Node *whole_rows_mutator(Node *node, void *context)
+{
+	WholeRows &rows = *static_cast<WholeRows *>(context);
+
+	if (node == nullptr)
+		return nullptr;
+	if (IsA(node, Query)) {
+		rows.sublevels_up++;
+		Query *query =
+			pg::mutate_query(reinterpret_cast<Query *>(node), whole_rows_mutator, context);
+		rows.sublevels_up--;
+		return reinterpret_cast<Node *>(query);
+	}
+	const Var *var = reinterpret_cast<const Var *>(node);
+	if (!IsA(node, Var) || var->varattno != InvalidAttrNumber ||
+		var->varno != static_cast<int>(rows.a.target) ||
+		static_cast<int>(var->varlevelsup) != rows.sublevels_up)
+		return pg::mutate_expression(node, whole_rows_mutator, context);
+	ConvertRowtypeExpr *row = makeNode(ConvertRowtypeExpr);
+	row->arg = static_cast<Expr *>(copyObjectImpl(node));
+	row->resulttype = rows.root_type;
+	row->convertformat = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	return reinterpret_cast<Node *>(row);
+}
+
+// The texts are of a query that names the root: a whole row has the root's columns, in its order.
 Node *as_in_root(const Analysis &a, Node *expression)
 {
-	if (RelationGetRelid(a.leaf) == a.definition.relation || !pg::has_virtual_columns(a.leaf))
+	if (RelationGetRelid(a.leaf) == a.definition.relation)
+		return expression;
+	WholeRows rows = {a, get_rel_type_id(a.definition.relation), 0};
+	expression = whole_rows_mutator(expression, &rows);
+	if (!pg::has_virtual_columns(a.leaf))
 		return expression;
 	Relation root = try_relation_open(a.definition.relation, AccessShareLock);
 	if (root == nullptr)
@@ -78,7 +115,8 @@ Node *parse_stored(const Analysis &a, const char *text)
 // Nothing else has come to stand for them.
 void check_objects(const Analysis &a, Node *expression)
 {
-	pg::check_known(expression, a.definition.objects, RelationGetRelid(a.leaf));
+	pg::check_known(expression, a.definition.objects,
+					{RelationGetRelid(a.leaf), a.definition.relation});
 }
 
 Node *analyse_predicate(const Analysis &a)
