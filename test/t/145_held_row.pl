@@ -59,7 +59,7 @@ is(sql('SELECT count(b) FROM memory'), $rows, 'the job is done');
 
 # ---- a pause() that is neither committed nor rolled back, before an error and to the end of the work
 $job = start_job('hold', 0);
-at_work($node, $job);
+wait_for($node, 'SELECT is_called FROM tries');
 my $holder = $node->background_psql('postgres');
 $holder->query_safe("BEGIN; SELECT safe_migrate.pause($job)");
 sql(q{INSERT INTO gate VALUES ('hold')});
