@@ -486,7 +486,7 @@ COMMENT ON FUNCTION explain(text, jsonb) IS
 
 -- Partitioned tables with the sums of their leaves: another database may have other partitions.
 CREATE FUNCTION export_sizes() RETURNS jsonb LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off AS $$
 WITH RECURSIVE own AS (
 	SELECT c.oid, c.relkind, n.nspname, c.relname,
 		CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) END AS heap,

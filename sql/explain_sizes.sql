@@ -34,6 +34,15 @@ SELECT * FROM pg_temp.verdicts('[1]');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": 1}');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": {"heap": "1"}}');
 SELECT * FROM pg_temp.verdicts('{"ez.orders": {"heap": -1}}');
+SELECT * FROM pg_temp.verdicts('{"ez.orders": {"heap": 1e300}}');
+SELECT * FROM pg_temp.verdicts('{"orders": {"heap": 1}}');
+SELECT * FROM pg_temp.verdicts('{"": {"heap": 1}}');
+-- names are the same however they are quoted
+SET quote_all_identifiers = on;
+SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM jsonb_each(safe_migrate.export_sizes()) WHERE key LIKE '%ez%';
+SELECT * FROM pg_temp.verdicts('{"ez.orders": {"heap": 1000000000}, "ez.\"Odd \"\"one\"": {"heap": 90000000}}');
+RESET quote_all_identifiers;
+SELECT * FROM pg_temp.verdicts('{"\"ez\".\"orders\"": {"heap": 1000000000}, "EZ.Log": {"heap": 90000000}}');
 -- partitions that only production has are counted, whatever the statement: p has an empty one here, q none
 CREATE TABLE ez.k (id int PRIMARY KEY);
 CREATE TABLE ez.p (id int NOT NULL, n int, d date) PARTITION BY RANGE (id);

@@ -44,7 +44,7 @@ struct Script {
 	List *statements; // RawStmt
 	ReturnSetInfo *result;
 	Overlay *overlay;
-	Jsonb *sizes; // of another database, or nullptr
+	HTAB *sizes; // of another database, or nullptr
 };
 
 // Mirrors sql_exec_error_callback() of functions.c: a syntax error is one of an internal query.
@@ -190,7 +190,7 @@ Outcome put_error(const Script &script, const RawStmt *raw, const ErrorData *err
 
 // Waits for nobody's locks longer than one stay in a queue: then raises 55P03, with the names of
 // who holds them where it is known which.
-template <class F> ErrorData *look_briefly(Jsonb *sizes, F &&look)
+template <class F> ErrorData *look_briefly(HTAB *sizes, F &&look)
 {
 	const int stay =
 		LockTimeout > 0 ? std::min(LockTimeout, settings::ddl_lock_try) : settings::ddl_lock_try;
@@ -289,8 +289,7 @@ void explain(FunctionCallInfo fcinfo, Jsonb *sizes)
 	script.statements = parse(script.sql);
 	script.overlay = statement::overlay::begin_script();
 	if (sizes != nullptr)
-		check_sizes(sizes);
-	script.sizes = sizes;
+		script.sizes = read_sizes(sizes);
 	explain_script(script);
 	statement::overlay::end_script(script.overlay);
 }

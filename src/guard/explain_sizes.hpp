@@ -3,16 +3,17 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 }
 
 namespace safe_migrate::guard {
 
-// 22023 where they are not an object of objects.
-void check_sizes(Jsonb *sizes);
+// By the name of the table; 22023 where they are not what export_sizes() writes.
+HTAB *read_sizes(Jsonb *json);
 
 // From now on, nullptr: those of this database again.  A relation that they don't name has its size
 // here.  What runs in between must not leave by an error.
-void take_sizes_from(Jsonb *sizes);
+void take_sizes_from(HTAB *sizes);
 
 } // namespace safe_migrate::guard
