@@ -118,6 +118,13 @@ SET ROLE bo_alice;
 CALL run('type');
 SELECT count(p), (SELECT count(*) FROM loot) AS loot FROM t;
 
+-- a second call of the same name finds the objects anew
+RESET ROLE;
+ALTER DOMAIN trap DROP CONSTRAINT trap_check;
+SET ROLE bo_alice;
+CALL safe_migrate.wait(safe_migrate.backfill('t', 'p = ''(1)'' :: held', job_name => 'type'));
+SELECT p, count(*), (SELECT count(*) FROM loot) AS loot FROM t GROUP BY p;
+
 RESET ROLE;
 SET client_min_messages = error;
 DROP SCHEMA bo, bo2 CASCADE;

@@ -126,6 +126,18 @@ int tell(const Existing &found)
 					 found.id);
 }
 
+// What the texts refer to may be other objects by now.
+void renew_steps(JobId id, const NewJob &job)
+{
+	for (int i = 0; i < job.n_steps; i++) {
+		const Arg args[] = {pg::arg_int8(id), pg::arg_int4(i + 1), pg::arg_text(job.steps[i].kind),
+							pg::arg_jsonb(job.steps[i].definition)};
+		pg::execute("UPDATE safe_migrate.step SET definition = $4"
+					" WHERE job_id = $1 AND step_no = $2 AND kind = $3",
+					args);
+	}
+}
+
 // What there is of that name already; 0 where nothing is.
 JobId take_up_existing(const NewJob &job)
 {
@@ -134,6 +146,8 @@ JobId take_up_existing(const NewJob &job)
 		return 0;
 	if (found.state == JobState::failed || found.state == JobState::cancelled) {
 		(void)move_job(found.id, Action::retry, GetUserId(), "queued again by a second call");
+		if (job.renews_steps)
+			renew_steps(found.id, job);
 		ereport(NOTICE,
 				(errmsg("job \"%s\" was %s and is queued again", job.name, name_of(found.state)),
 				 tell(found)));

@@ -25,6 +25,7 @@ struct NewJob {
 	int workers;
 	const NewStep *steps;
 	int n_steps;
+	bool renews_steps; // of a failed or cancelled job that a second call queues again: these then
 };
 
 // Stores the job in the caller's transaction under the current user and returns its id;

@@ -44,7 +44,7 @@ struct Known {
 		 exists
 			 ? errdetail("The name stands for another object now, which the job is not to use.")
 			 : errdetail("It was dropped; another object of that name is not used in its place."),
-		 errhint("Cancel the job and queue another one.")));
+		 errhint("Run the call again that has queued it, to use what is there now.")));
 	pg_unreachable();
 }
 

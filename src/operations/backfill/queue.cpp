@@ -125,6 +125,7 @@ jobs::JobId store(const Request &request, const Wanted &options, const Target &t
 	job.settings = options.settings;
 	job.workers = options.workers;
 	job.steps = steps;
+	job.renews_steps = true;
 	job.n_steps = make_steps(steps, definition, name, options);
 
 	// A migration that is run again finds its job before it finds that nothing is left to do.
