@@ -49,6 +49,24 @@ COMMIT;
 SET safe_migrate.max_rows_per_statement = 100;
 SELECT pg_temp.told('DELETE FROM items WHERE id > 5');
 SELECT pg_temp.told('DELETE FROM items WHERE id < 5');
+-- all parts of the statement together; of a MERGE only if it touches rows that are there
+SELECT pg_temp.told('WITH d AS (DELETE FROM items WHERE id <= 60 RETURNING 1) DELETE FROM items WHERE id > 440');
+SELECT pg_temp.told('WITH d AS (DELETE FROM items WHERE id <= 60 RETURNING 1) INSERT INTO others SELECT * FROM items');
+SELECT pg_temp.told('MERGE INTO items USING (SELECT generate_series(1, 5000) AS id) x ON x.id = items.id WHEN NOT MATCHED THEN INSERT (id) VALUES (x.id)');
+SELECT pg_temp.told('MERGE INTO items USING (SELECT generate_series(1, 5000) AS id) x ON x.id = items.id WHEN MATCHED THEN DO NOTHING');
+SELECT pg_temp.told('MERGE INTO items USING (SELECT generate_series(1, 5000) AS id) x ON x.id = items.id WHEN MATCHED AND x.id = 1 THEN DELETE');
+-- and in the gate
+SET safe_migrate.guard = enforce;
+BEGIN;
+WITH d AS (DELETE FROM items WHERE id <= 60 RETURNING 1) DELETE FROM items WHERE id > 440;
+ROLLBACK;
+BEGIN;
+WITH d AS (DELETE FROM items WHERE id <= 60 RETURNING 1) INSERT INTO others SELECT 1000 + id FROM items;
+MERGE INTO items USING (SELECT generate_series(1, 5000) AS id) x ON x.id = items.id WHEN NOT MATCHED THEN INSERT (id) VALUES (x.id);
+MERGE INTO items USING (SELECT generate_series(1, 5000) AS id) x ON x.id = items.id WHEN MATCHED THEN DO NOTHING;
+MERGE INTO items USING (SELECT generate_series(1, 5000) AS id) x ON x.id = items.id WHEN MATCHED AND x.id = 1 THEN DELETE;
+ROLLBACK;
+RESET safe_migrate.guard;
 
 SET client_min_messages = error;
 DROP SCHEMA statement_rows CASCADE;

@@ -193,8 +193,8 @@ bool writes_too_many_rows(const PlannedStmt *plan)
 	const int limit = settings::max_rows_per_statement;
 	if (limit <= 0 && any_held_lock() == nullptr)
 		return false;
-	const double rows = estimated_rows(plan);
-	return (limit > 0 && rows > limit) || rows >= many_rows;
+	return (limit > 0 && statement::touched_rows(plan) > limit) ||
+		   estimated_rows(plan) >= many_rows;
 }
 
 void note_strong_locks(const Effects *effects)

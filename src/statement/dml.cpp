@@ -137,7 +137,7 @@ bool restricts(const Plan *plan, Leaves leaves)
 	}
 }
 
-bool merge_touches_all(const ModifyTable *modify, CmdType *command)
+MergeActions actions_of(const ModifyTable *modify)
 {
 	MergeActions actions = {};
 	ListCell *list;
@@ -148,6 +148,12 @@ bool merge_touches_all(const ModifyTable *modify, CmdType *command)
 			actions.add(action, action->qual != nullptr);
 		}
 	}
+	return actions;
+}
+
+bool merge_touches_all(const ModifyTable *modify, CmdType *command)
+{
+	const MergeActions actions = actions_of(modify);
 	*command = actions.deletes ? CMD_DELETE : CMD_UPDATE;
 	return actions.all_matched &&
 		   (actions.all_unmatched || !restricts(outerPlan(&modify->plan), modify->resultRelations));
@@ -179,42 +185,72 @@ int64 bytes_of(const ModifyTable *modify, List *range_table)
 	return bytes;
 }
 
+double rows_of(const ModifyTable *modify)
+{
+	const Plan *rows = outerPlan(&modify->plan);
+	bool touches = modify->operation == CMD_MERGE ? actions_of(modify).touches
+												  : modify->operation != CMD_INSERT;
+	return touches && rows != nullptr ? rows->plan_rows : 0;
+}
+
 void add_rows(Analysis *analysis, const ModifyTable *modify, List *range_table, Cause cause,
-			  Effect effect)
+			  Effect effect, double rows)
 {
 	Oid relation = rt_fetch(modify->nominalRelation, range_table)->relid;
 	Finding *finding = add_finding(analysis, cause, effect, relation, Lock::row_exclusive);
-	const Plan *rows = outerPlan(&modify->plan);
 	finding->is_target = true;
 	finding->bytes = bytes_of(modify, range_table);
 	if (finding->bytes == 0 && finding->exempt == Exempt::no)
 		finding->exempt = Exempt::empty; // whatever its children have
-	finding->rows = rows == nullptr ? 0 : static_cast<int64>(rows->plan_rows);
+	finding->rows = static_cast<int64>(rows);
 	finding->definition = analysis->source;
 }
 
 void add_modification(Analysis *analysis, const ModifyTable *modify, List *range_table)
 {
 	CmdType command;
-	const Plan *rows = outerPlan(&modify->plan);
-	if (modify->operation == CMD_INSERT)
-		return;
 	if (touches_all(modify, &command))
 		add_rows(analysis, modify, range_table,
 				 command == CMD_DELETE ? Cause::delete_without_where : Cause::update_without_where,
-				 command == CMD_DELETE ? Effect::data_loss : Effect::scan);
-	if (settings::max_rows_per_statement > 0 && rows != nullptr &&
-		rows->plan_rows > settings::max_rows_per_statement)
-		add_rows(analysis, modify, range_table, Cause::too_many_rows, Effect::metadata);
+				 command == CMD_DELETE ? Effect::data_loss : Effect::scan, rows_of(modify));
 }
 
-void look_at(Analysis *analysis, const Plan *plan, List *range_table)
+// A ModifyTable is at the top of the statement, or of a WITH query.  As they run: those first.
+template <class F> void for_each_modification(const PlannedStmt *plan, F &&look)
 {
-	if (plan != nullptr && IsA(plan, ModifyTable))
-		add_modification(analysis, reinterpret_cast<const ModifyTable *>(plan), range_table);
+	auto look_at = [&](const Plan *node) {
+		if (node != nullptr && IsA(node, ModifyTable))
+			look(reinterpret_cast<const ModifyTable *>(node));
+	};
+	ListCell *cell;
+	foreach (cell, plan->subplans)
+		look_at(static_cast<const Plan *>(lfirst(cell)));
+	look_at(plan->planTree);
+}
+
+// From the part on that is one too many, with all that came before it.
+void count_rows(Analysis *analysis, const PlannedStmt *plan)
+{
+	double rows = 0;
+	for_each_modification(plan, [&](const ModifyTable *modify) {
+		const double own = rows_of(modify);
+		rows += own;
+		if (own == 0 || rows <= settings::max_rows_per_statement)
+			return;
+		add_rows(analysis, modify, plan->rtable, Cause::too_many_rows, Effect::metadata, rows);
+		if (own < rows)
+			analysis->effects->findings[analysis->effects->n - 1].facts = counted_together;
+	});
 }
 
 } // namespace
+
+double touched_rows(const PlannedStmt *plan)
+{
+	double rows = 0;
+	for_each_modification(plan, [&](const ModifyTable *modify) { rows += rows_of(modify); });
+	return rows;
+}
 
 bool writes_all_rows(const PlannedStmt *plan)
 {
@@ -234,15 +270,14 @@ bool writes_all_rows(const PlannedStmt *plan)
 
 bool leaves_rows_out(const Plan *plan, const List *leaves) { return restricts(plan, leaves); }
 
-// A ModifyTable is at the top of the statement, or of a WITH query.
 void analyse_plan(Analysis *analysis, const PlannedStmt *plan)
 {
 	if (plan->commandType == CMD_UTILITY)
 		return;
-	look_at(analysis, plan->planTree, plan->rtable);
-	ListCell *cell;
-	foreach (cell, plan->subplans)
-		look_at(analysis, static_cast<const Plan *>(lfirst(cell)), plan->rtable);
+	for_each_modification(
+		plan, [&](const ModifyTable *modify) { add_modification(analysis, modify, plan->rtable); });
+	if (settings::max_rows_per_statement > 0)
+		count_rows(analysis, plan);
 }
 
 } // namespace safe_migrate::statement

@@ -11,6 +11,7 @@ extern "C" {
 
 namespace safe_migrate::statement {
 
+constexpr const char *counted_together = "those of the statement's other parts are counted in";
 constexpr double many_rows = 10000; // that keep a transaction busy
 
 // What the actions of a MERGE that have no condition do, whatever the rows hold.
@@ -19,6 +20,7 @@ struct MergeActions {
 	bool all_unmatched; // those that don't are, too (WHEN NOT MATCHED BY SOURCE)
 	bool any_unmatched; // under a condition, too
 	bool deletes;
+	bool touches;		 // any row of the target at all: adding some is not meant
 	bool spares_matched; // some, by DO NOTHING under a condition
 	bool spares_unmatched;
 
@@ -33,6 +35,7 @@ struct MergeActions {
 		}
 		if (action->commandType != CMD_UPDATE && action->commandType != CMD_DELETE)
 			return;
+		touches = true;
 		any_unmatched |= unmatched;
 		if (has_condition)
 			return;
@@ -41,6 +44,9 @@ struct MergeActions {
 		deletes |= action->commandType == CMD_DELETE;
 	}
 };
+
+// Rows that it updates or deletes, by the planner: of all parts of the statement together.
+double touched_rows(const PlannedStmt *plan);
 
 // Does any part of the plan leave out rows of the target, whose leaves have these range table
 // indexes?

@@ -54,6 +54,8 @@ struct Change {
 	WithClause *with;
 	bool is_all;		// a MERGE that has its way with rows that match and with all others
 	bool any_unmatched; // it has its way with some that don't match
+	bool adds_only;		// a MERGE that touches no row that is there
+	int64 *touched;		// by the statement's parts up to here
 };
 
 MergeActions actions_of(const MergeStmt *merge)
@@ -83,7 +85,9 @@ Change change_of_merge(const MergeStmt *merge)
 			merge->sourceRelation,
 			merge->withClause,
 			actions.all_matched && actions.all_unmatched,
-			actions.any_unmatched};
+			actions.any_unmatched,
+			!actions.touches,
+			nullptr};
 }
 
 bool change_of(Node *node, Change *change)
@@ -463,13 +467,19 @@ void add_estimate(Overlay *overlay, Analysis *analysis, const Change &change, Oi
 {
 	if (changed != 0)
 		return add_dependence(overlay, analysis, relation, changed, "how many rows it would touch");
-	if (planned.planned && planned.rows <= settings::max_rows_per_statement)
+	*change.touched += planned.rows;
+	if (planned.planned &&
+		(planned.rows == 0 || *change.touched <= settings::max_rows_per_statement))
 		return;
-	add_rows(analysis, change, relation, Cause::too_many_rows, Effect::metadata, planned.rows);
+	add_rows(analysis, change, relation, Cause::too_many_rows, Effect::metadata,
+			 planned.planned ? *change.touched : 0);
+	Finding *finding = &analysis->effects->findings[analysis->effects->n - 1];
 	if (!planned.planned)
-		analysis->effects->findings[analysis->effects->n - 1].facts =
+		finding->facts =
 			"how many rows can't be estimated without running a function, or reading statistics "
 			"that the role may not read";
+	else if (planned.rows < *change.touched)
+		finding->facts = counted_together;
 }
 
 // A condition that was not planned may be true of all rows.
@@ -534,7 +544,7 @@ void judge_table(Overlay *overlay, Analysis *analysis, const Change &change, con
 	Oid relation = row_target.relation;
 	bool bare = has_no_condition(change);
 	bool is_view = relation != target.oid;
-	bool estimates = settings::max_rows_per_statement > 0;
+	bool estimates = settings::max_rows_per_statement > 0 && !change.adds_only;
 	bool positioned = change.where != nullptr && IsA(change.where, CurrentOfExpr);
 	int changed = changed_by(overlay, change, target);
 	Planned planned = {};
@@ -641,7 +651,8 @@ void look_at_new_table(Overlay *overlay, Analysis *analysis, Node *statement)
 	note_written(overlay, InvalidOid, plan_rows_of(analysis, reinterpret_cast<Node *>(select)));
 }
 
-void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause *around)
+void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause *around,
+					int64 *touched)
 {
 	Change change;
 	if (IsA(node, InsertStmt))
@@ -650,6 +661,7 @@ void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause
 		return;
 	if (change.with == nullptr)
 		change.with = around;
+	change.touched = touched;
 	judge(overlay, analysis, change);
 }
 
@@ -664,11 +676,13 @@ void analyse_rows(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {
 	Node *query = query_of(raw->stmt);
 	WithClause *with = with_of(query);
+	int64 touched = 0;
 	ListCell *cell;
 	if (with != nullptr)
 		foreach (cell, with->ctes)
-			analyse_change(overlay, analysis, lfirst_node(CommonTableExpr, cell)->ctequery, with);
-	analyse_change(overlay, analysis, query, nullptr);
+			analyse_change(overlay, analysis, lfirst_node(CommonTableExpr, cell)->ctequery, with,
+						   &touched);
+	analyse_change(overlay, analysis, query, nullptr, &touched);
 	look_at_new_table(overlay, analysis, raw->stmt);
 }
 
