@@ -160,6 +160,7 @@ Go StepContext::next_batch(bool writes)
 		if (go == Go::stop || gave_up)
 			break;
 		TimestampTz now = GetCurrentTimestamp();
+		bool stands = true;
 		if (!safe_migrate::settings::enabled) {
 			(void)set_condition(Condition::disabled, "safe_migrate.enabled is off");
 			wait_ms(1000);
@@ -167,12 +168,12 @@ Go StepContext::next_batch(bool writes)
 			wait_ms((worker.not_before - now) / 1000 + 1);
 		else if (nice_until > now) {
 			wait_ms((nice_until - now) / 1000 + 1);
-			continue;
+			stands = false;
 		} else if (writes && is_throttled(this))
 			wait_ms(throttle_poll_ms);
 		else
 			break;
-		if (stands_since == 0)
+		if (stands && stands_since == 0)
 			stands_since = now;
 	}
 	if (stands_since != 0 && GetCurrentTimestamp() - stands_since > 1'000'000)
