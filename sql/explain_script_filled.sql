@@ -13,6 +13,11 @@ CREATE TABLE medium AS SELECT i AS id, i AS x, repeat('x', 50) AS c FROM generat
 VACUUM medium; -- without the pages that later majors extend it by at once
 CREATE TABLE parts (id int, x int) PARTITION BY LIST (id);
 CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+CREATE TABLE split (id int, x int) PARTITION BY LIST (id);
+CREATE TABLE split1 PARTITION OF split FOR VALUES IN (1);
+CREATE TABLE split2 PARTITION OF split FOR VALUES IN (2);
+INSERT INTO split VALUES (1, 1);
+CREATE MATERIALIZED VIEW unread AS SELECT * FROM big WITH NO DATA;
 \c -
 SET search_path = ef;
 SET safe_migrate.small_table_size = '100kB';
@@ -47,6 +52,38 @@ SELECT * FROM pg_temp.after('CREATE TABLE n PARTITION OF parts DEFAULT; INSERT I
 SELECT * FROM pg_temp.after('CREATE TABLE n () INHERITS (empty)', 'TRUNCATE empty');
 SELECT * FROM pg_temp.after('CREATE TABLE n (i int); CREATE TABLE m (i int); ALTER TABLE n INHERIT m; ALTER TABLE m INHERIT n; INSERT INTO m VALUES (1); ALTER TABLE big INHERIT m', 'SELECT 1');
 
+-- filled by what doesn't look like it
+SET safe_migrate.small_table_size = 0;
+CREATE FUNCTION fills() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO ef.empty SELECT id, x FROM ef.big; END $$;
+CREATE FUNCTION fills_too() RETURNS int LANGUAGE sql AS $$ SELECT fills(); SELECT 1 $$;
+CREATE FUNCTION fills_atomically() RETURNS void LANGUAGE sql BEGIN ATOMIC INSERT INTO empty VALUES (1, 1); END;
+CREATE PROCEDURE fills_by_call() LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'INS' || 'ERT INTO ef.empty VALUES (1)'; END $$;
+CREATE FUNCTION reads() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM ef.big); END $$;
+SELECT * FROM pg_temp.after('EXPLAIN (ANALYZE) INSERT INTO empty SELECT id, x FROM big', 'CREATE INDEX ON empty (id)', 'TRUNCATE empty', 'DROP TABLE empty');
+SELECT * FROM pg_temp.after('EXPLAIN INSERT INTO empty SELECT id, x FROM big', 'CREATE INDEX ON empty (id)');
+SELECT * FROM pg_temp.after('EXPLAIN ANALYZE CREATE TABLE n AS SELECT 1 AS id', 'CREATE INDEX ON n (id)');
+SELECT * FROM pg_temp.after('REFRESH MATERIALIZED VIEW unread', 'CREATE INDEX ON unread (id)');
+SELECT * FROM pg_temp.after('REFRESH MATERIALIZED VIEW unread WITH NO DATA', 'CREATE INDEX ON unread (id)');
+SELECT * FROM pg_temp.after('UPDATE split SET id = id + 1 WHERE id > 0', 'CREATE INDEX ON split2 (id)', 'DROP TABLE split2');
+SELECT * FROM pg_temp.after('UPDATE split SET x = x + 1 WHERE id > 0', 'CREATE INDEX ON split2 (id)');
+SELECT * FROM pg_temp.after('MERGE INTO split USING big ON split.id = big.id WHEN MATCHED THEN UPDATE SET id = split.id + 1', 'CREATE INDEX ON split2 (id)');
+SELECT * FROM pg_temp.after('PREPARE p AS INSERT INTO empty SELECT id, x FROM big; EXECUTE p', 'CREATE INDEX ON empty (id)', 'TRUNCATE empty');
+SELECT * FROM pg_temp.after('PREPARE p AS INSERT INTO empty SELECT id, x FROM big', 'TRUNCATE empty');
+SELECT * FROM pg_temp.after('PREPARE p AS SELECT 1; EXPLAIN ANALYZE EXECUTE p', 'TRUNCATE empty');
+SELECT * FROM pg_temp.after('EXECUTE nobody_knows', 'TRUNCATE empty');
+PREPARE here AS INSERT INTO empty VALUES (1, 1);
+SELECT * FROM pg_temp.after('EXECUTE here', 'TRUNCATE empty', 'TRUNCATE split2');
+SELECT * FROM pg_temp.after('CREATE VIEW v AS SELECT * FROM empty; INSERT INTO v SELECT id, x FROM big', 'CREATE INDEX ON empty (id)', 'TRUNCATE empty');
+SELECT * FROM pg_temp.after('CREATE VIEW v AS SELECT * FROM empty; CREATE VIEW v2 AS SELECT * FROM v; INSERT INTO v2 VALUES (1)', 'TRUNCATE empty', 'TRUNCATE split2');
+SELECT * FROM pg_temp.after('CREATE VIEW v AS SELECT * FROM small; CREATE RULE r AS ON INSERT TO v DO INSTEAD INSERT INTO empty VALUES (1); INSERT INTO v VALUES (1)', 'TRUNCATE empty');
+-- by code, which may have filled any
+SELECT l.script, a.* FROM unnest(ARRAY['SELECT fills()', 'SELECT fills_too() FROM big', 'SELECT fills_atomically()', 'CALL fills_by_call()', 'CALL nobody_knows()', 'DO $$ BEGIN EXECUTE ''SELECT 1''; END $$', 'DO $$ BEGIN PERFORM fills(); END $$',
+	'INSERT INTO small SELECT 1, fills_too()', 'CREATE FUNCTION n() RETURNS void LANGUAGE sql AS ''INSERT INTO empty VALUES (1)''; SELECT n()']) l(script), pg_temp.after(l.script, 'TRUNCATE empty') a;
+SELECT * FROM pg_temp.after('SELECT fills()', 'CREATE INDEX ON empty (id)', 'DROP TABLE empty', 'ALTER TABLE empty ALTER x TYPE bigint', 'UPDATE empty SET x = 1', 'DELETE FROM empty', 'ALTER TABLE empty ADD COLUMN z int', 'CREATE INDEX CONCURRENTLY ON empty (id)', 'ALTER TABLE empty RENAME TO n');
+SELECT * FROM pg_temp.after('DO $$ BEGIN INSERT INTO ef.split VALUES (2); END $$', 'TRUNCATE split2', 'TRUNCATE empty');
+-- and by what has filled none
+SELECT l.script, a.* FROM unnest(ARRAY['SELECT now(), count(*), nextval(''s'') FROM big', 'SELECT reads()', 'DO $$ BEGIN GRANT EXECUTE ON FUNCTION reads TO pg_monitor; CREATE TRIGGER t AFTER UPDATE ON ef.big EXECUTE FUNCTION suppress_redundant_updates_trigger(); END $$',
+	'CREATE FUNCTION n() RETURNS void LANGUAGE sql AS ''INSERT INTO empty VALUES (1)''', 'SELECT safe_migrate.pause_all()', 'DO LANGUAGE plpgsql $$ BEGIN UPDATE ef.big SET x = 1 WHERE id = 1; END $$']) l(script), pg_temp.after(l.script, 'TRUNCATE empty') a;
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA ef CASCADE;

@@ -49,3 +49,22 @@ SELECT * FROM pg_temp.explain('CREATE SCHEMA ns; ALTER TABLE big SET SCHEMA ns; 
 ALTER TABLE big ADD UNIQUE (id);
 SELECT * FROM pg_temp.after('CREATE SCHEMA ns; CREATE TABLE ns.c (i int REFERENCES big (id))', 'DROP SCHEMA ns CASCADE');
 SELECT * FROM pg_temp.after('CREATE TABLE en_front.c (i int REFERENCES big (id))', 'DROP SCHEMA en_front CASCADE');
+
+-- a search_path that nobody knows
+SET search_path = en_front;
+CREATE FUNCTION go_there(schema name) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', schema, false); END $$;
+CREATE FUNCTION elsewhere() RETURNS void LANGUAGE sql AS $$ SELECT go_there('en') $$;
+CREATE PROCEDURE by_call() LANGUAGE plpgsql AS $$ BEGIN SET search_path = en; END $$;
+CREATE FUNCTION harmless() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
+SELECT * FROM pg_temp.after('DO $$ BEGIN SET search_path = en; END $$', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON en_front.big (a)', 'DROP TABLE IF EXISTS missing', 'CREATE TABLE n (a int)', 'INSERT INTO big VALUES (1)', 'DELETE FROM big');
+SELECT l.script, a.verdict, a.rule, a.reason FROM unnest(ARRAY['SELECT * FROM (SELECT set_config(''search_path'', ''en'', false)) s', 'SELECT set_config(name, ''en'', false) FROM pg_settings WHERE name = ''search_path''',
+	'SELECT set_config(''search_path'', ''e'' || ''n'', false)', 'SELECT set_config(''search_path'', ''en'', false) WHERE false', 'SELECT elsewhere()', 'SELECT 1 FROM go_there(''en'')', 'CALL by_call()',
+	'CREATE FUNCTION n() RETURNS void LANGUAGE sql AS ''SELECT go_there(NULL)''; SELECT n()', 'SELECT go_there(''en''); CREATE TABLE n (a int)']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a WHERE a.verdict <> 'allow';
+-- one that is known, and what doesn't touch it
+SELECT l.script, a.relation, a.verdict, a.rule, a.reason FROM unnest(ARRAY['SELECT go_there(NULL); SET search_path = en_front', 'SELECT set_config(''search_path'', ''en_front'', false)', 'BEGIN; SELECT go_there(NULL); ROLLBACK', 'SELECT set_config(''work_mem'', x, false) FROM current_setting(''work_mem'') x',
+	'SELECT harmless(), now(), count(*) FROM big', 'DO $$ BEGIN PERFORM harmless(); END $$', 'SELECT pg_catalog.set_config(''app.x'', ''1'' || ''2'', false)']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a;
+SELECT * FROM pg_temp.after('SELECT go_there(NULL); CREATE TABLE n (a int)', 'CREATE INDEX ON n (a)');
+
+SET safe_migrate.guard = off;
+SET client_min_messages = warning;
+DROP SCHEMA en, en_front CASCADE;

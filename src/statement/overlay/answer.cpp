@@ -286,7 +286,7 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 {
 	Effects *effects = analysis->effects;
 	overlay->statement_no++;
-	*overlay->fails = false;
+	*overlay->fails = *overlay->by_path = false;
 	overlay->written = InvalidOid;
 	overlay->inserts = false;
 	overlay->fills_new = false;
@@ -305,6 +305,9 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	}
 	look_over(overlay, analysis, !is_utility);
 	look_at_filled(overlay, analysis);
+	if (*overlay->by_path && (is_utility || effects->n > 0) &&
+		overlay->path_by > effects->depends_on)
+		add_dependence(overlay, analysis, InvalidOid, overlay->path_by, "the search_path");
 }
 
 } // namespace safe_migrate::statement::overlay

@@ -1,6 +1,7 @@
 // Transaction blocks in a script: which strong locks they hold, what they undo.
 #include "statement/overlay/answer.hpp"
 #include "statement/overlay/note.hpp"
+#include "statement/overlay/rows.hpp"
 
 #include "statement/dml.hpp"
 #include "statement/identifiers.hpp"
@@ -163,7 +164,6 @@ bool may_change(const Node *statement)
 	switch (nodeTag(statement)) {
 		case T_CommentStmt:
 		case T_GrantStmt:
-		case T_ExplainStmt:
 			return false;
 		default:
 			return true;
@@ -461,24 +461,26 @@ void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
 {
 	if (IsA(raw->stmt, TransactionStmt))
 		return note_transaction(overlay, reinterpret_cast<const TransactionStmt *>(raw->stmt));
-	if (!may_change(raw->stmt) || (!overlay->in_block && is_dropped_at_commit(raw->stmt)))
+	const Node *statement = carried_out(raw->stmt);
+	if (statement == nullptr || !may_change(statement) ||
+		(!overlay->in_block && is_dropped_at_commit(statement)))
 		return;
 	const char *text = nullptr;
-	if (is_about_rows(raw->stmt)) {
-		if (note_rows_added(overlay, raw->stmt))
-			log_statement(overlay, nullptr, raw->stmt);
+	if (is_about_rows(statement)) {
+		if (note_rows_added(overlay, statement))
+			log_statement(overlay, nullptr, statement);
 		return;
 	}
-	if (IsA(raw->stmt, DoStmt))
+	if (IsA(statement, DoStmt))
 		text = pnstrdup(source + raw->stmt_location,
 						raw->stmt_len > 0 ? raw->stmt_len : strlen(source + raw->stmt_location));
-	if (!is_of_session(raw->stmt) && !adds_no_ties(overlay, raw->stmt)) {
+	if (!is_of_session(statement) && !adds_no_ties(overlay, statement)) {
 		overlay->ties_by = overlay->statement_no;
 		overlay->changes = true;
 	}
-	log_statement(overlay, text, raw->stmt);
-	note_change(overlay, text, raw->stmt);
-	if (!is_of_session(raw->stmt) && !IsA(raw->stmt, DropStmt))
+	log_statement(overlay, text, statement);
+	note_change(overlay, text, statement);
+	if (!is_of_session(statement) && !IsA(statement, DropStmt))
 		note_mentions(overlay, source + raw->stmt_location, raw->stmt_len);
 }
 

@@ -106,7 +106,8 @@ int names_changed_by(const Overlay *overlay, const char *source, const RawStmt *
 	const char *text = source + raw->stmt_location;
 	Identifiers mentioned =
 		identifiers_of(text, raw->stmt_len > 0 ? raw->stmt_len : static_cast<int>(strlen(text)));
-	int by = std::max(overlay->unknown_by, mentioned.all ? overlay->statement_no - 1 : 0);
+	int by = std::max(std::max(overlay->unknown_by, overlay->path_by),
+					  mentioned.all ? overlay->statement_no - 1 : 0);
 	ListCell *cell;
 	foreach (cell, mentioned.names) {
 		auto *name = static_cast<const char *>(lfirst(cell));

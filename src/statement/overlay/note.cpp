@@ -2,6 +2,7 @@
 #include "statement/overlay/note.hpp"
 
 #include "statement/identifiers.hpp"
+#include "statement/overlay/code.hpp"
 #include "statement/overlay/overlay.hpp"
 
 extern "C" {
@@ -54,10 +55,30 @@ void note_rows(Overlay *overlay, const RangeVar *name)
 		relation->rows_by = overlay->statement_no;
 }
 
-void note_view(Overlay *overlay, const RangeVar *name)
+// Rules and INSTEAD OF triggers.
+void note_code(Overlay *overlay, const RangeVar *name)
 {
-	note_new(overlay, name, RELKIND_VIEW, true);
 	note_rows(overlay, name);
+	if (ScriptRelation *relation = relation_of(overlay, name))
+		relation->runs_code = true;
+}
+
+// What INSERT into it would add rows to.
+void note_view(Overlay *overlay, const ViewStmt *create)
+{
+	Named base = {};
+	if (IsA(create->query, SelectStmt) && castNode(SelectStmt, create->query)->fromClause != NIL) {
+		auto *from = static_cast<Node *>(linitial(castNode(SelectStmt, create->query)->fromClause));
+		if (IsA(from, RangeVar))
+			base = resolve(overlay, castNode(RangeVar, from));
+	}
+	note_new(overlay, create->view, RELKIND_VIEW, true);
+	note_rows(overlay, create->view);
+	ScriptRelation *view = relation_of(overlay, create->view);
+	if (view == nullptr)
+		return;
+	view->base_oid = base.oid;
+	view->base = base.is_new() ? base.script : nullptr;
 }
 
 void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
@@ -108,6 +129,7 @@ void note_create_index(Overlay *overlay, const IndexStmt *create)
 		return;
 	ScriptRelation *index = add_relation(overlay, &name, RELKIND_INDEX);
 	index->of = table;
+	index->is_unique = create->unique;
 	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
 	ListCell *cell;
 	foreach (cell, create->indexParams) {
@@ -242,13 +264,16 @@ void note_select(Overlay *overlay, const SelectStmt *select)
 	if (select->intoClause != nullptr)
 		note_new(overlay, select->intoClause->rel, RELKIND_RELATION, false)->filled_by =
 			overlay->statement_no;
+	const bool is_plain = select->fromClause == NIL && select->whereClause == nullptr &&
+						  select->withClause == nullptr && select->limitCount == nullptr &&
+						  select->op == SETOP_NONE;
+	if (!is_plain)
+		return note_doings(overlay, {false, sets_path(reinterpret_cast<const Node *>(select))});
 	ListCell *cell;
-	if (select->fromClause != NIL)
-		return;
 	foreach (cell, select->targetList) {
 		Node *value = lfirst_node(ResTarget, cell)->val;
-		if (IsA(value, FuncCall))
-			note_set_config(overlay, castNode(FuncCall, value));
+		if (!IsA(value, FuncCall) || !note_set_config(overlay, castNode(FuncCall, value)))
+			note_doings(overlay, {false, sets_path(value)});
 	}
 }
 
@@ -275,6 +300,7 @@ bool note_other_object(Overlay *overlay, const Node *statement)
 			note_object(overlay, last_name(as<AlterDomainStmt>(statement)->typeName));
 			return true;
 		case T_CreateFunctionStmt:
+			note_function(overlay, as<CreateFunctionStmt>(statement));
 			note_object(overlay, last_name(as<CreateFunctionStmt>(statement)->funcname));
 			return true;
 		case T_AlterFunctionStmt:
@@ -315,14 +341,14 @@ bool note_created(Overlay *overlay, const Node *statement)
 			note_table_as(overlay, as<CreateTableAsStmt>(statement));
 			return true;
 		case T_ViewStmt:
-			note_view(overlay, as<ViewStmt>(statement)->view);
+			note_view(overlay, as<ViewStmt>(statement));
 			return true;
 		case T_RuleStmt:
-			note_rows(overlay, as<RuleStmt>(statement)->relation);
+			note_code(overlay, as<RuleStmt>(statement)->relation);
 			return true;
 		case T_CreateTrigStmt:
 			if ((as<CreateTrigStmt>(statement)->timing & TRIGGER_TYPE_INSTEAD) != 0)
-				note_rows(overlay, as<CreateTrigStmt>(statement)->relation);
+				note_code(overlay, as<CreateTrigStmt>(statement)->relation);
 			return true;
 		case T_CreateSeqStmt:
 			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
@@ -355,6 +381,12 @@ bool note_run(Overlay *overlay, const char *text, const Node *statement)
 	}
 	overlay->unknown_by = overlay->statement_no;
 	overlay->changes = true;
+	if (IsA(statement, DoStmt))
+		note_doings(overlay, doings_of_block(overlay, as<DoStmt>(statement), text));
+	else if (IsA(statement, CallStmt))
+		note_doings(overlay, doings_of_calls(overlay, statement));
+	else if (IsA(statement, ExecuteStmt))
+		(void)note_rows_added(overlay, statement);
 	ListCell *cell;
 	foreach (cell, IsA(statement, DoStmt)
 					   ? identifiers_of(text, static_cast<int>(strlen(text))).names
@@ -409,8 +441,11 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 		case T_DeleteStmt:
 		case T_MergeStmt:
 		case T_CopyStmt:
+		case T_RefreshMatViewStmt:
 			(void)note_rows_added(overlay, statement);
 			return;
+		case T_PrepareStmt:
+			return note_prepared(overlay, as<PrepareStmt>(statement));
 		case T_SelectStmt:
 			(void)note_rows_added(overlay, statement);
 			return note_select(overlay, as<SelectStmt>(statement));

@@ -13,6 +13,7 @@ void note_change(Overlay *overlay, const char *text, const Node *statement);
 // INSERT, UPDATE, MERGE, COPY and queries with such ones; true: of a table of the script's own.
 bool note_rows_added(Overlay *overlay, const Node *statement);
 
+void note_prepared(Overlay *overlay, const PrepareStmt *statement);
 void note_rows_under(Overlay *overlay, ScriptRelation *child); // of its new parents
 
 void note_new_schema(Overlay *overlay, const char *schema);
@@ -21,7 +22,7 @@ void note_renamed_schema(Overlay *overlay, const char *from, const char *to);
 
 // Settings: SET, RESET, set_config().
 void note_set(Overlay *overlay, const VariableSetStmt *set);
-void note_set_config(Overlay *overlay, const FuncCall *call);
+bool note_set_config(Overlay *overlay, const FuncCall *call); // false: none, or not of constants
 void reset_settings(Overlay *overlay);
 void restore_settings(Overlay *overlay); // at COMMIT
 bool is_local_setting(const Node *statement);

@@ -76,6 +76,8 @@ const char *for_role(const Overlay *overlay, const char *path)
 void put(Overlay *overlay, int place, const char *value)
 {
 	overlay->settings[place] = MemoryContextStrdup(overlay->memory, value);
+	if (place == search_path && overlay->after_block[place] == nullptr)
+		overlay->path_by = 0; // known again
 	if (place == search_path || place == role) {
 		set_search_path(overlay, for_role(overlay, present(overlay, search_path)));
 		return;
@@ -136,15 +138,18 @@ void reset_settings(Overlay *overlay)
 			change(overlay, i, reset_value(i), false);
 }
 
-void note_set_config(Overlay *overlay, const FuncCall *call)
+bool note_set_config(Overlay *overlay, const FuncCall *call)
 {
-	if (list_length(call->args) != 3 || strcmp(strVal(llast(call->funcname)), "set_config") != 0)
-		return;
+	if (list_length(call->args) != 3 || strcmp(strVal(llast(call->funcname)), "set_config") != 0 ||
+		string_of(static_cast<Node *>(linitial(call->args))) == nullptr ||
+		string_of(static_cast<Node *>(lsecond(call->args))) == nullptr)
+		return false;
 	const char *name = string_of(static_cast<Node *>(linitial(call->args)));
 	int place = name != nullptr ? place_of(name) : -1;
 	if (place >= 0)
 		change(overlay, place, string_of(static_cast<Node *>(lsecond(call->args))),
 			   is_true(static_cast<Node *>(lthird(call->args))));
+	return true;
 }
 
 void restore_settings(Overlay *overlay)

@@ -185,6 +185,7 @@ Overlay *begin_script()
 	overlay->find = find_changed;
 	overlay->parent_memory = CurrentMemoryContext;
 	overlay->fails = static_cast<bool *>(palloc0(sizeof(bool)));
+	overlay->by_path = static_cast<bool *>(palloc0(sizeof(bool)));
 	overlay->memory = CurrentMemoryContext; // a ROLLBACK doesn't take this one away
 	overlay->mentioned =
 		make_table(overlay, "mentioned", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
@@ -204,7 +205,9 @@ void forget_changes(Overlay *overlay)
 	overlay->publications_by = 0;
 	overlay->storage_by = 0;
 	overlay->unknown_by = 0;
-	overlay->changes = hash_get_num_entries(overlay->filled) > 0;
+	overlay->path_by = 0;
+	overlay->functions = NIL;
+	overlay->changes = hash_get_num_entries(overlay->filled) > 0 || overlay->fills_by != 0;
 	open_overlay(overlay);
 }
 
@@ -275,6 +278,31 @@ List *relations_in(const Overlay *overlay, const char *schema)
 	return found;
 }
 
+namespace {
+
+Named resolve_by_path(const Overlay *overlay, const char *name)
+{
+	Named found = {};
+	ListCell *cell;
+	foreach (cell, whole_path(overlay)) { // as RelnameGetRelid() goes along it
+		auto *schema = static_cast<const char *>(lfirst(cell));
+		const NameEntry *entry = find_name(overlay, schema_key(schema), name);
+		if (entry != nullptr && entry->relation != nullptr)
+			return named(overlay, entry);
+		if (entry != nullptr) {
+			found.gone_by = entry->changed_by;
+			continue;
+		}
+		Oid space = namespace_of(overlay, schema);
+		Oid relation = OidIsValid(space) ? get_relname_relid(name, space) : InvalidOid;
+		if (OidIsValid(relation))
+			return named(overlay, relation);
+	}
+	return found;
+}
+
+} // namespace
+
 Named resolve(const Overlay *overlay, const RangeVar *name)
 {
 	if (!overlay->changes)
@@ -287,22 +315,10 @@ Named resolve(const Overlay *overlay, const RangeVar *name)
 		return state.changed_by != 0 ? Named{nullptr, InvalidOid, state.changed_by}
 									 : named(overlay, RangeVarGetRelid(name, NoLock, true));
 	}
-	Named found = {};
-	ListCell *cell;
-	foreach (cell, whole_path(overlay)) { // as RelnameGetRelid() goes along it
-		auto *schema = static_cast<const char *>(lfirst(cell));
-		const NameEntry *entry = find_name(overlay, schema_key(schema), name->relname);
-		if (entry != nullptr && entry->relation != nullptr)
-			return named(overlay, entry);
-		if (entry != nullptr) {
-			found.gone_by = entry->changed_by;
-			continue;
-		}
-		Oid space = namespace_of(overlay, schema);
-		Oid relation = OidIsValid(space) ? get_relname_relid(name->relname, space) : InvalidOid;
-		if (OidIsValid(relation))
-			return named(overlay, relation);
-	}
+	const Named found = resolve_by_path(overlay, name->relname);
+	// What was created by the same path, whatever it is, is found by it.
+	if (overlay->path_by != 0 && !(found.is_new() && found.script->created_by > overlay->path_by))
+		*overlay->by_path = true;
 	return found;
 }
 

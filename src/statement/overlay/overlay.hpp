@@ -54,8 +54,17 @@ struct ScriptRelation {
 	List *columns;		 // ScriptColumn
 	List *constraints;	 // ScriptConstraint
 	List *key;			 // of an index: the names of its columns; NIL with expressions
-	ScriptRelation *of;	 // of an index: its table; of a partition: its parent
-	List *parents;		 // ScriptRelation: that the script puts it under, its composite type too
+	bool is_unique;		 // … it is
+	bool runs_code;		 // rules or INSTEAD OF triggers were added
+	Oid base_oid;		 // of a view: the one relation that it is of, by either of these
+	ScriptRelation *base;
+	ScriptRelation *of; // of an index: its table; of a partition: its parent
+	List *parents;		// ScriptRelation: that the script puts it under, its composite type too
+};
+
+struct ScriptFunction {
+	const char *name;
+	const char *source; // nullptr: it is no text
 };
 
 // Rows that were added to a relation that was there: its blocks stay after a ROLLBACK.
@@ -111,10 +120,15 @@ struct Overlay : NameSource {
 	int casts_by;	// casts, operators: what a change of type may hinge on
 	int objects_by; // the last of `objects` that is no plain type
 	int publications_by;
-	int storage_by; // ALTER TABLE ALL IN TABLESPACE
-	int unknown_by; // an extension, a DO block: what it changed can't be told
-	bool changes;	// is there anything above?
-	bool *fails;	// the statement at hand names what the script has dropped
+	int storage_by;	 // ALTER TABLE ALL IN TABLESPACE
+	int unknown_by;	 // an extension, a DO block: what it changed can't be told
+	int path_by;	 // which search_path it left, can't be told
+	List *functions; // ScriptFunction
+	bool changes;	 // is there anything above?
+	bool *fails;	 // the statement at hand names what the script has dropped
+	bool *by_path;	 // … a relation without its schema, since path_by
+	int fills_by;	 // code that may have added rows to any table; they stay after a ROLLBACK
+	List *prepared;	 // PrepareStmt
 
 	bool in_block;
 	int block_begin;

@@ -146,10 +146,10 @@ bool is_analyze(const ExplainStmt *explain)
 // The query that a utility statement carries out.
 Node *query_of(Node *node)
 {
-	if (IsA(node, ExplainStmt))
-		return is_analyze(castNode(ExplainStmt, node))
-				   ? query_of(castNode(ExplainStmt, node)->query)
-				   : node;
+	if (IsA(node, ExplainStmt)) {
+		Node *explained = carried_out(node);
+		return explained != nullptr ? query_of(explained) : node;
+	}
 	if (IsA(node, CreateTableAsStmt) && !castNode(CreateTableAsStmt, node)->into->skipData)
 		return castNode(CreateTableAsStmt, node)->query;
 	if (IsA(node, CopyStmt) && castNode(CopyStmt, node)->query != nullptr)
@@ -666,6 +666,14 @@ void analyse_change(Overlay *overlay, Analysis *analysis, Node *node, WithClause
 }
 
 } // namespace
+
+Node *carried_out(Node *statement)
+{
+	if (!IsA(statement, ExplainStmt))
+		return statement;
+	auto *explain = castNode(ExplainStmt, statement);
+	return is_analyze(explain) ? explain->query : nullptr;
+}
 
 bool executes_prepared(const Node *statement)
 {
