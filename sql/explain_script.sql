@@ -14,6 +14,12 @@ INSERT INTO customers VALUES (1, 'x');
 INSERT INTO orders VALUES (1, 1, 'x', 1);
 INSERT INTO "Odd ""name" VALUES (1);
 INSERT INTO events VALUES (1, '2024-05-05'), (2, '2026-01-01');
+CREATE TYPE owned AS (id int);
+CREATE TABLE thirds (k int NOT NULL) PARTITION BY LIST (k);
+CREATE TABLE third1 PARTITION OF thirds FOR VALUES IN (1);
+CREATE TABLE third2 PARTITION OF thirds FOR VALUES IN (2);
+CREATE TABLE third3 PARTITION OF thirds FOR VALUES IN (3);
+INSERT INTO thirds VALUES (1), (2), (3);
 \c -
 SET search_path = es, public;
 SET safe_migrate.small_table_size = 0;
@@ -88,6 +94,15 @@ SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('orders'
 COMMIT;
 -- ten thousand statements
 SELECT verdict, count(*), max(statement_no) FROM safe_migrate.explain((SELECT string_agg(format('CREATE TABLE n%s (id int); ALTER TABLE n%s ADD x int', i, i), ';') FROM generate_series(1, 5000) i)) GROUP BY 1;
+
+-- what the last one needs
+SELECT * FROM pg_temp.e('ALTER TYPE owned OWNER TO pg_monitor');
+SELECT verdict, reason FROM safe_migrate.explain('CREATE INDEX CONCURRENTLY u ON orders (id); ALTER TABLE orders ADD UNIQUE USING INDEX u') WHERE statement_no = 2;
+SELECT verdict, reason FROM safe_migrate.explain('CREATE UNIQUE INDEX CONCURRENTLY u ON orders (id) WHERE id > 0; ALTER TABLE orders ADD UNIQUE USING INDEX u') WHERE statement_no = 2;
+SELECT verdict, reason FROM safe_migrate.explain('CREATE UNIQUE INDEX CONCURRENTLY u ON orders (id); ALTER TABLE orders ADD UNIQUE USING INDEX u') WHERE statement_no = 2;
+-- one index per partition
+SET safe_migrate.small_table_size = 0;
+SELECT s, replace(reason, pg_size_pretty(3 * current_setting('block_size')::bigint), 'size') FROM unnest(ARRAY['PRIMARY KEY (k)', 'UNIQUE (k)']) s, safe_migrate.explain('ALTER TABLE thirds ADD ' || s) WHERE relation = 'es.thirds'::text OR relation = 'thirds';
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA es CASCADE;

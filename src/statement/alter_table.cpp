@@ -38,6 +38,8 @@ int64 plus(int64 a, int64 b) { return a < 0 || b < 0 ? -1 : a + b; }
 void measure(Finding *finding)
 {
 	finding->bytes = own_heap_bytes(finding->relation);
+	if (get_rel_relkind(finding->relation) == RELKIND_PARTITIONED_TABLE)
+		return;
 	if (finding->effect == Effect::rewrite) {
 		finding->indexes = count_own_indexes(finding->relation);
 		finding->bytes = plus(finding->bytes, own_index_bytes(finding->relation));

@@ -234,6 +234,8 @@ void analyse_maintenance(Analysis *analysis, const Node *statement)
 							  Lock::share_row_exclusive);
 		case T_ViewStmt:
 			return analyse_view(analysis, as<ViewStmt>(statement));
+		case T_AlterOwnerStmt:
+			return analyse_alter_owner(analysis, as<AlterOwnerStmt>(statement));
 		case T_AlterObjectSchemaStmt:
 			return analyse_set_schema(analysis, as<AlterObjectSchemaStmt>(statement));
 		case T_AlterObjectDependsStmt:

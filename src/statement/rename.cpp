@@ -1,4 +1,4 @@
-// RENAME and SET SCHEMA.  Follows ExecRenameStmt() and ExecAlterObjectSchemaStmt().
+// RENAME, SET SCHEMA and OWNER TO.  Follows ExecRenameStmt() and what comes after it in alter.c.
 #include "statement/rename.hpp"
 
 #include "pg/catalog_scan.hpp"
@@ -230,6 +230,17 @@ ObjectAddress find_named(ObjectType type, Node *name)
 	if ((type == OBJECT_TYPE || type == OBJECT_DOMAIN) && IsA(name, List))
 		name = reinterpret_cast<Node *>(makeTypeNameFromNameList(castNode(List, name)));
 	return find_object(type, name, false);
+}
+
+// AlterTypeOwner(): a composite type has a relation, which ATExecChangeOwner() locks.
+void analyse_alter_owner(Analysis *analysis, const AlterOwnerStmt *statement)
+{
+	if (statement->objectType != OBJECT_TYPE)
+		return;
+	Oid relation = get_typ_typrelid(find_named(OBJECT_TYPE, statement->object).objectId);
+	if (OidIsValid(relation))
+		add_finding(analysis, Cause::lock, Effect::metadata, relation, Lock::access_exclusive)
+			->is_target = true;
 }
 
 void analyse_set_schema(Analysis *analysis, const AlterObjectSchemaStmt *statement)

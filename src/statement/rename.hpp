@@ -11,6 +11,7 @@ extern "C" {
 namespace safe_migrate::statement {
 
 void analyse_set_schema(Analysis *analysis, const AlterObjectSchemaStmt *statement);
+void analyse_alter_owner(Analysis *analysis, const AlterOwnerStmt *statement);
 
 // An object as RENAME and SET SCHEMA name it.
 ObjectAddress find_named(ObjectType type, Node *name);

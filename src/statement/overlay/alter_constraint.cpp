@@ -132,6 +132,16 @@ Answer add_foreign_key(Alter *alter, const Constraint *constraint)
 	return Answer::given;
 }
 
+// As transformIndexConstraint() finds it.
+[[noreturn]] void fails_for_not_unique(const Overlay *overlay, const ScriptRelation *index)
+{
+	*overlay->fails = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("\"%s\" is not a unique index", index->name),
+			 errdetail("Cannot create a primary key or unique constraint using such an index.")));
+}
+
 // … USING INDEX: brief, but that a primary key wants its columns to be NOT NULL.
 Answer use_index(Alter *alter, const Constraint *constraint)
 {
@@ -142,12 +152,14 @@ Answer use_index(Alter *alter, const Constraint *constraint)
 	Named index = resolve(alter->overlay, &name);
 	if (!index.is_new() && !is_changed(alter->record))
 		return Answer::live;
+	if (index.is_new() && !index.script->is_unique)
+		fails_for_not_unique(alter->overlay, index.script);
+	if (index.is_new() && index.script->key == NIL)
+		return depends(alter, index.script->created_by, psprintf("index \"%s\"", name.relname));
 	if (constraint->contype == CONSTR_UNIQUE)
 		return index.is_new() ? only_locks(alter, Lock::access_exclusive) : Answer::live;
 	if (!index.is_new())
 		return depends(alter, alter->record->indexes_by, "the index and its columns");
-	if (index.script->key == NIL)
-		return depends(alter, index.script->created_by, psprintf("index \"%s\"", name.relname));
 	ListCell *cell;
 	foreach (cell, index.script->key) {
 		const char *column = strVal(lfirst(cell));
