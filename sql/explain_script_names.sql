@@ -10,10 +10,10 @@ CREATE TABLE en_front.big (id int, a int);
 SET search_path = en;
 SET safe_migrate.small_table_size = 0;
 CREATE FUNCTION pg_temp.explain(script text) RETURNS TABLE (no int, command text, relation text, lock text, verdict text, rule text, reason text)
-LANGUAGE sql AS 'SELECT statement_no, command, replace(relation, pg_my_temp_schema()::regnamespace::text, ''pg_temp''), lock, verdict, rule, reason FROM safe_migrate.explain(script)';
+LANGUAGE sql AS 'SELECT statement_no, command, replace(relation, pg_my_temp_schema()::regnamespace::text, ''pg_temp''), lock, verdict, rule, regexp_replace(reason, ''[0-9]+ kB'', ''size'') FROM safe_migrate.explain(script)';
 -- the last statement, after the others
 CREATE FUNCTION pg_temp.after(script text, VARIADIC last text[]) RETURNS TABLE (last_statement text, relation text, lock text, verdict text, rule text, reason text)
-LANGUAGE sql AS 'SELECT l, replace(e.relation, pg_my_temp_schema()::regnamespace::text, ''pg_temp''), e.lock, e.verdict, e.rule, e.reason FROM unnest(last) WITH ORDINALITY u(l, i)
+LANGUAGE sql AS 'SELECT l, replace(e.relation, pg_my_temp_schema()::regnamespace::text, ''pg_temp''), e.lock, e.verdict, e.rule, regexp_replace(e.reason, ''[0-9]+ kB'', ''size'') FROM unnest(last) WITH ORDINALITY u(l, i)
 	CROSS JOIN LATERAL (SELECT *, max(statement_no) OVER () AS n FROM safe_migrate.explain(script || '';'' || l)) e WHERE e.statement_no = e.n ORDER BY i';
 
 -- what stood in front of another one is gone
