@@ -52,8 +52,8 @@ int64 bytes_of(JsonbContainer *object, const char *name)
 }
 
 struct Name {
-	char schema[NAMEDATALEN];
-	char relation[NAMEDATALEN];
+	NameData schema;
+	NameData relation;
 };
 
 struct Sizes {
@@ -69,8 +69,8 @@ struct Entry {
 Name name_from(const char *schema, const char *relation)
 {
 	Name name = {};
-	strlcpy(name.schema, schema, NAMEDATALEN);
-	strlcpy(name.relation, relation, NAMEDATALEN);
+	namestrcpy(&name.schema, schema);
+	namestrcpy(&name.relation, relation);
 	return name;
 }
 
