@@ -2,6 +2,7 @@
 // to it.  Nothing is executed.  Each statement is analysed in a subtransaction of its own, so that
 // one that would fail doesn't hide the others.
 #include "guard/catalog_look.hpp"
+#include "guard/exempt_moves.hpp"
 #include "guard/explain_rows.hpp"
 #include "guard/explain_sizes.hpp"
 #include "guard/lock_budget.hpp"
@@ -227,6 +228,7 @@ Outcome analyse(const Script &script, const RawStmt *raw, Analysis *analysis)
 		statement::overlay::analyse_in_script(overlay, analysis, raw);
 		analysis->effects->runs_code |= statement::overlay::executes_prepared(raw->stmt);
 		statement::overlay::judge_in_block(overlay, analysis, raw);
+		add_exempt_moves(analysis);
 	});
 	if (error == nullptr)
 		return Outcome::analysed;

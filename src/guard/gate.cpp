@@ -2,6 +2,7 @@
 #include "guard/gate.hpp"
 
 #include "guard/catalog_look.hpp"
+#include "guard/exempt_moves.hpp"
 #include "guard/lock_budget.hpp"
 #include "guard/lock_rights.hpp"
 #include "guard/override.hpp"
@@ -285,6 +286,7 @@ void pass_utility(Passage *passage, const Node *statement, const char *source, i
 			Analysis analysis = {source, nullptr, effects, IsTransactionBlock(), true};
 			statement::analyse_utility(&analysis, statement, location, length);
 			add_transaction_findings(&analysis);
+			add_exempt_moves(&analysis);
 		});
 		if (!found)
 			return;
@@ -315,6 +317,7 @@ void pass_one_queued(Passage *passage, const char *sql, const RawStmt *raw)
 	bool found = look_at(passage, &look, [&](Effects *effects) {
 		Analysis analysis = {sql, nullptr, effects, false};
 		statement::analyse_utility(&analysis, raw->stmt, raw->stmt_location, raw->stmt_len);
+		add_exempt_moves(&analysis);
 		keep_lasting_harm(effects);
 	});
 	if (!found)

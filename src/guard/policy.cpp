@@ -220,7 +220,13 @@ List *line_of(Oid relation)
 											: line;
 }
 
-Chain chain_of(Oid relation, const char *schema)
+// The policies that would have a say there; 0: it stays.
+struct Place {
+	Oid schema;
+	Oid parent;
+};
+
+Chain chain_of(Oid relation, const char *schema, Place place = {})
 {
 	Oid table = find_policy_table();
 	if (!OidIsValid(table))
@@ -233,6 +239,10 @@ Chain chain_of(Oid relation, const char *schema)
 	Oid schema_oid = line != NIL ? get_rel_namespace(linitial_oid(line))
 					 : schema	 ? get_namespace_oid(schema, true)
 								 : InvalidOid;
+	if (OidIsValid(place.schema))
+		schema_oid = place.schema;
+	if (OidIsValid(place.parent))
+		line = list_concat(line, line_of(place.parent));
 	if (!cache_valid)
 		fill_cache(table);
 	auto *chain =
@@ -296,6 +306,12 @@ Policy policy_for(Oid relation) { return policy_from(chain_of(relation, nullptr)
 Policy policy_for(const statement::Finding &finding)
 {
 	return policy_from(chain_of(finding.relation, finding.schema));
+}
+
+bool would_be_exempt(const statement::Finding &finding)
+{
+	const Place place = {finding.to_schema, finding.to_parent};
+	return policy_from(chain_of(finding.relation, finding.schema, place)).exempt;
 }
 
 LockBudget budget_for(const statement::Effects *effects)

@@ -18,6 +18,9 @@ Policy policy_for(Oid relation);
 // Of the relation, or where it does not exist yet, of the schema that it is to be in.
 Policy policy_for(const statement::Finding &finding);
 
+// Is what goes to another schema or parent exempt there?
+bool would_be_exempt(const statement::Finding &finding);
+
 // The tightest of the relations that the statement locks strongly.
 LockBudget budget_for(const statement::Effects *effects);
 

@@ -292,6 +292,13 @@ constexpr Rule rules[] = {
 	 "a prepared transaction holds its strong locks until somebody ends it", nullptr, "COMMIT;"},
 	{Cause::depends_on_earlier_statement, "depends-on-earlier-statement", warn, always,
 	 "what it does depends on an earlier statement of the script", nullptr, nullptr},
+	{Cause::move_to_exempt, "move-to-exempt", reject, always,
+	 "a policy exempts what is there from the guard, and only who may call set_policy() may say so "
+	 "of "
+	 "a table",
+	 nullptr,
+	 "-- a copy to work on: CREATE TABLE … AS SELECT * FROM {relation};\n"
+	 "-- or let who may call safe_migrate.set_policy() move it"},
 };
 
 constexpr bool in_order()

@@ -123,6 +123,7 @@ enum class Cause : uint8_t {
 	validate_in_same_transaction,
 	prepare_with_strong_lock,
 	depends_on_earlier_statement,
+	move_to_exempt, // to a schema or a parent whose policy lets everything pass
 
 	n_causes
 };
@@ -143,9 +144,11 @@ struct Finding {
 	Effect effect;
 	Lock lock; // the strongest that the statement takes on the relation
 	Exempt exempt;
-	bool is_target;	   // named in the statement, not reached from there
-	bool works_apart;  // in a transaction of its own: under this lock, whatever was taken before
-	uint32_t relation; // oid; 0 where it does not exist yet
+	bool is_target;		// named in the statement, not reached from there
+	bool works_apart;	// in a transaction of its own: under this lock, whatever was taken before
+	uint32_t relation;	// oid; 0 where it does not exist yet
+	uint32_t to_schema; // where it goes to: SET SCHEMA; 0 = it stays
+	uint32_t to_parent; // as a partition
 	const char *schema;
 	const char *name;
 	int64_t bytes; // of what is scanned, rewritten, built on or lost, over all leaves: heap and

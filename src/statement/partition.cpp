@@ -252,8 +252,10 @@ void attach_table(Analysis *analysis, Relation parent, Oid child_oid, const Part
 				   evaluate_bound(parent, command->bound, analysis->source));
 	close_judged(child);
 	Finding *finding = first_finding(analysis->effects, child_oid);
-	if (finding != nullptr)
+	if (finding != nullptr) {
 		finding->is_target = true;
+		finding->to_parent = RelationGetRelid(parent);
+	}
 }
 
 // ALTER INDEX … ATTACH PARTITION: ATExecAttachPartitionIdx().

@@ -167,6 +167,7 @@ void move_relation(Analysis *analysis, Oid relation, bool is_target, const char 
 					Effect::client_break, relation, Lock::access_exclusive);
 	finding->is_target = is_target;
 	finding->definition = schema;
+	finding->to_schema = get_namespace_oid(schema, true);
 	ListCell *cell;
 	foreach (cell, getOwnedSequences(relation)) // they go along: AlterSeqNamespaces()
 		add_lock(analysis, lfirst_oid(cell), Lock::access_exclusive);

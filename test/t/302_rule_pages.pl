@@ -38,18 +38,22 @@ ANALYZE orders, shops, customers, order_lines;
 SQL
 $node->safe_psql('postgres', q{SET allow_in_place_tablespaces = on; CREATE TABLESPACE fast LOCATION ''});
 $node->safe_psql('postgres', 'CREATE ACCESS METHOD columnar TYPE TABLE HANDLER heap_tableam_handler');
-$node->safe_psql('postgres', 'CREATE EXTENSION citext; CREATE EXTENSION btree_gist');
+$node->safe_psql('postgres', 'CREATE ROLE mover; CREATE EXTENSION citext; CREATE EXTENSION btree_gist');
 
 # ---- what a page takes besides: a rule that is allowed by default or a setting that is off, and what went before
 my %settings = (
 	'drop-index' => "SET safe_migrate.rule_levels = 'drop-index=reject';",
 	'detach-partition' => "SET safe_migrate.rule_levels = 'detach-partition=reject';",
 	'too-many-rows' => 'SET safe_migrate.max_rows_per_statement = 10;',
+	'move-to-exempt' => 'SET ROLE mover;',
 );
 my %before = (
 	'invalid-index-skipped' => q{UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_state'::regclass},
 	'published-table' => 'CREATE PUBLICATION p FOR TABLE orders',
 	'work-after-strong-lock' => 'INSERT INTO orders (id) SELECT generate_series(1001, 13000); ANALYZE orders',
+	'move-to-exempt' => q{CREATE SCHEMA IF NOT EXISTS staging; SELECT safe_migrate.set_policy(schema_name => 'staging', mode => 'exempt');
+		GRANT ALL ON SCHEMA staging TO mover; ALTER TABLE orders OWNER TO mover;
+		DO $$BEGIN EXECUTE format('GRANT ALL ON SCHEMA %I TO mover', current_schema); END$$},
 );
 my %since = ('set-expression' => 17);
 
@@ -140,6 +144,7 @@ my %effect = (
 	'validate-in-same-transaction' => [ constraint('orders', q{conname = 'amount_ok'}) => 't' ],
 	'prepare-with-strong-lock' => [ column('orders', 'note') => 'text', 'SELECT count(*) FROM pg_prepared_xacts' => 0 ],
 	'depends-on-earlier-statement' => [ q{SELECT to_regtype('points') IS NOT NULL} => 't' ],
+	'move-to-exempt' => [ 'SELECT count(*) FROM staging.orders' => 200, 'SELECT count(*) FROM orders' => 200 ],
 );
 
 my %level = map { split /\|/ } split /\n/, $node->safe_psql('postgres', 'SELECT rule, default_level FROM safe_migrate.rules()');

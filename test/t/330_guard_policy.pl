@@ -75,6 +75,35 @@ is($node->safe_psql('postgres', q{CREATE SCHEMA later; SELECT safe_migrate.set_p
 	SELECT count(*) FROM safe_migrate.policy WHERE schema = 'attic'::regnamespace OR schema::text ~ '^[0-9]'}), "\n1", 'set_policy() takes away what is left');
 policy(q{schema_name => 'later'});
 
+# ---- nobody moves a table out of the guard who could not exempt it
+$node->safe_psql('postgres', q{CREATE ROLE mover; GRANT USAGE, CREATE ON SCHEMA public, attic, later TO mover;
+	CREATE TABLE ledger AS SELECT i AS a FROM generate_series(1, 100) i; CREATE TABLE bare (a int); CREATE TABLE leaf AS SELECT 5001 AS a;
+	CREATE MATERIALIZED VIEW totals AS SELECT 1 AS a; CREATE VIEW shown AS SELECT 1 AS a; CREATE TABLE roomy (a int) PARTITION BY RANGE (a);
+	CREATE TABLE roomy_1 PARTITION OF roomy FOR VALUES FROM (0) TO (10); INSERT INTO roomy VALUES (1);
+	ALTER TABLE ledger OWNER TO mover; ALTER TABLE bare OWNER TO mover; ALTER TABLE leaf OWNER TO mover; ALTER TABLE roomy OWNER TO mover;
+	ALTER MATERIALIZED VIEW totals OWNER TO mover; ALTER VIEW shown OWNER TO mover});
+policy(q{'roomy', mode => 'exempt'});
+sub moves { return verdict("SET LOCAL ROLE mover; $_[0]") }
+my $attach = 'ALTER TABLE roomy ATTACH PARTITION leaf FOR VALUES FROM (5000) TO (6000)';
+is(moves('ALTER TABLE ledger SET SCHEMA attic'), 'move-to-exempt', 'not to an exempt schema');
+is(moves('ALTER MATERIALIZED VIEW totals SET SCHEMA attic'), 'move-to-exempt', 'nor a materialized view');
+is(moves($attach), 'move-to-exempt', 'nor under an exempt parent');
+is(moves("SELECT safe_migrate.attach_partition_safely('roomy', 'leaf', 'FOR VALUES FROM (5000) TO (6000)')"), 'move-to-exempt', 'nor by a job');
+is(moves('ALTER TABLE ledger SET SCHEMA later'), 'passes', 'to another schema');
+is(moves("$_ SET SCHEMA attic"), 'passes', "what has no rows: $_") for 'ALTER TABLE bare', 'ALTER VIEW shown';
+is(moves('ALTER TABLE roomy SET SCHEMA attic'), 'passes', 'what is exempt already');
+is(moves('CREATE TABLE made AS SELECT 1; ALTER TABLE made SET SCHEMA attic'), 'passes', 'what is new');
+is(verdict($_), 'passes', 'but who may call set_policy()')
+	for $attach, 'ALTER TABLE ledger SET SCHEMA attic';
+policy(q{'ledger', mode => 'normal'});
+is(moves('ALTER TABLE ledger SET SCHEMA attic'), 'passes', 'what has a policy of its own takes it along');
+policy(q{'ledger'});
+is($node->safe_psql('postgres', "SET ROLE mover; SELECT verdict, rule, reason FROM safe_migrate.explain('ALTER TABLE ledger SET SCHEMA attic; $attach') WHERE rule = 'move-to-exempt'"),
+	"reject|move-to-exempt|It is about public.ledger; schema attic is exempt.\nreject|move-to-exempt|It is about public.leaf; public.roomy is exempt.", 'explain() says so');
+my $moved = error_of($node, 'GRANT SET ON PARAMETER safe_migrate.override TO mover;
+	SET ROLE mover; BEGIN; SET LOCAL safe_migrate.override = \'the archive\'; ALTER TABLE ledger SET SCHEMA attic; ROLLBACK');
+unlike($moved, qr/ERROR/, 'an override lets it pass');
+
 # ---- a session that has read them sees changes of others
 like(error_of($node, <<'SQL'), qr/WARNING:  01000: rejected, passed$/m, 'a policy holds from the next statement on, and goes when it is rolled back');
 DO $$
