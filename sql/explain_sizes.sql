@@ -50,6 +50,8 @@ CREATE TABLE ez.p1 PARTITION OF ez.p FOR VALUES FROM (0) TO (10);
 CREATE TABLE ez.q (id int NOT NULL, n int, d date) PARTITION BY RANGE (id);
 CREATE TABLE ez.q_sub (id int NOT NULL, n int, d date) PARTITION BY RANGE (id);
 CREATE INDEX p_id ON ez.p (id);
+CREATE DOMAIN ez.positive AS int;
+CREATE TABLE ez.w (id int, n ez.positive) PARTITION BY RANGE (id);
 ALTER TABLE ez.q ADD CONSTRAINT q_n CHECK (n > 0) NOT VALID;
 \c -
 CREATE FUNCTION pg_temp.elsewhere(sql text, sizes jsonb DEFAULT
@@ -75,6 +77,10 @@ SELECT s.sql, e.relation, e.verdict, e.rule FROM unnest(ARRAY['CREATE INDEX ON e
 	pg_temp.elsewhere(s.sql, '{"ez.p": {"heap": 0, "indexes": 16384}, "ez.p1": {"heap": 0, "indexes": 16384}}') e ON true;
 ALTER TABLE ez.q ADD CHECK (n IS NOT NULL);
 SELECT * FROM pg_temp.elsewhere('ALTER TABLE ez.q ALTER n SET NOT NULL');
+-- by way of a domain, and all of a database
+SELECT * FROM pg_temp.elsewhere('ALTER DOMAIN ez.positive ADD CHECK (VALUE > 0)', '{"ez.w": {"heap": 99999999999}}');
+SELECT * FROM pg_temp.elsewhere('VACUUM FULL', '{"ez.q": {"heap": 99999999999, "indexes": 1}}') WHERE relation = 'ez.q';
+SELECT * FROM pg_temp.elsewhere(format('REINDEX DATABASE %I', current_database()), '{"ez.q": {"heap": 99999999999}}') WHERE relation = 'ez.q';
 -- those of a partition count once
 CREATE TABLE ez.t (id int) PARTITION BY LIST (id);
 CREATE TABLE ez.t_1 PARTITION OF ez.t FOR VALUES IN (1) PARTITION BY LIST (id);

@@ -60,7 +60,8 @@ void add_scans(const Scan &scan, Oid domain)
 			continue;
 		char kind = get_rel_relkind(user->object);
 		auto column = static_cast<AttrNumber>(user->sub_id);
-		if ((kind == RELKIND_RELATION || kind == RELKIND_MATVIEW) &&
+		if ((kind == RELKIND_RELATION || kind == RELKIND_MATVIEW ||
+			 has_rows_elsewhere(user->object)) &&
 			get_atttype(user->object, column) == domain)
 			add_scan(scan, user->object, column);
 	}

@@ -89,6 +89,7 @@ is(moves('ALTER TABLE ledger SET SCHEMA attic'), 'move-to-exempt', 'not to an ex
 is(moves('ALTER MATERIALIZED VIEW totals SET SCHEMA attic'), 'move-to-exempt', 'nor a materialized view');
 is(moves($attach), 'move-to-exempt', 'nor under an exempt parent');
 is(moves("SELECT safe_migrate.attach_partition_safely('roomy', 'leaf', 'FOR VALUES FROM (5000) TO (6000)')"), 'move-to-exempt', 'nor by a job');
+is(moves("SELECT safe_migrate.apply('ALTER TABLE ledger SET SCHEMA attic')"), 'move-to-exempt', 'nor by apply()');
 is(moves('ALTER TABLE ledger SET SCHEMA later'), 'passes', 'to another schema');
 is(moves("$_ SET SCHEMA attic"), 'passes', "what has no rows: $_") for 'ALTER TABLE bare', 'ALTER VIEW shown';
 is(moves('ALTER TABLE roomy SET SCHEMA attic'), 'passes', 'what is exempt already');
