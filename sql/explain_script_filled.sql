@@ -17,6 +17,12 @@ CREATE TABLE split (id int, x int) PARTITION BY LIST (id);
 CREATE TABLE split1 PARTITION OF split FOR VALUES IN (1);
 CREATE TABLE split2 PARTITION OF split FOR VALUES IN (2);
 INSERT INTO split VALUES (1, 1);
+CREATE VIEW shown AS SELECT * FROM empty;
+CREATE TABLE logged (id int);
+CREATE FUNCTION log_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO ef.shown VALUES (1); RETURN NULL; END $$;
+CREATE TRIGGER t AFTER INSERT OR DELETE ON logged FOR EACH ROW EXECUTE FUNCTION log_it();
+CREATE TABLE ruled (id int);
+CREATE RULE r AS ON INSERT TO ruled DO ALSO INSERT INTO empty VALUES (1);
 CREATE MATERIALIZED VIEW unread AS SELECT * FROM big WITH NO DATA;
 \c -
 SET search_path = ef;
@@ -81,9 +87,14 @@ SELECT l.script, a.* FROM unnest(ARRAY['SELECT fills()', 'SELECT fills_too() FRO
 	'INSERT INTO small SELECT 1, fills_too()', 'CREATE FUNCTION n() RETURNS void LANGUAGE sql AS ''INSERT INTO empty VALUES (1)''; SELECT n()']) l(script), pg_temp.after(l.script, 'TRUNCATE empty') a;
 SELECT * FROM pg_temp.after('SELECT fills()', 'CREATE INDEX ON empty (id)', 'DROP TABLE empty', 'ALTER TABLE empty ALTER x TYPE bigint', 'UPDATE empty SET x = 1', 'DELETE FROM empty', 'ALTER TABLE empty ADD COLUMN z int', 'CREATE INDEX CONCURRENTLY ON empty (id)', 'ALTER TABLE empty RENAME TO n');
 SELECT * FROM pg_temp.after('DO $$ BEGIN INSERT INTO ef.split VALUES (2); END $$', 'TRUNCATE split2', 'TRUNCATE empty');
+SELECT * FROM pg_temp.after('SELECT fills()', 'TRUNCATE split2');
+-- by triggers and rules, also of what code writes to
+SELECT l.script, a.* FROM unnest(ARRAY['INSERT INTO logged VALUES (1)', 'DELETE FROM logged WHERE id = 1', 'COPY logged FROM STDIN', 'INSERT INTO ruled VALUES (1)', 'DO $$ BEGIN INSERT INTO ef.shown VALUES (1); END $$', 'DO $$ BEGIN INSERT INTO ef.logged VALUES (1); END $$',
+	'CREATE TRIGGER t2 AFTER UPDATE ON big EXECUTE FUNCTION log_it(); UPDATE big SET x = 1 WHERE id = 1', 'CREATE TABLE n (id int); CREATE TRIGGER t AFTER INSERT ON n EXECUTE FUNCTION log_it(); INSERT INTO n VALUES (1)', 'DECLARE c CURSOR WITH HOLD FOR SELECT fills()']) l(script), pg_temp.after(l.script, 'TRUNCATE empty') a;
+SELECT * FROM pg_temp.after('INSERT INTO logged VALUES (1)', 'TRUNCATE split2');
 -- and by what has filled none
 SELECT l.script, a.* FROM unnest(ARRAY['SELECT now(), count(*), nextval(''s'') FROM big', 'SELECT reads()', 'DO $$ BEGIN GRANT EXECUTE ON FUNCTION reads TO pg_monitor; CREATE TRIGGER t AFTER UPDATE ON ef.big EXECUTE FUNCTION suppress_redundant_updates_trigger(); END $$',
-	'CREATE FUNCTION n() RETURNS void LANGUAGE sql AS ''INSERT INTO empty VALUES (1)''', 'SELECT safe_migrate.pause_all()', 'DO LANGUAGE plpgsql $$ BEGIN UPDATE ef.big SET x = 1 WHERE id = 1; END $$']) l(script), pg_temp.after(l.script, 'TRUNCATE empty') a;
+	'CREATE FUNCTION n() RETURNS void LANGUAGE sql AS ''INSERT INTO empty VALUES (1)''', 'SELECT safe_migrate.pause_all()', 'CREATE TRIGGER t2 AFTER UPDATE ON big EXECUTE FUNCTION log_it(); INSERT INTO small VALUES (-1)', 'DO LANGUAGE plpgsql $$ BEGIN UPDATE ef.big SET x = 1 WHERE id = 1; END $$']) l(script), pg_temp.after(l.script, 'TRUNCATE empty') a;
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA ef CASCADE;

@@ -5,18 +5,27 @@
 
 #include "pg/compat_analysis.hpp"
 #include "statement/identifiers.hpp"
+#include "statement/overlay/row_target.hpp"
+#include "statement/relations.hpp"
 
 extern "C" {
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "commands/defrem.h"
 #include "commands/proclang.h"
 #include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
 
@@ -67,25 +76,87 @@ bool executes_text(const List *words)
 	return false;
 }
 
-// `in_function`: what it writes itself counts too; the names in a DO block are told apart.
-void look_at_words(Search *search, const char *text, bool in_function)
+bool has_triggers(Oid relation)
 {
-	const List *words = identifiers_of(text, static_cast<int>(strlen(text))).names;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	bool has = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relhastriggers;
+	ReleaseSysCache(tuple);
+	return has;
+}
+
+void look_at_triggers(Search *search, Oid relation)
+{
+	List *functions = NIL;
+	if (!has_triggers(relation))
+		return;
+	Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	SysScanDesc scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, nullptr, 1, &key);
+	while (HeapTuple tuple = systable_getnext(scan)) {
+		auto *form = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+		if (!form->tgisinternal)
+			functions = lappend_oid(functions, form->tgfoid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	ListCell *cell;
+	foreach (cell, functions)
+		if (const char *name = get_func_name(lfirst_oid(cell)))
+			(void)look_at_function(search, name);
+}
+
+// All tables and views of that name: where rows that are written to them go on to.
+void look_at_relations(Search *search, const char *name)
+{
+	List *found = NIL;
+	CatCList *list = SearchSysCacheList1(RELNAMENSP, CStringGetDatum(name));
+	for (int i = 0; i < list->n_members; i++) {
+		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(&list->members[i]->tuple));
+		if (form->oid >= FirstNormalObjectId && stands_for_table(form->relkind))
+			found = lappend_oid(found, form->oid);
+	}
+	ReleaseSysCacheList(list);
+	ListCell *cell;
+	foreach (cell, found) {
+		Oid relation = lfirst_oid(cell);
+		if (get_rel_relkind(relation) == RELKIND_VIEW) {
+			const RowTarget target =
+				row_target(search->overlay, {nullptr, relation, 0}, CMD_INSERT);
+			search->found.fills |= target.is_rewritten;
+			if (target.relation != relation)
+				search->found.words = lappend(search->found.words, get_rel_name(target.relation));
+			relation = target.relation;
+		}
+		look_at_triggers(search, relation);
+	}
+}
+
+void look_at_words(Search *search, const char *text)
+{
+	List *words = identifiers_of(text, static_cast<int>(strlen(text))).names;
 	search->found.fills |= executes_text(words);
+	bool writes = false;
 	ListCell *cell;
 	foreach (cell, words) {
 		auto *word = static_cast<const char *>(lfirst(cell));
-		if (in_function && is_one_of(word, {"insert", "copy", "merge", "update", "refresh"}))
-			search->found.fills = true;
-		if (is_one_of(word, {"search_path", "set_config"}))
-			search->found.sets = true;
+		writes |= is_one_of(word, {"insert", "copy", "merge", "update", "refresh"});
+		search->found.sets |= is_one_of(word, {"search_path", "set_config"});
 		(void)look_at_function(search, word);
 	}
+	if (!writes)
+		return;
+	search->found.words = list_concat(search->found.words, words);
+	foreach (cell, words)
+		look_at_relations(search, static_cast<const char *>(lfirst(cell)));
 }
 
 void look_at_source(Search *search, const char *source)
 {
-	look_at_words(search, quote_literal_cstr(source), true); // in whatever language
+	look_at_words(search, quote_literal_cstr(source)); // in whatever language
 }
 
 // CMD_UPDATE, CMD_INSERT, CMD_MERGE in the body of a function that has been parsed.
@@ -192,7 +263,7 @@ Doings doings_of_block(const Overlay *overlay, const DoStmt *block, const char *
 		if (strcmp(option->defname, "language") == 0 && !is(defGetString(option), "plpgsql"))
 			search.found.fills = true;
 	}
-	look_at_words(&search, text, false);
+	look_at_words(&search, text);
 	return search.found;
 }
 
@@ -210,8 +281,37 @@ Doings doings_of_calls(const Overlay *overlay, const Node *statement)
 	return search.found;
 }
 
+Doings doings_of_triggers(const Overlay *overlay, const Named &written)
+{
+	Search search = {overlay, {}, NIL};
+	if (!written.is_new())
+		look_at_triggers(&search, written.oid);
+	ListCell *cell;
+	foreach (cell, overlay->triggers) {
+		auto *trigger = static_cast<const ScriptTrigger *>(lfirst(cell));
+		if (written.is_new() ? trigger->relation == written.script : trigger->oid == written.oid)
+			(void)look_at_function(&search, trigger->function);
+	}
+	return search.found;
+}
+
+void note_trigger(Overlay *overlay, const CreateTrigStmt *create)
+{
+	const Named of = resolve(overlay, create->relation);
+	if (!of.exists())
+		return;
+	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
+	auto *trigger = static_cast<ScriptTrigger *>(palloc(sizeof(ScriptTrigger)));
+	*trigger = {of.oid, of.script, pstrdup(strVal(llast(create->funcname)))};
+	overlay->triggers = lappend(overlay->triggers, trigger);
+	MemoryContextSwitchTo(caller);
+}
+
 void note_doings(Overlay *overlay, const Doings &doings)
 {
+	ListCell *cell;
+	foreach (cell, doings.words)
+		note_filled_name(overlay, static_cast<const char *>(lfirst(cell)));
 	if (doings.fills)
 		overlay->fills_by = overlay->statement_no;
 	if (doings.sets)

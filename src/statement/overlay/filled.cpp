@@ -136,7 +136,7 @@ struct Written {
 	List *columns; // ResTarget
 };
 
-void note_any_filled(Overlay *overlay) { note_doings(overlay, {true, false}); }
+void note_any_filled(Overlay *overlay) { note_doings(overlay, {true, false, NIL}); }
 
 // Past the views that the script has made.
 Named behind_views(Overlay *overlay, Named named)
@@ -155,6 +155,7 @@ Named behind_views(Overlay *overlay, Named named)
 bool put(Overlay *overlay, Named named, const Written &written)
 {
 	named = behind_views(overlay, named);
+	note_doings(overlay, doings_of_triggers(overlay, named));
 	if (named.is_new()) {
 		if (written.is_update || named.script->kind == RELKIND_VIEW)
 			return false;
@@ -167,8 +168,10 @@ bool put(Overlay *overlay, Named named, const Written &written)
 	if (!OidIsValid(named.oid))
 		return false;
 	const RowTarget target = row_target(overlay, named, CMD_INSERT);
-	if (target.changed_by != 0)
+	if (target.changed_by != 0 || target.is_rewritten)
 		note_any_filled(overlay);
+	if (target.relation != named.oid)
+		note_doings(overlay, doings_of_triggers(overlay, {nullptr, target.relation, 0}));
 	const bool moves =
 		written.is_update &&
 		(target.views != NIL ? get_rel_relkind(target.relation) == RELKIND_PARTITIONED_TABLE
@@ -246,6 +249,8 @@ bool note_query(Overlay *overlay, const Node *node)
 			return note_prepared_query(overlay, as<ExecuteStmt>(node));
 		case T_DeleteStmt:
 			note_with(overlay, as<DeleteStmt>(node)->withClause);
+			note_doings(overlay, doings_of_triggers(
+									 overlay, resolve(overlay, as<DeleteStmt>(node)->relation)));
 			return false;
 		case T_SelectStmt:
 			note_with(overlay, as<SelectStmt>(node)->withClause);
@@ -284,7 +289,7 @@ int perhaps_filled_by(const Overlay *overlay, Oid relation)
 	ListCell *cell;
 	foreach (cell, list_concat(with_descendants(relation), ancestors(relation)))
 		if (const char *name = get_rel_name(lfirst_oid(cell)))
-			by = std::max(by, perhaps_changed_by(overlay, name));
+			by = std::max(by, filled_name_by(overlay, name));
 	return by;
 }
 

@@ -268,12 +268,13 @@ void note_select(Overlay *overlay, const SelectStmt *select)
 						  select->withClause == nullptr && select->limitCount == nullptr &&
 						  select->op == SETOP_NONE;
 	if (!is_plain)
-		return note_doings(overlay, {false, sets_path(reinterpret_cast<const Node *>(select))});
+		return note_doings(overlay,
+						   {false, sets_path(reinterpret_cast<const Node *>(select)), NIL});
 	ListCell *cell;
 	foreach (cell, select->targetList) {
 		Node *value = lfirst_node(ResTarget, cell)->val;
 		if (!IsA(value, FuncCall) || !note_set_config(overlay, castNode(FuncCall, value)))
-			note_doings(overlay, {false, sets_path(value)});
+			note_doings(overlay, {false, sets_path(value), NIL});
 	}
 }
 
@@ -349,6 +350,8 @@ bool note_created(Overlay *overlay, const Node *statement)
 		case T_CreateTrigStmt:
 			if ((as<CreateTrigStmt>(statement)->timing & TRIGGER_TYPE_INSTEAD) != 0)
 				note_code(overlay, as<CreateTrigStmt>(statement)->relation);
+			else
+				note_trigger(overlay, as<CreateTrigStmt>(statement));
 			return true;
 		case T_CreateSeqStmt:
 			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
@@ -444,6 +447,9 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 		case T_RefreshMatViewStmt:
 			(void)note_rows_added(overlay, statement);
 			return;
+		case T_DeclareCursorStmt:
+			return note_doings(overlay,
+							   doings_of_calls(overlay, as<DeclareCursorStmt>(statement)->query));
 		case T_PrepareStmt:
 			return note_prepared(overlay, as<PrepareStmt>(statement));
 		case T_SelectStmt:

@@ -190,6 +190,8 @@ Overlay *begin_script()
 	overlay->mentioned =
 		make_table(overlay, "mentioned", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
 	overlay->filled = make_table(overlay, "filled", sizeof(Oid), sizeof(FilledEntry), HASH_BLOBS);
+	overlay->filled_names =
+		make_table(overlay, "filled names", NAMEDATALEN, sizeof(ObjectEntry), HASH_STRINGS);
 	open_overlay(overlay);
 	return overlay;
 }
@@ -206,8 +208,9 @@ void forget_changes(Overlay *overlay)
 	overlay->storage_by = 0;
 	overlay->unknown_by = 0;
 	overlay->path_by = 0;
-	overlay->functions = NIL;
-	overlay->changes = hash_get_num_entries(overlay->filled) > 0 || overlay->fills_by != 0;
+	overlay->functions = overlay->triggers = NIL;
+	overlay->changes = hash_get_num_entries(overlay->filled) > 0 || overlay->fills_by != 0 ||
+					   hash_get_num_entries(overlay->filled_names) > 0;
 	open_overlay(overlay);
 }
 
@@ -493,6 +496,17 @@ int relation_changed_by(const Overlay *overlay, const char *name)
 int perhaps_changed_by(const Overlay *overlay, const char *relation_name)
 {
 	return changed_by(overlay->unseen, relation_name);
+}
+
+void note_filled_name(Overlay *overlay, const char *name)
+{
+	note_name(overlay, overlay->filled_names, name);
+	overlay->changes = true;
+}
+
+int filled_name_by(const Overlay *overlay, const char *relation_name)
+{
+	return changed_by(overlay->filled_names, relation_name);
 }
 
 } // namespace safe_migrate::statement::overlay

@@ -67,6 +67,12 @@ struct ScriptFunction {
 	const char *source; // nullptr: it is no text
 };
 
+struct ScriptTrigger {
+	Oid oid; // of its table
+	const ScriptRelation *relation;
+	const char *function;
+};
+
 // Rows that were added to a relation that was there: its blocks stay after a ROLLBACK.
 struct FilledEntry {
 	Oid oid;
@@ -104,6 +110,7 @@ struct Overlay : NameSource {
 	HTAB *by_name;		  // (schema, name) → ScriptRelation, or that the name is free now
 	HTAB *by_oid;		  // → ScriptRelation of a relation that was there
 	HTAB *filled;		  // → FilledEntry
+	HTAB *filled_names;	  // names in code that adds rows to some of them → by the last
 	HTAB *names;	 // unqualified name of a relation that was changed in any way → by the last
 	HTAB *objects;	 // name of anything else that was created, changed or dropped → by which
 	HTAB *unseen;	 // words of DO blocks: what they did to a relation of that name, nobody knows
@@ -124,6 +131,7 @@ struct Overlay : NameSource {
 	int unknown_by;	 // an extension, a DO block: what it changed can't be told
 	int path_by;	 // which search_path it left, can't be told
 	List *functions; // ScriptFunction
+	List *triggers;	 // ScriptTrigger
 	bool changes;	 // is there anything above?
 	bool *fails;	 // the statement at hand names what the script has dropped
 	bool *by_path;	 // … a relation without its schema, since path_by
@@ -211,6 +219,8 @@ bool is_new_plain_type(const Overlay *overlay, const char *name);
 int mentioned_by(const Overlay *overlay, const char *name);
 int relation_changed_by(const Overlay *overlay, const char *name); // one of that name, anywhere
 int perhaps_changed_by(const Overlay *overlay, const char *relation_name);
+void note_filled_name(Overlay *overlay, const char *name);
+int filled_name_by(const Overlay *overlay, const char *relation_name);
 void note_alter_table(Overlay *overlay, ScriptRelation *relation, const AlterTableStmt *statement);
 
 // Of a schema that the script has created, dropped or renamed; changed_by = 0: of none such.
