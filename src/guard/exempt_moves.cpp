@@ -44,12 +44,20 @@ bool has_rows_of_its_own(Oid relation)
 	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_MATVIEW;
 }
 
+bool goes_elsewhere(const Finding &finding)
+{
+	return OidIsValid(finding.to_schema) || OidIsValid(finding.to_parent) || finding.leaves_parent;
+}
+
 const char *name_of_place(const Finding &finding)
 {
-	if (OidIsValid(finding.to_schema))
-		return psprintf("schema %s", quote_identifier(get_namespace_name(finding.to_schema)));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(finding.to_parent)),
-									  get_rel_name(finding.to_parent));
+	if (OidIsValid(finding.to_parent))
+		return quote_qualified_identifier(get_namespace_name(get_rel_namespace(finding.to_parent)),
+										  get_rel_name(finding.to_parent));
+	return psprintf("schema %s",
+					quote_identifier(get_namespace_name(
+						OidIsValid(finding.to_schema) ? finding.to_schema
+													  : get_rel_namespace(finding.relation))));
 }
 
 } // namespace
@@ -59,8 +67,8 @@ void add_exempt_moves(statement::Analysis *analysis)
 	int n = analysis->effects->n;
 	for (int i = 0; i < n; i++) {
 		const Finding finding = analysis->effects->findings[i]; // the array grows
-		if ((!OidIsValid(finding.to_schema) && !OidIsValid(finding.to_parent)) ||
-			!has_rows_of_its_own(finding.relation) || !would_be_exempt(finding) || may_set_policy())
+		if (!goes_elsewhere(finding) || !has_rows_of_its_own(finding.relation) ||
+			!would_be_exempt(finding) || may_set_policy())
 			continue;
 		Finding *move = statement::add_finding(analysis, Cause::move_to_exempt, Effect::metadata,
 											   finding.relation, Lock::none);

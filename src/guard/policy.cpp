@@ -224,6 +224,7 @@ List *line_of(Oid relation)
 struct Place {
 	Oid schema;
 	Oid parent;
+	bool alone; // no partition any more
 };
 
 Chain chain_of(Oid relation, const char *schema, Place place = {})
@@ -241,6 +242,8 @@ Chain chain_of(Oid relation, const char *schema, Place place = {})
 								 : InvalidOid;
 	if (OidIsValid(place.schema))
 		schema_oid = place.schema;
+	if (place.alone)
+		line = list_truncate(line, 1);
 	if (OidIsValid(place.parent))
 		line = list_concat(line, line_of(place.parent));
 	if (!cache_valid)
@@ -310,7 +313,7 @@ Policy policy_for(const statement::Finding &finding)
 
 bool would_be_exempt(const statement::Finding &finding)
 {
-	const Place place = {finding.to_schema, finding.to_parent};
+	const Place place = {finding.to_schema, finding.to_parent, finding.leaves_parent};
 	return policy_from(chain_of(finding.relation, finding.schema, place)).exempt;
 }
 

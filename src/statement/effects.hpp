@@ -149,6 +149,7 @@ struct Finding {
 	uint32_t relation;	// oid; 0 where it does not exist yet
 	uint32_t to_schema; // where it goes to: SET SCHEMA; 0 = it stays
 	uint32_t to_parent; // as a partition
+	bool leaves_parent; // whose partition it is
 	const char *schema;
 	const char *name;
 	int64_t bytes; // of what is scanned, rewritten, built on or lost, over all leaves: heap and

@@ -346,6 +346,8 @@ void analyse_detach_partition(Analysis *analysis, Oid parent_oid, const AlterTab
 		return;
 	// CONCURRENTLY and FINALIZE: at the very end, when no query uses it through the parent.
 	add_locks(analysis, with_descendants(child.relation), Lock::access_exclusive);
+	if (Finding *own = first_finding(analysis->effects, child.relation))
+		own->leaves_parent = true;
 	Relation partition = open_judged(child.relation);
 	if (partition == nullptr)
 		return;

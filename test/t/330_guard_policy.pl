@@ -80,6 +80,8 @@ $node->safe_psql('postgres', q{CREATE ROLE mover; GRANT USAGE, CREATE ON SCHEMA 
 	CREATE TABLE ledger AS SELECT i AS a FROM generate_series(1, 100) i; CREATE TABLE bare (a int); CREATE TABLE leaf AS SELECT 5001 AS a;
 	CREATE MATERIALIZED VIEW totals AS SELECT 1 AS a; CREATE VIEW shown AS SELECT 1 AS a; CREATE TABLE roomy (a int) PARTITION BY RANGE (a);
 	CREATE TABLE roomy_1 PARTITION OF roomy FOR VALUES FROM (0) TO (10); INSERT INTO roomy VALUES (1);
+	CREATE TABLE strict_one (a int) PARTITION BY RANGE (a); CREATE TABLE attic.strict_part PARTITION OF strict_one FOR VALUES FROM (0) TO (10);
+	INSERT INTO strict_one VALUES (1); ALTER TABLE strict_one OWNER TO mover; ALTER TABLE attic.strict_part OWNER TO mover;
 	ALTER TABLE ledger OWNER TO mover; ALTER TABLE bare OWNER TO mover; ALTER TABLE leaf OWNER TO mover; ALTER TABLE roomy OWNER TO mover;
 	ALTER MATERIALIZED VIEW totals OWNER TO mover; ALTER VIEW shown OWNER TO mover});
 policy(q{'roomy', mode => 'exempt'});
@@ -88,6 +90,8 @@ my $attach = 'ALTER TABLE roomy ATTACH PARTITION leaf FOR VALUES FROM (5000) TO 
 is(moves('ALTER TABLE ledger SET SCHEMA attic'), 'move-to-exempt', 'not to an exempt schema');
 is(moves('ALTER MATERIALIZED VIEW totals SET SCHEMA attic'), 'move-to-exempt', 'nor a materialized view');
 is(moves($attach), 'move-to-exempt', 'nor under an exempt parent');
+policy(q{'strict_one', mode => 'strict'});
+is(moves("ALTER TABLE strict_one DETACH PARTITION attic.strict_part$_"), 'move-to-exempt', "nor away from a parent that keeps it in$_") for '', ' CONCURRENTLY';
 is(moves("SELECT safe_migrate.attach_partition_safely('roomy', 'leaf', 'FOR VALUES FROM (5000) TO (6000)')"), 'move-to-exempt', 'nor by a job');
 is(moves("SELECT safe_migrate.apply('ALTER TABLE ledger SET SCHEMA attic')"), 'move-to-exempt', 'nor by apply()');
 is(moves('ALTER TABLE ledger SET SCHEMA later'), 'passes', 'to another schema');
