@@ -51,5 +51,18 @@ CREATE TRIGGER keep BEFORE UPDATE ON mixed FOR EACH ROW EXECUTE FUNCTION keep();
 CALL safe_migrate.wait(safe_migrate.backfill('mixed', 'a = length((mixed.*) :: text)', 'a = 2'));
 SELECT * FROM mixed;
 
+-- nor do fields of what is made of a whole row depend on the order below
+CREATE FUNCTION same(anyelement) RETURNS anyelement LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+CREATE TABLE fields (id int, a int, b int, x int) PARTITION BY RANGE (id);
+CREATE TABLE fields_1 (b int, x int, a int, id int);
+ALTER TABLE fields ATTACH PARTITION fields_1 FOR VALUES FROM (0) TO (100);
+INSERT INTO fields VALUES (1, 10, 20), (2, 20, 10), (3, 30, 40);
+CALL safe_migrate.wait(safe_migrate.backfill('fields', 'x = (coalesce(fields, fields)).a + ((array[fields])[1]).id'));
+SELECT * FROM fields ORDER BY id;
+CALL safe_migrate.wait(safe_migrate.backfill('fields', 'x = (SELECT (u.r).b FROM (SELECT fields AS r OFFSET 0) u)', '(same(fields)).x <> (same(fields)).b'));
+SELECT * FROM fields ORDER BY id;
+CALL safe_migrate.wait(safe_migrate.delete_safely('fields', '(coalesce(fields, fields)).a = 20'));
+SELECT * FROM fields ORDER BY id;
+
 SET client_min_messages = error;
 DROP SCHEMA brf CASCADE;

@@ -1,4 +1,4 @@
-// Column names of a leaf as expressions see them, and what an assignment changes.
+// What an assignment changes in a leaf.
 #include "operations/backfill/leaf_columns.hpp"
 #include "pg/compat_executor.hpp"
 
@@ -12,19 +12,6 @@ extern "C" {
 
 namespace safe_migrate::operations::backfill {
 namespace {
-
-// The name that the stored expressions use for a column of the leaf.  Columns that the
-// named relation did not have when the job was queued get a name nothing can refer to.
-char *queued_name(const Definition &definition, Relation leaf, const FormData_pg_attribute *att)
-{
-	AttrNumber root_attno = RelationGetRelid(leaf) == definition.relation
-								? att->attnum
-								: get_attnum(definition.relation, NameStr(att->attname));
-
-	if (root_attno > 0 && root_attno <= definition.n_columns && definition.columns[root_attno - 1])
-		return pstrdup(definition.columns[root_attno - 1]);
-	return psprintf("(column %d came later)", att->attnum);
-}
 
 AttrNumber assigned_column(const Definition &definition, const Assignment &assignment,
 						   Relation leaf)
@@ -74,16 +61,9 @@ LeafColumns map_columns(const Definition &definition, Relation leaf)
 
 	columns.natts = desc->natts;
 	columns.n_assigned = definition.n_assignments;
-	columns.alias = makeAlias("target", NIL);
 	columns.generated = static_cast<Node **>(palloc0(sizeof(Node *) * Max(desc->natts, 1)));
 	columns.assigned =
 		static_cast<AttrNumber *>(palloc0(sizeof(AttrNumber) * Max(definition.n_assignments, 1)));
-	for (int i = 0; i < desc->natts; i++) {
-		const FormData_pg_attribute *att = TupleDescAttr(desc, i);
-		if (!att->attisdropped)
-			columns.alias->colnames =
-				lappend(columns.alias->colnames, makeString(queued_name(definition, leaf, att)));
-	}
 	for (int i = 0; i < definition.n_assignments; i++) {
 		AttrNumber attno = assigned_column(definition, definition.assignments[i], leaf);
 		columns.assigned[i] = attno;

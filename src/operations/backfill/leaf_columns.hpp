@@ -1,4 +1,4 @@
-// How the columns that a job names appear in one leaf: a partition or inheritance
+// How the columns that a job assigns appear in one leaf: a partition or inheritance
 // child may number them differently, and columns may have been renamed or added since
 // the job was queued.
 #pragma once
@@ -16,7 +16,6 @@ namespace safe_migrate::operations::backfill {
 // All palloc'd in the context that was current at map_columns().
 struct LeafColumns {
 	int natts;
-	Alias *alias; // "target", and the name that expressions use for each column
 	int n_assigned;
 	AttrNumber *assigned;	 // by assignment: its column in the leaf
 	Node **generated;		 // by attno - 1: expression of a generated column that depends on

@@ -35,9 +35,10 @@ struct Analysis {
 	const LeafColumns &columns;
 	Relation leaf;
 	ParseState *pstate;
-	ParseNamespaceItem *item; // of the leaf
-	Index target;			  // its range table index
-	RangeTblEntry *root;	  // of the table that the job names, nullptr = the leaf
+	ParseNamespaceItem *item;  // of the leaf
+	Index target;			   // its range table index
+	Relation root;			   // the table that the job names
+	ParseNamespaceItem *named; // of it, by which the texts see their row; nullptr = the leaf's
 };
 
 Var *column_var(const Analysis &a, AttrNumber attno)
@@ -52,55 +53,23 @@ Var *ctid_var(const Analysis &a)
 	return makeVar(a.target, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
 }
 
-struct WholeRows {
-	const Analysis &a;
-	Oid root_type;
-	int sublevels_up;
-};
-
-// As translate_row of adjust_appendrel_attrs_mutator().
-Node *whole_rows_mutator(Node *node, void *context)
+// The texts are of a query that names the root, whose columns become the leaf's as the planner
+// makes them (adjust_appendrel_attrs()): a whole row is converted to one of the root.
+Node *in_leaf(const Analysis &a, Node *expression)
 {
-	WholeRows &rows = *static_cast<WholeRows *>(context);
+	bool whole_row;
 
-	if (node == nullptr)
-		return nullptr;
-	if (IsA(node, Query)) {
-		rows.sublevels_up++;
-		Query *query =
-			pg::mutate_query(reinterpret_cast<Query *>(node), whole_rows_mutator, context);
-		rows.sublevels_up--;
-		return reinterpret_cast<Node *>(query);
-	}
-	const Var *var = reinterpret_cast<const Var *>(node);
-	if (!IsA(node, Var) || var->varattno != InvalidAttrNumber ||
-		var->varno != static_cast<int>(rows.a.target) ||
-		static_cast<int>(var->varlevelsup) != rows.sublevels_up)
-		return pg::mutate_expression(node, whole_rows_mutator, context);
-	ConvertRowtypeExpr *row = makeNode(ConvertRowtypeExpr);
-	row->arg = static_cast<Expr *>(copyObjectImpl(node));
-	row->resulttype = rows.root_type;
-	row->convertformat = COERCE_IMPLICIT_CAST;
-	row->location = -1;
-	return reinterpret_cast<Node *>(row);
-}
-
-// The texts are of a query that names the root: a whole row has the root's columns, in its order.
-Node *as_in_root(const Analysis &a, Node *expression)
-{
-	if (RelationGetRelid(a.leaf) == a.definition.relation)
+	if (a.named == nullptr)
 		return expression;
-	WholeRows rows = {a, get_rel_type_id(a.definition.relation), 0};
-	expression = whole_rows_mutator(expression, &rows);
+	expression =
+		map_variable_attnos(expression, a.named->p_rtindex, 0,
+							pg::attribute_map(RelationGetDescr(a.leaf), RelationGetDescr(a.root)),
+							RelationGetForm(a.leaf)->reltype, &whole_row);
+	ChangeVarNodes(expression, a.named->p_rtindex, static_cast<int>(a.target), 0);
 	if (!pg::has_virtual_columns(a.leaf))
 		return expression;
-	Relation root = try_relation_open(a.definition.relation, AccessShareLock);
-	if (root == nullptr)
-		return expression;
-	expression = pg::expand_virtual_columns_of_root(
-		expression, rt_fetch(a.target, a.pstate->p_rtable), root, a.leaf);
-	relation_close(root, NoLock);
-	return expression;
+	return pg::expand_virtual_columns_of_root(expression, rt_fetch(a.target, a.pstate->p_rtable),
+											  a.root, a.leaf);
 }
 
 // A stored text, with the names that its objects have now.
@@ -126,7 +95,7 @@ Node *analyse_predicate(const Analysis &a)
 
 	assign_expr_collations(a.pstate, predicate);
 	check_objects(a, predicate);
-	return as_in_root(a, predicate);
+	return in_leaf(a, predicate);
 }
 
 // As transformAssignedExpr: coerced to the column's type the way an assignment is.
@@ -148,7 +117,7 @@ Node *analyse_new_value(const Analysis &a, int assignment)
 				 errhint("You will need to rewrite or cast the expression.")));
 	assign_expr_collations(a.pstate, value);
 	check_objects(a, value);
-	return as_in_root(a, value);
+	return in_leaf(a, value);
 }
 
 Param *extern_parameter(int number, Oid type)
@@ -487,57 +456,80 @@ namespace {
 
 AclMode right_to(RowAction action) { return action == RowAction::erase ? ACL_DELETE : ACL_UPDATE; }
 
-// In no FROM clause, but with rights that are asked for, as of the table that an UPDATE names.
-RangeTblEntry *add_root(const Definition &definition, ParseState *pstate)
+// The name that the stored expressions use for a column.  Columns that the table did not have when
+// the job was queued get a name nothing can refer to.
+char *queued_name(const Definition &definition, AttrNumber attno)
 {
-	Relation root = try_relation_open(definition.relation, AccessShareLock);
-	Bitmapset *assigned = nullptr;
+	if (attno <= definition.n_columns && definition.columns[attno - 1])
+		return pstrdup(definition.columns[attno - 1]);
+	return psprintf("(column %d came later)", attno);
+}
 
-	if (root == nullptr)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("the job's table does not exist any more")));
-	RangeTblEntry *rte =
-		addRangeTableEntryForRelation(pstate, root, AccessShareLock, nullptr, false, false)->p_rte;
+// "target", and its columns.
+Alias *queued_names(const Definition &definition, Relation root)
+{
+	TupleDesc desc = RelationGetDescr(root);
+	Alias *alias = makeAlias("target", NIL);
+
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			alias->colnames = lappend(alias->colnames, makeString(queued_name(definition, i + 1)));
+	return alias;
+}
+
+// In no FROM clause, but with rights that are asked for, as of the table that an UPDATE names.
+ParseNamespaceItem *add_root(const Definition &definition, ParseState *pstate, Relation root)
+{
+	Bitmapset *assigned = nullptr;
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(
+		pstate, root, AccessShareLock, queued_names(definition, root), false, false);
+
 	for (int i = 0; i < definition.n_assignments; i++)
 		assigned = bms_add_member(assigned, definition.assignments[i].attnum -
 												FirstLowInvalidHeapAttributeNumber);
-	pg::require_permission(pstate, rte, right_to(definition.action), assigned);
-	relation_close(root, NoLock);
-	return rte;
+	pg::require_permission(pstate, item->p_rte, right_to(definition.action), assigned);
+	addNSItemToQuery(pstate, item, false, true, true);
+	return item;
 }
 
-// What the texts read of the leaf the role has to be allowed to read of the root.
+// What the texts read of the root the role has to be allowed to read of the leaf, too.
 void end_analysis(const Analysis &a)
 {
-	if (a.root != nullptr) {
+	if (a.named != nullptr) {
 		Bitmapset *selected = nullptr;
-		const Bitmapset *of_leaf = pg::selected_columns(a.item);
-		for (int member = -1; (member = bms_next_member(of_leaf, member)) >= 0;) {
+		const Bitmapset *of_root = pg::selected_columns(a.named);
+		for (int member = -1; (member = bms_next_member(of_root, member)) >= 0;) {
 			int attno = member + FirstLowInvalidHeapAttributeNumber;
 			if (attno > 0)
-				attno =
-					get_attnum(a.root->relid, get_attname(RelationGetRelid(a.leaf),
-														  static_cast<AttrNumber>(attno), false));
-			if (attno != InvalidAttrNumber || member + FirstLowInvalidHeapAttributeNumber == 0)
-				selected = bms_add_member(selected, attno - FirstLowInvalidHeapAttributeNumber);
+				attno = get_attnum(
+					RelationGetRelid(a.leaf),
+					get_attname(RelationGetRelid(a.root), static_cast<AttrNumber>(attno), false));
+			selected = bms_add_member(selected, attno - FirstLowInvalidHeapAttributeNumber);
 		}
-		pg::require_selected(a.pstate, a.root, selected);
+		pg::require_selected(a.pstate, a.item->p_rte, selected);
 	}
+	relation_close(a.root, NoLock);
 	free_parsestate(a.pstate);
 }
 
 Analysis begin_analysis(const Definition &definition, const LeafColumns &columns, Relation leaf)
 {
 	ParseState *pstate = make_parsestate(nullptr);
-	Alias *alias = static_cast<Alias *>(copyObjectImpl(columns.alias));
-	ParseNamespaceItem *item =
-		addRangeTableEntryForRelation(pstate, leaf, RowExclusiveLock, alias, false, true);
+	Relation root = try_relation_open(definition.relation, AccessShareLock);
 
-	addNSItemToQuery(pstate, item, true, true, true);
+	if (root == nullptr)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the job's table does not exist any more")));
+	bool is_root = RelationGetRelid(leaf) == definition.relation;
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(
+		pstate, leaf, RowExclusiveLock, is_root ? queued_names(definition, root) : nullptr, false,
+		true);
+	addNSItemToQuery(pstate, item, true, is_root, is_root);
 	pg::require_permission(pstate, item->p_rte, right_to(definition.action), columns.assigned_set);
-	RangeTblEntry *root =
-		RelationGetRelid(leaf) == definition.relation ? nullptr : add_root(definition, pstate);
-	return {definition, columns, leaf, pstate, item, static_cast<Index>(item->p_rtindex), root};
+	return {definition, columns,
+			leaf,		pstate,
+			item,		static_cast<Index>(item->p_rtindex),
+			root,		is_root ? nullptr : add_root(definition, pstate, root)};
 }
 
 // Volatile functions are called once for a row: by the row query.
