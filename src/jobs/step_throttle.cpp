@@ -107,28 +107,34 @@ throttle::Verdict ask_throttle(StepContext *context)
 constexpr int64 note_every_us = 60'000'000;
 constexpr int64 note_other_us = 10'000'000; // where it is another one than last time
 
-bool is_note_due(ThrottleNotes *notes, const throttle::Verdict &verdict, TimestampTz now)
+bool is_note_due(ThrottleNotes *notes, const throttle::Verdict &verdict, bool begins,
+				 TimestampTz now)
 {
 	if (notes->open)
 		return false; // another worker of the job's was stopped first
 	int64 pause_us = notes->signal == verdict.signal ? note_every_us : note_other_us;
 	if (notes->at == 0 || now - notes->at >= pause_us)
 		return true;
+	if (!begins)
+		return false;
 	notes->since++;
 	set_text(notes->last, sizeof notes->last, verdict.reason);
 	return false;
 }
 
-void note_throttled(StepContext *context, const throttle::Verdict &verdict)
+// Also of one that began when no note was due, and lasts.
+void note_throttled(StepContext *context, const throttle::Verdict &verdict, bool begins)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int since = 0;
 	{
 		Guard guard;
 		LiveJob *live = live_job_at_work(worker.home, worker.job_id);
-		if (!live || !is_note_due(&live->throttle, verdict, now))
+		if (!live || !is_note_due(&live->throttle, verdict, begins, now))
 			return;
 		since = live->throttle.since;
+		if (!begins && since > 0)
+			since--; // itself
 		live->throttle = {verdict.signal, now, true, 0, {}};
 	}
 	char detail[sizeof verdict.reason + 60];
@@ -158,8 +164,7 @@ bool is_throttled(StepContext *context)
 	throttle::Verdict verdict = ask_throttle(context);
 	if (verdict.stop) {
 		(void)context->set_condition(Condition::throttled, verdict.reason);
-		if (!view.throttled)
-			note_throttled(context, verdict);
+		note_throttled(context, verdict, !view.throttled);
 	} else if (view.throttled)
 		note_throttle_ended(context);
 	view.throttled = verdict.stop;
