@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "catalog/pg_ts_config.h"
 #include "catalog/pg_ts_dict.h"
+#include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_type.h"
@@ -28,6 +29,7 @@ namespace {
 struct Known {
 	Oid class_id, oid;
 	int field;				 // of a composite type; 0: the object itself
+	const char *field_name;	 // nullptr: not known, of a record
 	const char *constant_of; // a reg* constant in the text: the name of its type
 	const char *schema, *name;
 	const char *description; // "function s.norm(integer)"
@@ -48,9 +50,21 @@ struct Known {
 	pg_unreachable();
 }
 
-char *describe(Oid class_id, Oid oid)
+[[noreturn]] void cannot_tell(const char *description, const char *name)
 {
-	ObjectAddress address = {class_id, oid, 0};
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s is no longer what it was when the job was queued", description),
+			 errdetail("What is called \"%s\" in the job's texts are several things, which do not "
+					   "have one name any more.",
+					   name),
+			 errhint("Run the call again that has queued it, to use what is there now.")));
+	pg_unreachable();
+}
+
+char *describe(Oid class_id, Oid oid, int column = 0)
+{
+	ObjectAddress address = {class_id, oid, column};
 	return getObjectDescription(&address, true);
 }
 
@@ -117,12 +131,31 @@ const char **names_of_columns(Oid relation, int *n)
 	return names;
 }
 
+// The relation whose columns are the fields of a composite type, or of a domain over one.
+Oid relation_of_type(Oid type) { return get_typ_typrelid(getBaseType(type)); }
+
+// nullptr where it has been dropped.
+const char *find_field(Oid type, int field)
+{
+	Oid relation = relation_of_type(type);
+	if (!OidIsValid(relation))
+		return nullptr;
+	HeapTuple tuple = SearchSysCacheAttNum(relation, static_cast<int16>(field));
+	if (!HeapTupleIsValid(tuple))
+		return nullptr;
+	const char *name =
+		pstrdup(NameStr(reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
 // The objects of an analysed tree ---------------------------------------------------------
 
 struct Walk {
 	List *known;
 	bool checks;	 // that each is known; else they are collected
 	List *own_types; // not looked at
+	List *own_rows;	 // the row types among them, whose fields are not either
 };
 
 const Known *find(const List *known, Oid class_id, Oid oid, int field)
@@ -163,13 +196,43 @@ void see(Walk *walk, Oid class_id, Oid oid, int field = 0)
 	is_another(description != nullptr ? description : "an object", true);
 }
 
-void see_type(Walk *walk, Oid type, int field = 0)
+void see_type(Walk *walk, Oid type)
 {
 	Oid element = get_element_type(type);
 	if (OidIsValid(element))
 		type = element;
 	if (!list_member_oid(walk->own_types, type))
-		see(walk, TypeRelationId, type, field);
+		see(walk, TypeRelationId, type);
+}
+
+const char *name_in_record(Node *record, int field)
+{
+	TupleDesc desc = get_expr_result_tupdesc(record, true);
+	if (desc == nullptr || field > desc->natts)
+		return nullptr;
+	return pstrdup(NameStr(TupleDescAttr(desc, field - 1)->attname));
+}
+
+// Fields are bound by name, so that those whose names can't change are of interest, too.
+void see_field(Walk *walk, const FieldSelect *select)
+{
+	auto *row = reinterpret_cast<Node *>(select->arg);
+	Oid type = exprType(row);
+	if (walk->checks) {
+		if (!list_member_oid(walk->own_rows, type))
+			see(walk, TypeRelationId, type, select->fieldnum);
+		return;
+	}
+	const char *name = find_field(type, select->fieldnum);
+	bool is_record = name == nullptr;
+	if (is_record)
+		name = name_in_record(row, select->fieldnum);
+	if (!is_record && find(walk->known, TypeRelationId, type, select->fieldnum) != nullptr)
+		return;
+	Known *one = add(walk, TypeRelationId, type, select->fieldnum);
+	one->field_name = name;
+	if (!is_record)
+		one->description = describe(RelationRelationId, relation_of_type(type), select->fieldnum);
 }
 
 bool see_function(Oid function, void *walk)
@@ -272,12 +335,10 @@ void see_types(Walk *walk, Node *node)
 		case T_CoerceToDomain:
 			see_type(walk, exprType(node));
 			break;
-		case T_FieldSelect: {
-			Oid row = exprType(reinterpret_cast<Node *>(castNode(FieldSelect, node)->arg));
+		case T_FieldSelect:
 			see_type(walk, exprType(node));
-			see_type(walk, row, castNode(FieldSelect, node)->fieldnum);
+			see_field(walk, castNode(FieldSelect, node));
 			break;
-		}
 		case T_RangeTblFunction:
 			foreach (cell, castNode(RangeTblFunction, node)->funccoltypes)
 				see_type(walk, lfirst_oid(cell));
@@ -339,31 +400,87 @@ bool see_raw(Node *node, void *context)
 	return walk_raw_expression(node, see_raw, context);
 }
 
+bool is_named(const Known *one, Oid class_id, const char *schema, const char *name)
+{
+	return one->class_id == class_id && one->field == 0 && one->constant_of == nullptr &&
+		   strcmp(one->schema, schema) == 0 && strcmp(one->name, name) == 0;
+}
+
 const Known *find_named(const List *known, Oid class_id, const char *schema, const char *name)
 {
 	ListCell *cell;
 	foreach (cell, known) {
 		auto *one = static_cast<const Known *>(lfirst(cell));
-		if (one->class_id == class_id && one->constant_of == nullptr &&
-			strcmp(one->schema, schema) == 0 && strcmp(one->name, name) == 0)
+		if (is_named(one, class_id, schema, name))
 			return one;
 	}
 	return nullptr;
 }
 
-// A qualified name of that class as it is now.
+// A qualified name of that class as it is now; where several have it, the one that all have now.
 void bind_list(List *names, Oid class_id, const List *known)
 {
-	const char *schema, *name;
+	const char *schema, *name, *schema_now = nullptr, *name_now = nullptr;
 	if (!split(names, &schema, &name))
 		return;
-	const Known *one = find_named(known, class_id, schema, name);
-	if (one == nullptr)
+	ListCell *cell;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		const char *its_schema, *its_name;
+		if (!is_named(one, class_id, schema, name))
+			continue;
+		if (!find_names(class_id, one->oid, &its_schema, &its_name))
+			is_another(one->description, false);
+		if (name_now != nullptr &&
+			(strcmp(its_schema, schema_now) != 0 || strcmp(its_name, name_now) != 0))
+			cannot_tell(one->description, name);
+		schema_now = its_schema;
+		name_now = its_name;
+	}
+	if (name_now == nullptr)
 		return;
-	if (!find_names(class_id, one->oid, &schema, &name))
-		is_another(one->description, false);
-	list_nth_cell(names, list_length(names) - 2)->ptr_value = makeString(pstrdup(schema));
-	llast(names) = makeString(pstrdup(name));
+	list_nth_cell(names, list_length(names) - 2)->ptr_value = makeString(pstrdup(schema_now));
+	llast(names) = makeString(pstrdup(name_now));
+}
+
+// The name that a field has now; where several have that name, the one that all have now.
+const char *bind_field(const char *name, const List *known)
+{
+	const char *now = nullptr;
+	const Known *renamed = nullptr, *unknown = nullptr;
+	ListCell *cell;
+	foreach (cell, known) {
+		auto *one = static_cast<const Known *>(lfirst(cell));
+		if (one->field == 0 || (one->field_name != nullptr && strcmp(one->field_name, name) != 0))
+			continue;
+		if (one->field_name == nullptr) {
+			unknown = one;
+			continue;
+		}
+		const char *its = one->oid == RECORDOID ? name : find_field(one->oid, one->field);
+		if (its == nullptr)
+			is_another(one->description, false);
+		if (strcmp(its, name) != 0)
+			renamed = one;
+		if (renamed != nullptr && now != nullptr && strcmp(now, its) != 0)
+			cannot_tell(renamed->description, name);
+		now = its;
+	}
+	if (renamed != nullptr && unknown != nullptr)
+		cannot_tell(renamed->description, name);
+	return now;
+}
+
+void bind_fields(const A_Indirection *indirection, const List *known)
+{
+	ListCell *cell;
+	foreach (cell, indirection->indirection) {
+		if (!IsA(lfirst(cell), String))
+			continue;
+		const char *now = bind_field(strVal(lfirst(cell)), known);
+		if (now != nullptr)
+			lfirst(cell) = makeString(pstrdup(now));
+	}
 }
 
 void bind_type(TypeName *type, const List *known)
@@ -448,6 +565,9 @@ bool bind_node(Node *node, void *known_list)
 		case T_TypeName:
 			bind_type(castNode(TypeName, node), known);
 			break;
+		case T_A_Indirection:
+			bind_fields(castNode(A_Indirection, node), known);
+			break;
 		case T_FuncCall:
 			bind_list(castNode(FuncCall, node)->funcname, ProcedureRelationId, known);
 			break;
@@ -485,7 +605,7 @@ List *own_types_of(Oid target)
 
 List *known_objects(Node *tree, const List *raw)
 {
-	Walk walk = {NIL, false, NIL};
+	Walk walk = {NIL, false, NIL, NIL};
 	see_node(tree, &walk);
 	ListCell *cell;
 	foreach (cell, raw)
@@ -508,9 +628,11 @@ void bind_names(Node *raw, const List *known)
 
 void check_known(Node *tree, const List *known, std::initializer_list<Oid> targets)
 {
-	Walk walk = {const_cast<List *>(known), true, NIL};
-	for (Oid target : targets)
+	Walk walk = {const_cast<List *>(known), true, NIL, NIL};
+	for (Oid target : targets) {
 		walk.own_types = list_concat(walk.own_types, own_types_of(target));
+		walk.own_rows = lappend_oid(walk.own_rows, get_rel_type_id(target));
+	}
 	see_node(tree, &walk);
 }
 
@@ -530,6 +652,7 @@ void append_known(StringInfo json, const List *known)
 		json_number(json, "class", one->class_id);
 		json_number(json, "oid", one->oid);
 		json_number(json, "field", one->field);
+		json_text(json, "field_name", one->field_name);
 		json_text(json, "constant_of", one->constant_of);
 		json_text(json, "schema", one->schema);
 		json_text(json, "name", one->name);
@@ -557,6 +680,7 @@ List *read_known(JsonbContainer *array)
 		one->class_id = static_cast<Oid>(json_get_number(object, "class", 0));
 		one->oid = static_cast<Oid>(json_get_number(object, "oid", 0));
 		one->field = static_cast<int>(json_get_number(object, "field", 0));
+		one->field_name = json_get_text(object, "field_name");
 		one->constant_of = json_get_text(object, "constant_of");
 		one->schema = json_get_text(object, "schema");
 		one->name = json_get_text(object, "name");

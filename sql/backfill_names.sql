@@ -1,0 +1,87 @@
+-- What names can't tell apart once they were changed: fields of rows, overloads, labels of enums.
+SET client_min_messages = error;
+CREATE EXTENSION IF NOT EXISTS safe_migrate;
+CREATE SCHEMA bn;
+SET search_path = bn, public;
+SET safe_migrate.inline = never;
+\set SHOW_CONTEXT never
+
+CREATE TYPE pair AS (a text, b text);
+CREATE TYPE other AS (a text, c text);
+CREATE TABLE look (id int, u text, v text);
+INSERT INTO look VALUES (1, 'U', 'V'), (2, 'U', 'V');
+CREATE FUNCTION get(int) RETURNS look STABLE LANGUAGE sql AS 'SELECT l FROM bn.look l WHERE id = $1';
+CREATE FUNCTION outs(int, OUT a text, OUT d text) LANGUAGE sql IMMUTABLE AS $$ SELECT 'out', 'D' $$;
+CREATE TABLE t (id int PRIMARY KEY, c pair, o other, x text, y text);
+INSERT INTO t VALUES (1, ('A', 'B'), ('OA', 'OC')), (2, ('A', 'B'), ('OA', 'OC'));
+CREATE PROCEDURE swap() LANGUAGE plpgsql AS $$
+BEGIN
+	ALTER TYPE bn.pair RENAME ATTRIBUTE a TO q;
+	ALTER TYPE bn.pair RENAME ATTRIBUTE b TO a;
+	ALTER TYPE bn.pair RENAME ATTRIBUTE q TO b;
+END $$;
+
+-- fields of a column, swapped
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = (c).b, y = (c).a || (target.c).b', job_name => 'field') > 0 AS queued;
+CALL swap();
+COMMIT;
+CALL safe_migrate.wait('field');
+SELECT id, x, y FROM t ORDER BY id;
+BEGIN;
+SELECT safe_migrate.delete_safely('t', '(c).a = ''A''', job_name => 'delete') > 0 AS queued;
+CALL swap();
+COMMIT;
+CALL safe_migrate.wait('delete');
+SELECT id, c FROM t ORDER BY id;
+
+-- columns of a table whose rows a function returns
+UPDATE t SET x = NULL, y = NULL;
+BEGIN;
+SELECT safe_migrate.backfill('t', 'y = (get(id)).u || ''/'' || (get(id)).v || (outs(id)).d', job_name => 'row') > 0 AS queued;
+ALTER TABLE look RENAME u TO q;
+ALTER TABLE look RENAME v TO u;
+COMMIT;
+CALL safe_migrate.wait('row');
+SELECT id, y FROM t ORDER BY id;
+
+-- one of two that had the name, and one that is gone
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = (c).a || (o).a', job_name => 'two') > 0 AS queued;
+ALTER TYPE other RENAME ATTRIBUTE a TO z;
+COMMIT;
+CALL safe_migrate.wait('two');
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = (c).a || (outs(id)).a', job_name => 'record') > 0 AS queued;
+CALL swap();
+COMMIT;
+CALL safe_migrate.wait('record');
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = (o).c', job_name => 'gone') > 0 AS queued;
+ALTER TYPE other DROP ATTRIBUTE c;
+ALTER TYPE other ADD ATTRIBUTE c text;
+COMMIT;
+CALL safe_migrate.wait('gone');
+SELECT id, x FROM t ORDER BY id;
+
+-- overloads
+CREATE FUNCTION f(int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'int' || $1 $$;
+CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'text' || $1 $$;
+UPDATE t SET x = NULL, y = NULL;
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = f(id), y = f(id::text)', job_name => 'overload') > 0 AS queued;
+ALTER FUNCTION f(text) RENAME TO g;
+COMMIT;
+CALL safe_migrate.wait('overload');
+ALTER FUNCTION g(text) RENAME TO f;
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = f(id), y = f(id::text)', job_name => 'overloads') > 0 AS queued;
+ALTER FUNCTION f(text) RENAME TO g;
+ALTER FUNCTION f(int) RENAME TO g;
+COMMIT;
+CALL safe_migrate.wait('overloads');
+SELECT id, x, y FROM t ORDER BY id;
+
+SET client_min_messages = error;
+DROP SCHEMA bn CASCADE;
+DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads');
