@@ -45,6 +45,11 @@ SELECT * FROM pg_temp.after('SET search_path = en_front, en; DROP SCHEMA en_fron
 SELECT * FROM pg_temp.after('SET search_path = en_front, en; ALTER SCHEMA en_front RENAME TO en_back', 'CREATE INDEX ON big (a)', 'CREATE INDEX ON en_back.big (a)', 'CREATE INDEX ON en_front.big (a)');
 SELECT * FROM pg_temp.explain('ALTER SCHEMA en RENAME TO en2; CREATE SCHEMA en; CREATE TABLE en.big (id int, a int); CREATE INDEX ON en2.big (a); CREATE INDEX ON en.big (a); ALTER SCHEMA en2 RENAME TO en3; DROP SCHEMA en3 CASCADE');
 SELECT * FROM pg_temp.explain('CREATE SCHEMA ns; ALTER TABLE big SET SCHEMA ns; DROP SCHEMA ns CASCADE; CREATE INDEX ON ns.big (a)');
+-- what fails, as the name is taken or is nowhere, changes nothing
+SELECT l.script, a.relation, a.verdict, a.rule FROM unnest(ARRAY['CREATE TABLE big (a int)', 'CREATE TABLE big AS SELECT 1 AS a', 'SELECT 1 AS a INTO big', 'CREATE VIEW big AS SELECT 1 AS a', 'CREATE TABLE n (a int); ALTER TABLE n RENAME TO big',
+	'SET search_path = en, en_front; ALTER TABLE en_front.big SET SCHEMA en', 'CREATE SCHEMA en CREATE TABLE big (a int)', 'SET search_path = ns, en; CREATE TABLE ns.big (a int)', 'SET search_path = ns, en; ALTER TABLE en_front.big SET SCHEMA ns',
+	'CREATE SCHEMA ns CREATE TABLE big (a int); SET search_path = en; ALTER SCHEMA ns RENAME TO en', 'SET search_path = en, en_front; DROP SCHEMA en']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a;
+SELECT * FROM pg_temp.after('SET search_path = en_front; DROP TABLE big; SET search_path = en_front, en; CREATE TABLE IF NOT EXISTS big (a int)', 'CREATE INDEX ON big (a)');
 -- the other ends of foreign keys are locked
 ALTER TABLE big ADD UNIQUE (id);
 SELECT * FROM pg_temp.after('CREATE SCHEMA ns; CREATE TABLE ns.c (i int REFERENCES big (id))', 'DROP SCHEMA ns CASCADE');

@@ -38,7 +38,8 @@ void look_at_references(const Overlay *overlay, Analysis *analysis, const List *
 void answer_create_table(const Overlay *overlay, Analysis *analysis, const CreateStmt *statement)
 {
 	CreateStmt *create = copy_of(statement);
-	if (create->if_not_exists && resolve(overlay, create->relation).exists())
+	if (create->if_not_exists &&
+		is_taken(overlay, creation_schema(overlay, create->relation), create->relation->relname))
 		return;
 	create->if_not_exists = false; // the catalog may know the name
 	ask_catalog(overlay, analysis, create);

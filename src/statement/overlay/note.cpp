@@ -23,13 +23,12 @@ template <class T> const T *as(const Node *node) { return reinterpret_cast<const
 
 const char *last_name(const List *names) { return names == NIL ? "" : strVal(llast(names)); }
 
-ScriptRelation *note_new(Overlay *overlay, const RangeVar *name, char kind, bool if_not_exists,
+ScriptRelation *note_new(Overlay *overlay, const RangeVar *name, char kind,
 						 OnCommitAction on_commit = ONCOMMIT_NOOP)
 {
-	if (if_not_exists && resolve(overlay, name).exists())
-		return nullptr;
 	ScriptRelation *relation = add_relation(overlay, name, kind);
-	relation->until_commit = on_commit == ONCOMMIT_DROP;
+	if (relation != nullptr)
+		relation->until_commit = on_commit == ONCOMMIT_DROP;
 	return relation;
 }
 
@@ -72,7 +71,7 @@ void note_view(Overlay *overlay, const ViewStmt *create)
 		if (IsA(from, RangeVar))
 			base = resolve(overlay, castNode(RangeVar, from));
 	}
-	note_new(overlay, create->view, RELKIND_VIEW, true);
+	note_new(overlay, create->view, RELKIND_VIEW);
 	note_rows(overlay, create->view);
 	ScriptRelation *view = relation_of(overlay, create->view);
 	if (view == nullptr)
@@ -83,10 +82,9 @@ void note_view(Overlay *overlay, const ViewStmt *create)
 
 void note_create_table(Overlay *overlay, const CreateStmt *create, char kind)
 {
-	if (create->if_not_exists && resolve(overlay, create->relation).exists())
+	ScriptRelation *relation = note_new(overlay, create->relation, kind, create->oncommit);
+	if (relation == nullptr)
 		return;
-	ScriptRelation *relation = add_relation(overlay, create->relation, kind);
-	relation->until_commit = create->oncommit == ONCOMMIT_DROP;
 	ListCell *cell;
 	foreach (cell, create->tableElts)
 		note_table_element(overlay, relation, static_cast<Node *>(lfirst(cell)));
@@ -108,7 +106,7 @@ void note_table_as(Overlay *overlay, const CreateTableAsStmt *create)
 	ScriptRelation *relation =
 		note_new(overlay, create->into->rel,
 				 create->objtype == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION,
-				 create->if_not_exists, create->into->onCommit);
+				 create->into->onCommit);
 	if (relation != nullptr && !create->into->skipData)
 		relation->filled_by = overlay->statement_no;
 	(void)note_rows_added(overlay, create->query);
@@ -125,9 +123,9 @@ void note_create_index(Overlay *overlay, const IndexStmt *create)
 	RangeVar name = *create->relation;
 	name.relname = create->idxname;
 	name.schemaname = const_cast<char *>(table->schema);
-	if (create->if_not_exists && resolve(overlay, &name).exists())
-		return;
 	ScriptRelation *index = add_relation(overlay, &name, RELKIND_INDEX);
+	if (index == nullptr)
+		return;
 	index->of = table;
 	index->is_unique = create->unique;
 	MemoryContext caller = MemoryContextSwitchTo(overlay->memory);
@@ -190,7 +188,7 @@ void note_drop(Overlay *overlay, const DropStmt *drop)
 		else if (IsA(object, String))
 			note_object(overlay, strVal(object));
 		if (drop->removeType == OBJECT_SCHEMA)
-			note_dropped_schema(overlay, strVal(object));
+			note_dropped_schema(overlay, strVal(object), drop->behavior);
 	}
 	if (drop->removeType == OBJECT_CAST || drop->removeType == OBJECT_OPERATOR)
 		overlay->casts_by = overlay->statement_no;
@@ -218,7 +216,7 @@ void note_rename(Overlay *overlay, const RenameStmt *rename)
 		note_column_rename(overlay, relation, rename->subname, rename->newname);
 	} else if (rename->renameType == OBJECT_TABCONSTRAINT) {
 		note_constraint_rename(overlay, relation, rename->subname, rename->newname);
-	} else if (rename->subname == nullptr)
+	} else if (rename->subname == nullptr && !is_taken(overlay, relation->schema, rename->newname))
 		rename_relation(overlay, relation, relation->schema, rename->newname);
 }
 
@@ -226,7 +224,8 @@ void note_set_schema(Overlay *overlay, const AlterObjectSchemaStmt *move)
 {
 	if (move->relation != nullptr) {
 		ScriptRelation *relation = relation_of(overlay, move->relation);
-		if (relation != nullptr)
+		if (relation != nullptr && !is_taken(overlay, move->newschema, relation->name) &&
+			(schema_exists(overlay, move->newschema) || overlay->unknown_by != 0))
 			rename_relation(overlay, relation, move->newschema, relation->name);
 		return;
 	}
@@ -240,8 +239,8 @@ void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
 {
 	const char *schema =
 		create->schemaname != nullptr ? create->schemaname : create->authrole->rolename;
-	if (schema == nullptr)
-		return;
+	if (schema == nullptr || schema_exists(overlay, schema))
+		return; // fails, or has no elements
 	note_new_schema(overlay, schema);
 	List *path = overlay->search_path;
 	overlay->search_path = lcons(pstrdup(schema), list_copy(path));
@@ -261,9 +260,11 @@ void note_create_schema(Overlay *overlay, const CreateSchemaStmt *create)
 
 void note_select(Overlay *overlay, const SelectStmt *select)
 {
-	if (select->intoClause != nullptr)
-		note_new(overlay, select->intoClause->rel, RELKIND_RELATION, false)->filled_by =
-			overlay->statement_no;
+	ScriptRelation *made = select->intoClause != nullptr
+							   ? note_new(overlay, select->intoClause->rel, RELKIND_RELATION)
+							   : nullptr;
+	if (made != nullptr)
+		made->filled_by = overlay->statement_no;
 	const bool is_plain = select->fromClause == NIL && select->whereClause == nullptr &&
 						  select->withClause == nullptr && select->limitCount == nullptr &&
 						  select->op == SETOP_NONE;
@@ -354,8 +355,7 @@ bool note_created(Overlay *overlay, const Node *statement)
 				note_trigger(overlay, as<CreateTrigStmt>(statement));
 			return true;
 		case T_CreateSeqStmt:
-			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE,
-						   as<CreateSeqStmt>(statement)->if_not_exists);
+			(void)note_new(overlay, as<CreateSeqStmt>(statement)->sequence, RELKIND_SEQUENCE);
 			return true;
 		case T_IndexStmt:
 			note_create_index(overlay, as<IndexStmt>(statement));

@@ -17,7 +17,7 @@ void note_prepared(Overlay *overlay, const PrepareStmt *statement);
 void note_rows_under(Overlay *overlay, ScriptRelation *child); // of its new parents
 
 void note_new_schema(Overlay *overlay, const char *schema);
-void note_dropped_schema(Overlay *overlay, const char *schema);
+void note_dropped_schema(Overlay *overlay, const char *schema, DropBehavior behavior);
 void note_renamed_schema(Overlay *overlay, const char *from, const char *to);
 
 // Settings: SET, RESET, set_config().

@@ -340,6 +340,14 @@ const char *creation_schema(const Overlay *overlay, const RangeVar *name)
 	return "";
 }
 
+bool is_taken(const Overlay *overlay, const char *schema, const char *name)
+{
+	if (const NameEntry *entry = find_name(overlay, schema_key(schema), name))
+		return entry->relation != nullptr;
+	const Oid space = *schema != '\0' ? namespace_of(overlay, schema_key(schema)) : InvalidOid;
+	return OidIsValid(space) && OidIsValid(get_relname_relid(name, space));
+}
+
 RangeVar *range_var_of(const List *names)
 {
 	return makeRangeVarFromNameList(const_cast<List *>(names));
@@ -374,8 +382,13 @@ ScriptRelation *record_of(Overlay *overlay, Oid relation)
 
 ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name, char kind)
 {
+	const char *schema = creation_schema(overlay, name);
+	const bool may_be_there = strcmp(schema, temporary_schema) == 0 || overlay->unknown_by != 0 ||
+							  schema_exists(overlay, schema);
+	if (!may_be_there || is_taken(overlay, schema, name->relname))
+		return nullptr;
 	ScriptRelation *relation = new_relation(overlay);
-	relation->schema = MemoryContextStrdup(overlay->memory, creation_schema(overlay, name));
+	relation->schema = MemoryContextStrdup(overlay->memory, schema);
 	relation->name = MemoryContextStrdup(overlay->memory, name->relname);
 	relation->kind = kind;
 	relation->created_by = overlay->statement_no;

@@ -197,7 +197,9 @@ RangeVar *range_var_of(const List *names); // of a DROP
 // The script's record of a relation that is there; made where there is none.
 ScriptRelation *record_of(Overlay *overlay, Oid relation);
 ScriptRelation *find_record(const Overlay *overlay, Oid relation);
+// nullptr: the statement fails, as the name is taken or its schema is not there.
 ScriptRelation *add_relation(Overlay *overlay, const RangeVar *name, char kind);
+bool is_taken(const Overlay *overlay, const char *schema, const char *name);
 // Where CREATE puts it; "" = nowhere.
 const char *creation_schema(const Overlay *overlay, const RangeVar *name);
 void rename_relation(Overlay *overlay, ScriptRelation *relation, const char *schema,

@@ -79,20 +79,23 @@ void note_new_schema(Overlay *overlay, const char *schema)
 		note_state(overlay, schema, true);
 }
 
-void note_dropped_schema(Overlay *overlay, const char *schema)
+void note_dropped_schema(Overlay *overlay, const char *schema, DropBehavior behavior)
 {
 	if (!schema_exists(overlay, schema))
 		return;
 	take_down_all(overlay, schema);
+	const List *relations = relations_in(overlay, schema);
+	if (behavior != DROP_CASCADE && relations != NIL)
+		return; // fails
 	ListCell *cell;
-	foreach (cell, relations_in(overlay, schema))
+	foreach (cell, relations)
 		drop_relation(overlay, static_cast<ScriptRelation *>(lfirst(cell)));
 	note_state(overlay, schema, false);
 }
 
 void note_renamed_schema(Overlay *overlay, const char *from, const char *to)
 {
-	if (!schema_exists(overlay, from))
+	if (!schema_exists(overlay, from) || schema_exists(overlay, to))
 		return;
 	take_down_all(overlay, from);
 	ListCell *cell;
