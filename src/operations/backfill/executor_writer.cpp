@@ -18,6 +18,7 @@ extern "C" {
 #include "storage/bufmgr.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 }
 
@@ -27,20 +28,20 @@ namespace {
 constexpr int max_rows = 256;			   // of one statement
 constexpr Size most_value_bytes = 4 << 20; // that are given to it
 
-// ---- what RETURNING ctid, (predicate) IS TRUE brings
+// ---- what RETURNING ctid, (predicate) IS TRUE, tableoid brings
 
 struct Receiver {
 	DestReceiver interface;
 	ExecutorWriter *writer;
 };
 
-void complain_of_match(const ExecutorWriter &writer, const ItemPointerData &tid)
+void complain_of_match(Oid table, const ItemPointerData &tid)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 			 errmsg("row (%u,%u) of table \"%s\" matches the predicate again after it was written",
 					ItemPointerGetBlockNumber(&tid), ItemPointerGetOffsetNumber(&tid),
-					RelationGetRelationName(writer.leaf)),
+					get_rel_name(table)),
 			 errdetail("A trigger changed the row after the new values were assigned."),
 			 errhint("Choose a predicate that the trigger does not make true again.")));
 }
@@ -51,9 +52,13 @@ bool receive(TupleTableSlot *slot, DestReceiver *self)
 
 	slot_getallattrs(slot);
 	ItemPointerData tid = *reinterpret_cast<ItemPointer>(DatumGetPointer(slot->tts_values[0]));
+	Oid table = DatumGetObjectId(slot->tts_values[2]);
 	if (DatumGetBool(slot->tts_values[1]))
-		complain_of_match(*writer, tid);
-	writer->written[writer->n_written++] = tid;
+		complain_of_match(table, tid);
+	if (table == RelationGetRelid(writer->leaf))
+		writer->written[writer->n_written++] = tid;
+	else
+		writer->n_moved++;
 	return true;
 }
 
@@ -195,7 +200,7 @@ void look_again(ExecutorWriter &writer, const ItemPointerData *written, int n)
 		OffsetNumber offset = ItemPointerGetOffsetNumber(&tid);
 		scan_page(query, ItemPointerGetBlockNumber(&tid), offset, offset);
 		if (next_row(query, &row))
-			complain_of_match(writer, tid);
+			complain_of_match(RelationGetRelid(writer.leaf), tid);
 	}
 	table_endscan(scan);
 	finish(query);
@@ -312,7 +317,7 @@ Flushed flush(ExecutorWriter &writer)
 	CommandCounterIncrement();
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
-	writer.n_written = 0;
+	writer.n_written = writer.n_moved = 0;
 	run_statement(writer);
 	if (writer.look_again)
 		look_again(writer, writer.written, writer.n_written);
@@ -320,12 +325,10 @@ Flushed flush(ExecutorWriter &writer)
 		keep_to_settle(writer);
 	PopActiveSnapshot();
 	begin_command(writer.lock);
-	flushed.written = writer.n_written;
-	flushed.kept = writer.n_queued - writer.n_written;
-	BlockNumber end = RelationGetNumberOfBlocks(writer.leaf);
+	flushed.written = writer.n_written + writer.n_moved;
+	flushed.kept = writer.n_queued - static_cast<int>(flushed.written);
 	for (int i = 0; i < writer.n_written && !writer.erase; i++)
-		flushed.hot += ItemPointerGetBlockNumber(&writer.written[i]) < end && // else not the leaf's
-					   is_heap_only(writer.leaf, writer.written[i]);
+		flushed.hot += is_heap_only(writer.leaf, writer.written[i]);
 	writer.n_queued = 0;
 	if (writer.values_desc)
 		MemoryContextReset(writer.values_context);

@@ -26,6 +26,7 @@ struct ExecutorWriter {
 	Datum *values;			  // a record a row
 	ItemPointerData *written; // of one flush: the new versions' places
 	int n_written;
+	int n_moved;			  // by a trigger to other partitions, beside those: for a later pass
 	int limit;				  // rows in one statement; doubles from flush to flush
 	bool settles;			  // deferred triggers may change it, too, when all is written
 	ItemPointerData *settled; // then: the new versions' places of all flushes

@@ -398,7 +398,7 @@ Expr *given_value(const Analysis &a, int assignment)
 	return reinterpret_cast<Expr *>(value);
 }
 
-// RETURNING ctid, (predicate) IS TRUE: of an UPDATE both are those of the new version.
+// RETURNING ctid, (predicate) IS TRUE, tableoid: of an UPDATE those of the new version.
 List *returning(const Analysis &a, Node *predicate)
 {
 	BooleanTest *matches = makeNode(BooleanTest);
@@ -409,9 +409,11 @@ List *returning(const Analysis &a, Node *predicate)
 	matches->location = -1;
 	if (a.definition.action == RowAction::erase)
 		again = reinterpret_cast<Expr *>(makeBoolConst(false, false));
-	return list_make2(
+	Var *table = makeVar(a.target, TableOidAttributeNumber, OIDOID, -1, InvalidOid, 0);
+	return list_make3(
 		makeTargetEntry(reinterpret_cast<Expr *>(ctid_var(a)), 1, pstrdup("ctid"), false),
-		makeTargetEntry(again, 2, pstrdup("matches"), false));
+		makeTargetEntry(again, 2, pstrdup("matches"), false),
+		makeTargetEntry(reinterpret_cast<Expr *>(table), 3, pstrdup("tableoid"), false));
 }
 
 // ---- texts
