@@ -48,7 +48,8 @@ SELECT * FROM pg_temp.explain('CREATE SCHEMA ns; ALTER TABLE big SET SCHEMA ns; 
 -- what fails, as the name is taken or is nowhere, changes nothing
 SELECT l.script, a.relation, a.verdict, a.rule FROM unnest(ARRAY['CREATE TABLE big (a int)', 'CREATE TABLE big AS SELECT 1 AS a', 'SELECT 1 AS a INTO big', 'CREATE VIEW big AS SELECT 1 AS a', 'CREATE TABLE n (a int); ALTER TABLE n RENAME TO big',
 	'SET search_path = en, en_front; ALTER TABLE en_front.big SET SCHEMA en', 'CREATE SCHEMA en CREATE TABLE big (a int)', 'SET search_path = ns, en; CREATE TABLE ns.big (a int)', 'SET search_path = ns, en; ALTER TABLE en_front.big SET SCHEMA ns',
-	'CREATE SCHEMA ns CREATE TABLE big (a int); SET search_path = en; ALTER SCHEMA ns RENAME TO en', 'SET search_path = en, en_front; DROP SCHEMA en']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a;
+	'CREATE SCHEMA ns CREATE TABLE big (a int); SET search_path = en; ALTER SCHEMA ns RENAME TO en', 'SET search_path = en, en_front; DROP SCHEMA en',
+	'SET search_path = en_front, en; DROP TABLE big; CREATE VIEW big AS SELECT * FROM missing', 'SET search_path = en_front, en; DROP TABLE big; CREATE TABLE b2 (a int); CREATE VIEW big AS SELECT * FROM b2; DROP TABLE b2 CASCADE']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a;
 SELECT * FROM pg_temp.after('SET search_path = en_front; DROP TABLE big; SET search_path = en_front, en; CREATE TABLE IF NOT EXISTS big (a int)', 'CREATE INDEX ON big (a)');
 -- the other ends of foreign keys are locked
 ALTER TABLE big ADD UNIQUE (id);

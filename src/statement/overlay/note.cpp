@@ -66,10 +66,14 @@ void note_code(Overlay *overlay, const RangeVar *name)
 void note_view(Overlay *overlay, const ViewStmt *create)
 {
 	Named base = {};
-	if (IsA(create->query, SelectStmt) && castNode(SelectStmt, create->query)->fromClause != NIL) {
-		auto *from = static_cast<Node *>(linitial(castNode(SelectStmt, create->query)->fromClause));
+	const SelectStmt *query =
+		IsA(create->query, SelectStmt) ? castNode(SelectStmt, create->query) : nullptr;
+	if (query != nullptr && query->fromClause != NIL && query->withClause == nullptr) {
+		auto *from = static_cast<Node *>(linitial(query->fromClause));
 		if (IsA(from, RangeVar))
 			base = resolve(overlay, castNode(RangeVar, from));
+		if (IsA(from, RangeVar) && !base.exists() && overlay->unknown_by == 0)
+			return; // fails
 	}
 	note_new(overlay, create->view, RELKIND_VIEW);
 	note_rows(overlay, create->view);
@@ -153,7 +157,15 @@ List *relation_part(const List *names)
 	return list_truncate(list_copy(names), list_length(names) - 1);
 }
 
-void note_drop_relation(Overlay *overlay, const List *names)
+void drop_with_views(Overlay *overlay, ScriptRelation *relation)
+{
+	drop_relation(overlay, relation);
+	ListCell *cell;
+	foreach (cell, views_of(overlay, relation))
+		drop_with_views(overlay, static_cast<ScriptRelation *>(lfirst(cell)));
+}
+
+void note_drop_relation(Overlay *overlay, const List *names, DropBehavior behavior)
 {
 	Named named = resolve(overlay, range_var_of(names));
 	if (!named.exists())
@@ -165,7 +177,10 @@ void note_drop_relation(Overlay *overlay, const List *names)
 		relation->of->indexes_by = overlay->statement_no;
 	else if (OidIsValid(named.oid) && get_rel_relkind(named.oid) == RELKIND_INDEX)
 		note_index_of(overlay, named.oid);
-	drop_relation(overlay, relation);
+	if (behavior == DROP_CASCADE)
+		drop_with_views(overlay, relation);
+	else
+		drop_relation(overlay, relation);
 }
 
 void note_drop(Overlay *overlay, const DropStmt *drop)
@@ -174,7 +189,7 @@ void note_drop(Overlay *overlay, const DropStmt *drop)
 	foreach (cell, drop->objects) {
 		auto *object = static_cast<Node *>(lfirst(cell));
 		if (drops_relations(drop->removeType))
-			note_drop_relation(overlay, castNode(List, object));
+			note_drop_relation(overlay, castNode(List, object), drop->behavior);
 		else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE)
 			note_rows(overlay, range_var_of(relation_part(castNode(List, object))));
 		else if (IsA(object, List) && drop->removeType != OBJECT_POLICY)

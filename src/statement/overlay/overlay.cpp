@@ -283,6 +283,12 @@ List *relations_in(const Overlay *overlay, const char *schema)
 
 namespace {
 
+bool is_view_of(const ScriptRelation *view, const ScriptRelation *relation)
+{
+	return view != nullptr && (view->base == relation ||
+							   (OidIsValid(relation->oid) && view->base_oid == relation->oid));
+}
+
 Named resolve_by_path(const Overlay *overlay, const char *name)
 {
 	Named found = {};
@@ -305,6 +311,17 @@ Named resolve_by_path(const Overlay *overlay, const char *name)
 }
 
 } // namespace
+
+List *views_of(const Overlay *overlay, const ScriptRelation *relation)
+{
+	List *found = NIL;
+	HASH_SEQ_STATUS scan;
+	hash_seq_init(&scan, overlay->by_name);
+	while (auto *entry = static_cast<NameEntry *>(hash_seq_search(&scan)))
+		if (is_view_of(entry->relation, relation))
+			found = lappend(found, entry->relation);
+	return found;
+}
 
 Named resolve(const Overlay *overlay, const RangeVar *name)
 {

@@ -237,6 +237,7 @@ bool schema_exists(const Overlay *overlay, const char *schema);
 Oid namespace_of(const Overlay *overlay, const char *schema);
 // ScriptRelation of all that the script has put there, by name.
 List *relations_in(const Overlay *overlay, const char *schema);
+List *views_of(const Overlay *overlay, const ScriptRelation *relation); // of it alone, by now
 
 void set_search_path(Overlay *overlay, const char *value);
 void forget_changes(Overlay *overlay); // all but the log
