@@ -82,6 +82,45 @@ COMMIT;
 CALL safe_migrate.wait('overloads');
 SELECT id, x, y FROM t ORDER BY id;
 
+-- constants: labels, and what numbers stand for
+CREATE TYPE mood AS ENUM ('sad', 'glad', 'mad');
+CREATE TABLE m (id int PRIMARY KEY, e mood, es mood[], c regclass[], r regrole, n regnamespace);
+INSERT INTO m VALUES (1);
+CREATE ROLE bn_role;
+CREATE SCHEMA bn_schema;
+BEGIN;
+SELECT safe_migrate.backfill('m', $$e = 'sad', es = '{glad,NULL,sad}', c = '{look,t}', r = 'bn_role', n = 'bn_schema'$$,
+	$$e IS DISTINCT FROM 'sad' AND n IS DISTINCT FROM 'bn_schema' :: regnamespace$$, job_name => 'constants') > 0 AS queued;
+ALTER TYPE mood RENAME VALUE 'sad' TO 'q';
+ALTER TYPE mood RENAME VALUE 'glad' TO 'sad';
+ALTER TYPE mood RENAME VALUE 'q' TO 'glad';
+ALTER TYPE mood RENAME TO moods;
+CREATE TYPE mood AS ENUM ('sad', 'glad');
+ALTER TABLE look RENAME TO looked;
+CREATE TABLE look ();
+ALTER ROLE bn_role RENAME TO bn_other;
+CREATE ROLE bn_role;
+ALTER SCHEMA bn_schema RENAME TO bn_schema2;
+CREATE SCHEMA bn_schema;
+COMMIT;
+CALL safe_migrate.wait('constants');
+SELECT * FROM m;
+UPDATE m SET r = NULL, c = NULL;
+BEGIN;
+SELECT safe_migrate.backfill('m', $$r = 'bn_role'$$, job_name => 'role') > 0 AS queued;
+DROP ROLE bn_role;
+CREATE ROLE bn_role;
+COMMIT;
+CALL safe_migrate.wait('role');
+BEGIN;
+SELECT safe_migrate.backfill('m', $$c = '{look,t}'$$, job_name => 'array') > 0 AS queued;
+DROP TABLE look;
+CREATE TABLE look ();
+COMMIT;
+CALL safe_migrate.wait('array');
+SELECT * FROM m;
+
 SET client_min_messages = error;
-DROP SCHEMA bn CASCADE;
-DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads');
+DROP SCHEMA bn, bn_schema, bn_schema2 CASCADE;
+DROP ROLE bn_role, bn_other;
+DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array');

@@ -7,7 +7,10 @@
 extern "C" {
 #include "access/transam.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_ts_config.h"
@@ -16,8 +19,11 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_type.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 }
@@ -30,7 +36,9 @@ struct Known {
 	Oid class_id, oid;
 	int field;				 // of a composite type; 0: the object itself
 	const char *field_name;	 // nullptr: not known, of a record
-	const char *constant_of; // a reg* constant in the text: the name of its type
+	const char *constant_of; // a reg* or enum constant in the text: the name of its type
+	Oid constant_type;		 // 0: queued by a version that held no arrays and labels
+	const char *numbers;	 // the oids of an array, as text
 	const char *schema, *name;
 	const char *description; // "function s.norm(integer)"
 	int n_columns;			 // of a relation
@@ -86,6 +94,24 @@ constexpr Names all_names[] = {
 	{TSDictionaryRelationId, TSDICTOID, Anum_pg_ts_dict_dictnamespace, Anum_pg_ts_dict_dictname},
 };
 
+// Of roles, schemas and labels of enums, which are in no schema.
+bool find_bare_name(Oid class_id, Oid oid, const char **name)
+{
+	*name = nullptr;
+	if (class_id == AuthIdRelationId)
+		*name = GetUserNameFromId(oid, true);
+	else if (class_id == NamespaceRelationId)
+		*name = get_namespace_name(oid);
+	else if (class_id == EnumRelationId) {
+		HeapTuple tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(oid));
+		if (HeapTupleIsValid(tuple)) {
+			*name = pstrdup(NameStr(reinterpret_cast<Form_pg_enum>(GETSTRUCT(tuple))->enumlabel));
+			ReleaseSysCache(tuple);
+		}
+	}
+	return *name != nullptr;
+}
+
 // False where the object does not exist.
 bool find_names(Oid class_id, Oid oid, const char **schema, const char **name)
 {
@@ -103,7 +129,8 @@ bool find_names(Oid class_id, Oid oid, const char **schema, const char **name)
 		ReleaseSysCache(tuple);
 		return *schema != nullptr;
 	}
-	return false;
+	*schema = "";
+	return find_bare_name(class_id, oid, name);
 }
 
 int count_columns(Oid relation)
@@ -169,14 +196,26 @@ const Known *find(const List *known, Oid class_id, Oid oid, int field)
 	return nullptr;
 }
 
+bool has_labels(const List *known)
+{
+	ListCell *cell;
+	foreach (cell, known)
+		if (static_cast<const Known *>(lfirst(cell))->class_id == EnumRelationId)
+			return true;
+	return false;
+}
+
 Known *add(Walk *walk, Oid class_id, Oid oid, int field)
 {
 	auto *one = static_cast<Known *>(palloc0(sizeof(Known)));
 	one->class_id = class_id;
 	one->oid = oid;
 	one->field = field;
-	one->description = describe(class_id, oid);
-	if (one->description == nullptr || !find_names(class_id, oid, &one->schema, &one->name))
+	bool exists = find_names(class_id, oid, &one->schema, &one->name);
+	if (exists)
+		one->description = class_id == EnumRelationId ? psprintf("enum label \"%s\"", one->name)
+													  : describe(class_id, oid);
+	if (one->description == nullptr)
 		elog(ERROR, "object %u of catalog %u vanished", oid, class_id);
 	if (class_id == RelationRelationId)
 		one->columns = names_of_columns(oid, &one->n_columns);
@@ -241,7 +280,7 @@ bool see_function(Oid function, void *walk)
 	return false;
 }
 
-// The catalog that a constant of a reg* type points to.
+// The catalog that a constant of a reg* or enum type points to.
 Oid class_of_constant(Oid type)
 {
 	switch (type) {
@@ -261,29 +300,68 @@ Oid class_of_constant(Oid type)
 			return TSConfigRelationId;
 		case REGDICTIONARYOID:
 			return TSDictionaryRelationId;
+		case REGROLEOID:
+			return AuthIdRelationId;
+		case REGNAMESPACEOID:
+			return NamespaceRelationId;
 		default:
-			return InvalidOid;
+			return type_is_enum(type) ? EnumRelationId : InvalidOid;
 	}
+}
+
+// One that the text may have under another name later.  The server's own are seen where they can be
+// renamed.
+bool see_number(Walk *walk, Oid class_id, Oid oid)
+{
+	const char *schema, *name;
+	bool is_bare = class_id == AuthIdRelationId || class_id == NamespaceRelationId;
+	if ((oid < FirstNormalObjectId && !is_bare) || !find_names(class_id, oid, &schema, &name))
+		return false; // one that names nothing is a mere number
+	if (class_id != EnumRelationId || !walk->checks || has_labels(walk->known))
+		see(walk, class_id, oid);
+	return true;
+}
+
+// The array that it is as one of numbers; nullptr where there is none that a name stands for.
+ArrayType *see_numbers(Walk *walk, Oid class_id, const Const *constant, Oid *first)
+{
+	ArrayType *array = DatumGetArrayTypePCopy(constant->constvalue);
+	Datum *elements;
+	bool *nulls;
+	int n;
+	*first = InvalidOid;
+	ARR_ELEMTYPE(array) = OIDOID;
+	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		if (!nulls[i] && see_number(walk, class_id, DatumGetObjectId(elements[i])))
+			*first = DatumGetObjectId(elements[i]);
+	return OidIsValid(*first) ? array : nullptr;
 }
 
 void see_constant(Walk *walk, const Const *constant)
 {
-	Oid class_id = class_of_constant(constant->consttype);
+	Oid element = get_element_type(constant->consttype);
+	Oid class_id = class_of_constant(OidIsValid(element) ? element : constant->consttype);
 	if (constant->constisnull || !OidIsValid(class_id))
 		return;
-	Oid oid = DatumGetObjectId(constant->constvalue);
-	const char *schema, *name;
-	if (oid < FirstNormalObjectId || !find_names(class_id, oid, &schema, &name))
-		return; // one that names nothing is a mere number
-	see(walk, class_id, oid);
+	Oid oid, output;
+	ArrayType *array = nullptr;
+	if (OidIsValid(element))
+		array = see_numbers(walk, class_id, constant, &oid);
+	else
+		oid = DatumGetObjectId(constant->constvalue);
+	if (array == nullptr && (OidIsValid(element) || !see_number(walk, class_id, oid)))
+		return;
 	if (walk->checks)
 		return;
-	Oid output;
 	bool is_varlena;
 	getTypeOutputInfo(constant->consttype, &output, &is_varlena);
 	Known *literal = add(walk, class_id, oid, 0);
 	literal->constant_of = format_type_be(constant->consttype);
+	literal->constant_type = constant->consttype;
 	literal->name = OidOutputFunctionCall(output, constant->constvalue);
+	if (array != nullptr)
+		literal->numbers = OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(array));
 }
 
 void see_list(Walk *walk, Oid class_id, const List *oids)
@@ -321,8 +399,8 @@ void see_types(Walk *walk, Node *node)
 	ListCell *cell;
 	switch (nodeTag(node)) {
 		case T_Const:
-			see_constant(walk, castNode(Const, node));
 			see_type(walk, exprType(node));
+			see_constant(walk, castNode(Const, node));
 			break;
 		case T_FuncExpr:
 		case T_OpExpr:
@@ -532,6 +610,34 @@ void bind_relation(RangeVar *range, const List *known)
 	range->relname = pstrdup(name);
 }
 
+// The type that a text names, as it was when the text was stored.
+Oid queued_type(const TypeName *type, const List *known)
+{
+	const char *schema, *name;
+	Oid oid = InvalidOid;
+	if (split(type->names, &schema, &name)) {
+		const Known *one = find_named(known, TypeRelationId, schema, name);
+		oid = one != nullptr ? one->oid : InvalidOid;
+	} else if (type->names != NIL)
+		oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+							  CStringGetDatum(strVal(llast(type->names))),
+							  ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
+	return OidIsValid(oid) && type->arrayBounds != NIL ? get_array_type(oid) : oid;
+}
+
+// The constant as it is to be read now: a number, or labels.
+char *constant_now(const Known *one)
+{
+	if (one->class_id != EnumRelationId)
+		return one->numbers != nullptr ? pstrdup(one->numbers) : psprintf("%u", one->oid);
+	if (one->numbers == nullptr)
+		return OidOutputFunctionCall(F_ENUM_OUT, ObjectIdGetDatum(one->oid));
+	Datum numbers = OidInputFunctionCall(F_ARRAY_IN, pstrdup(one->numbers), OIDOID, -1);
+	ArrayType *array = DatumGetArrayTypePCopy(numbers);
+	ARR_ELEMTYPE(array) = get_element_type(one->constant_type);
+	return OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(array));
+}
+
 // 's.look'::regclass: the number that it stood for.
 void bind_constant(const TypeCast *cast, const List *known)
 {
@@ -540,13 +646,19 @@ void bind_constant(const TypeCast *cast, const List *known)
 	auto *constant = castNode(A_Const, cast->arg);
 	if (constant->isnull || nodeTag(&constant->val) != T_String)
 		return;
+	Oid type = queued_type(cast->typeName, known);
 	ListCell *cell;
 	foreach (cell, known) {
 		auto *one = static_cast<const Known *>(lfirst(cell));
-		if (one->constant_of != nullptr &&
-			strcmp(one->constant_of, strVal(llast(cast->typeName->names))) == 0 &&
-			strcmp(one->name, constant->val.sval.sval) == 0)
-			constant->val.sval.sval = psprintf("%u", one->oid);
+		if (one->constant_of == nullptr || strcmp(one->name, constant->val.sval.sval) != 0)
+			continue;
+		bool is_it = OidIsValid(one->constant_type)
+						 ? one->constant_type == type
+						 : strcmp(one->constant_of, strVal(llast(cast->typeName->names))) == 0;
+		if (!is_it)
+			continue;
+		constant->val.sval.sval = constant_now(one);
+		return;
 	}
 }
 
@@ -654,6 +766,9 @@ void append_known(StringInfo json, const List *known)
 		json_number(json, "field", one->field);
 		json_text(json, "field_name", one->field_name);
 		json_text(json, "constant_of", one->constant_of);
+		if (OidIsValid(one->constant_type))
+			json_number(json, "constant_type", one->constant_type);
+		json_text(json, "numbers", one->numbers);
 		json_text(json, "schema", one->schema);
 		json_text(json, "name", one->name);
 		json_text(json, "description", one->description);
@@ -682,6 +797,8 @@ List *read_known(JsonbContainer *array)
 		one->field = static_cast<int>(json_get_number(object, "field", 0));
 		one->field_name = json_get_text(object, "field_name");
 		one->constant_of = json_get_text(object, "constant_of");
+		one->constant_type = static_cast<Oid>(json_get_number(object, "constant_type", 0));
+		one->numbers = json_get_text(object, "numbers");
 		one->schema = json_get_text(object, "schema");
 		one->name = json_get_text(object, "name");
 		one->description = json_get_text(object, "description");
