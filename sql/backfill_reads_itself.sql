@@ -86,5 +86,15 @@ CREATE TRIGGER another BEFORE UPDATE ON fountain FOR EACH ROW EXECUTE FUNCTION i
 \set VERBOSITY sqlstate
 CALL safe_migrate.wait(safe_migrate.backfill('fountain', 'b = id', 'b IS NULL AND EXISTS (SELECT FROM fountain)', job_name => 'fountain'));
 SELECT state, regexp_replace(error_message, '\d+', 'N', 'g') AS message FROM safe_migrate.jobs WHERE name = 'fountain';
-DROP TABLE chain, fountain;
-DROP FUNCTION insert_another;
+-- a row that a trigger keeps back is not one that was written, however long others come
+CREATE TABLE kept (id serial, b int);
+INSERT INTO kept SELECT i FROM generate_series(-5, 5) i;
+CREATE FUNCTION keep_one() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN IF new.id = -5 THEN RETURN NULL; END IF; INSERT INTO kept DEFAULT VALUES; RETURN new; END';
+CREATE TRIGGER keep_one BEFORE UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION keep_one();
+CREATE FUNCTION stable_f(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+SELECT safe_migrate.backfill('kept', 'b = stable_f(id)', job_name => 'kept') IS NULL;
+CALL safe_migrate.wait('kept'::text, '20s');
+SELECT state, error_message FROM safe_migrate.jobs WHERE name = 'kept';
+DROP TABLE chain, fountain, kept;
+DROP FUNCTION insert_another, keep_one, stable_f;

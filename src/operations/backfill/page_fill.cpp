@@ -84,7 +84,7 @@ void note_unmatched(Batch &batch, const ItemPointerData &tid)
 	batch.runner.unmatched_reported = true;
 }
 
-void count(Batch &batch, Written written, const ItemPointerData &tid)
+void count(Batch &batch, Written written, const ItemPointerData &tid, bool old)
 {
 	BatchTotals &totals = batch.result.totals;
 
@@ -100,6 +100,7 @@ void count(Batch &batch, Written written, const ItemPointerData &tid)
 			break;
 	}
 	totals.rows_written++;
+	totals.rows_old += old;
 }
 
 // A row that goes out of line takes less than its length.
@@ -121,25 +122,37 @@ bool has_room(const Visit &visit, Size length)
 	return PageGetHeapFreeSpace(visit.content) >= visit.promised + length;
 }
 
+// False when it is skipped.
+bool queue(Batch &batch, const Visit &visit, const RowCandidate &row)
+{
+	const bool queued = queue_row(batch.executor, row);
+
+	if (queued)
+		batch.queued_old += is_old(batch, visit.content, row.tid);
+	else
+		note_skipped(batch, row.tid);
+	return queued;
+}
+
 void write_row(Batch &batch, Visit &visit, const RowCandidate &row, HeapTuple version, Size length)
 {
 	if (batch.direct) {
-		count(batch, update_row(batch.writer, row.tid, version), row.tid);
+		const bool old = is_old(batch, visit.content, row.tid);
+		count(batch, update_row(batch.writer, row.tid, version), row.tid, old);
 		return;
 	}
 	heap_freetuple(version);
-	if (!queue_row(batch.executor, row))
-		note_skipped(batch, row.tid);
-	else if (has_room(visit, length))
+	if (queue(batch, visit, row) && has_room(visit, length))
 		visit.promised += length + sizeof(ItemIdData);
 }
 
-void erase(Batch &batch, const RowCandidate &row)
+void erase(Batch &batch, const Visit &visit, const RowCandidate &row)
 {
-	if (batch.direct)
-		count(batch, erase_row(batch.writer, row.tid), row.tid);
-	else if (!queue_row(batch.executor, row))
-		note_skipped(batch, row.tid);
+	if (batch.direct) {
+		const bool old = is_old(batch, visit.content, row.tid);
+		count(batch, erase_row(batch.writer, row.tid), row.tid, old);
+	} else
+		(void)queue(batch, visit, row);
 }
 
 // True when the row is done with, false when it is left for a later visit.
@@ -151,8 +164,7 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		return false;
 	if (batch.definition.action == RowAction::erase) {
 		totals.rows_matched++;
-		totals.rows_old += is_old(batch, visit.content, row.tid);
-		erase(batch, row);
+		erase(batch, visit, row);
 		return true;
 	}
 	if (row.still_matches) {
@@ -167,7 +179,6 @@ bool handle_row(Batch &batch, Visit &visit, const RowCandidate &row)
 		return false;
 	}
 	totals.rows_matched++;
-	totals.rows_old += is_old(batch, visit.content, row.tid);
 	learn_growth(batch.runner, visit.content, row.tid, length);
 	write_row(batch, visit, row, version, length);
 	return true;
@@ -218,6 +229,9 @@ void flush_rows(Batch &batch)
 	batch.result.totals.rows_written += flushed.written;
 	batch.result.totals.rows_hot += flushed.hot;
 	batch.result.totals.rows_kept += flushed.kept;
+	// which were kept isn't known: at least so many old ones were written
+	batch.result.totals.rows_old += Max(batch.queued_old - flushed.kept, 0);
+	batch.queued_old = 0;
 	double each = static_cast<double>(batch.clock.elapsed_us() - before) / rows;
 	bool first = runner.us_per_executor_row <= 0;
 	runner.us_per_executor_row += (first ? 1 : 0.3) * (each - runner.us_per_executor_row);

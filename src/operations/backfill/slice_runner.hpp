@@ -22,7 +22,7 @@ struct BatchTotals {
 	int64 rows_locked;	  // left alone since another transaction holds or changed them
 	int64 rows_unmatched; // left alone since the new row would still satisfy the predicate
 	int64 rows_kept;	  // a BEFORE trigger returned NULL
-	int64 rows_old;		  // handed to be written, and older than BatchLimits.old_before
+	int64 rows_old;		  // of those written, older than BatchLimits.old_before
 	int64 pages_visited;
 };
 

@@ -46,6 +46,7 @@ struct Batch {
 	ItemPointerData row;	  // the last one looked at, for error contexts
 	double move_cost;		  // of a row out of its page, in visits of a page
 	TransactionId old_before; // as in BatchLimits
+	int64 queued_old;		  // of the rows queued for the executor, those older than that
 	bool fill;				  // page filling: leave rows for a later visit when the page is full
 };
 
