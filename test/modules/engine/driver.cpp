@@ -5,6 +5,7 @@
 // false where somebody else has it.
 #include "operations/backfill/slice_runner.hpp"
 #include "operations/backfill/slice_state.hpp"
+#include "pg/known_objects.hpp"
 
 extern "C" {
 #include "catalog/pg_type_d.h"
@@ -18,7 +19,10 @@ extern "C" {
 #include "access/relation.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 PG_MODULE_MAGIC;
@@ -37,6 +41,41 @@ void _PG_init(void)
 {
 	DefineCustomBoolVariable("engine.details", "", nullptr, &verbose, false, PGC_USERSET, 0,
 							 nullptr, nullptr, nullptr);
+}
+
+// The objects that a text refers to, which resolve() finds where a job is queued; none where it is
+// wrong, which the engine is to say.
+static List *objects_of(Oid relation, const char *text)
+{
+	char *sql = psprintf("SELECT (%s) FROM %s AS target", text,
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+													get_rel_name(relation)));
+	List *volatile objects = NIL;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	BeginInternalSubTransaction(nullptr);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		RawStmt *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+		Query *query = parse_analyze_fixedparams(static_cast<RawStmt *>(copyObjectImpl(raw)), sql,
+												 nullptr, 0, nullptr);
+		Node *target =
+			static_cast<ResTarget *>(linitial(castNode(SelectStmt, raw->stmt)->targetList))->val;
+		objects = safe_migrate::pg::known_objects(reinterpret_cast<Node *>(query->targetList),
+												  list_make1(target));
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return objects;
 }
 
 static engine::Definition *make_definition(FunctionCallInfo fcinfo)
@@ -67,6 +106,9 @@ static engine::Definition *make_definition(FunctionCallInfo fcinfo)
 		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
 			d->columns[i] = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname));
 	relation_close(rel, AccessShareLock);
+	d->objects = objects_of(d->relation, d->predicate);
+	for (int i = 0; i < n; i++)
+		d->objects = list_concat(d->objects, objects_of(d->relation, d->assignments[i].expression));
 	return d;
 }
 
