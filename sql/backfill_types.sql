@@ -93,6 +93,13 @@ SELECT fill($$h = ROW('bad', NULL, 1)$$, $$(h).x = 'q'$$);
 SELECT fill($$hw = ROW(id, ARRAY['1', id::text]::int[], id)$$, $$hw IS NULL$$);
 SELECT fill($$ho = (ROW(upper(x), ARRAY[i8], id), '2024-02-03')$$, $$ho IS NULL$$);
 SELECT id, h, hw, ho FROM t ORDER BY id;
+-- and of several columns that are set only where they are NULL
+CREATE TYPE cut AS (a varchar(3), b short, c numeric(4,1));
+ALTER TABLE t ADD cu cut, ADD k int;
+SELECT fill($$cu = ROW('abcd', 'x', 1), k = 1$$, NULL);
+SELECT fill($$cu = ROW('x' || id, 'x', 1), k = 1$$, NULL);
+SELECT fill($$cu = ROW('abc', 'x', 1.25), k = 1$$, NULL);
+SELECT id, cu, k FROM t ORDER BY id;
 
 SET client_min_messages = warning;
 DROP SCHEMA bt CASCADE;

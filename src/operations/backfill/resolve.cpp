@@ -212,12 +212,45 @@ Node *with_cast_elements(ParseState *state, Node *value)
 	return reinterpret_cast<Node *>(array);
 }
 
+// A field's length, which an assignment checks: a cast would cut the value, so that it has to be
+// one that is known to fit.
+Node *as_cast_field(ParseState *state, Node *field)
+{
+	int32 typmod;
+	Node *value = field;
+	if (IsA(field, CoerceToDomain) &&
+		castNode(CoerceToDomain, field)->coercionformat == COERCE_IMPLICIT_CAST)
+		value = reinterpret_cast<Node *>(castNode(CoerceToDomain, field)->arg);
+	if (!IsA(value, FuncExpr) || !exprIsLengthCoercion(value, &typmod))
+		return field;
+	auto *call = castNode(FuncExpr, value);
+	if (call->funcformat != COERCE_IMPLICIT_CAST || list_length(call->args) != 3 ||
+		DatumGetBool(lthird_node(Const, call->args)->constvalue))
+		return field;
+	if (!IsA(eval_const_expressions(nullptr, static_cast<Node *>(copyObjectImpl(value))), Const))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a row with a field of type %s needs a predicate here",
+							   format_type_with_typemod(exprType(value), typmod)),
+						errdetail("Of several columns each is set only where it is NULL, for which "
+								  "the field would be cut to its length instead of checked."),
+						errhint("Say with a predicate which rows to change, or cast the field.")));
+	auto *argument = static_cast<Node *>(linitial(call->args));
+	return coerce_to_target_type(state, argument, exprType(argument), exprType(field),
+								 value == field ? typmod : -1, COERCION_EXPLICIT,
+								 COERCE_EXPLICIT_CAST, -1);
+}
+
 // What coalesce() is to hold; a row that became one of the column's type has to say so there.
 Node *as_coalesce_argument(ParseState *state, Node *value)
 {
 	value = with_cast_elements(state, without_length(state, value));
-	if (IsA(value, RowExpr) && castNode(RowExpr, value)->row_typeid != RECORDOID)
-		castNode(RowExpr, value)->row_format = COERCE_EXPLICIT_CAST;
+	if (!IsA(value, RowExpr) || castNode(RowExpr, value)->row_typeid == RECORDOID)
+		return value;
+	auto *row = castNode(RowExpr, value);
+	row->row_format = COERCE_EXPLICIT_CAST;
+	ListCell *lc;
+	foreach (lc, row->args)
+		lfirst(lc) = as_cast_field(state, static_cast<Node *>(lfirst(lc)));
 	return value;
 }
 
