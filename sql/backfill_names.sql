@@ -120,7 +120,14 @@ COMMIT;
 CALL safe_migrate.wait('array');
 SELECT * FROM m;
 
+-- a job of an earlier version, which stored names only
+BEGIN;
+SELECT safe_migrate.backfill('t', 'x = g(id)', 'x IS NULL', job_name => 'earlier') > 0 AS queued;
+UPDATE safe_migrate.step SET definition = definition - 'objects';
+COMMIT;
+CALL safe_migrate.wait('earlier');
+
 SET client_min_messages = error;
 DROP SCHEMA bn, bn_schema, bn_schema2 CASCADE;
 DROP ROLE bn_role, bn_other;
-DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array');
+DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array', 'earlier');

@@ -58,6 +58,19 @@ struct Known {
 	pg_unreachable();
 }
 
+// A text that refers to nothing that is held.
+[[noreturn]] void is_not_held(const char *description)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_OBJECT),
+		 errmsg("%s is not known to be what it was when the job was queued", description),
+		 errdetail("The job was queued by an earlier version, which did not store what its texts "
+				   "refer to, or they have come to refer to it only now."),
+		 errhint("Run the call again that has queued it, to use what is there now.")));
+	pg_unreachable();
+}
+
 [[noreturn]] void cannot_tell(const char *description, const char *name)
 {
 	ereport(ERROR,
@@ -232,7 +245,11 @@ void see(Walk *walk, Oid class_id, Oid oid, int field = 0)
 		return;
 	}
 	const char *description = describe(class_id, oid);
-	is_another(description != nullptr ? description : "an object", true);
+	if (description == nullptr)
+		description = "an object";
+	if (walk->known == NIL)
+		is_not_held(description);
+	is_another(description, true);
 }
 
 void see_type(Walk *walk, Oid type)
