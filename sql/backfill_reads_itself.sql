@@ -78,14 +78,29 @@ SELECT count(*) FROM chain WHERE n = id;
 CALL safe_migrate.wait(safe_migrate.delete_safely('chain', 'NOT EXISTS (SELECT FROM chain q WHERE q.prev = chain.id)', workers => 2));
 SELECT count(*) FROM chain;
 
--- and fails where others go on coming, as some of what is left may match because of what it wrote
+-- and ends where only others go on coming
 CREATE TABLE fountain (id serial, b int);
 INSERT INTO fountain SELECT i FROM generate_series(1, 100) i;
 CREATE FUNCTION insert_another() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO fountain DEFAULT VALUES; RETURN new; END';
 CREATE TRIGGER another BEFORE UPDATE ON fountain FOR EACH ROW EXECUTE FUNCTION insert_another();
 \set VERBOSITY sqlstate
 CALL safe_migrate.wait(safe_migrate.backfill('fountain', 'b = id', 'b IS NULL AND EXISTS (SELECT FROM fountain)', job_name => 'fountain'));
-SELECT state, regexp_replace(error_message, '\d+', 'N', 'g') AS message FROM safe_migrate.jobs WHERE name = 'fountain';
+SELECT j.state, j.error_message, regexp_replace(e.detail, '\d+', 'N', 'g') AS notice
+	FROM safe_migrate.jobs j JOIN safe_migrate.events e ON e.job_id = j.id AND e.kind = 'notice' WHERE j.name = 'fountain';
+-- but not before a row that was there before, and matches by the last of those, is written
+CREATE TABLE fed (id serial, b int);
+INSERT INTO fed SELECT i FROM generate_series(0, 100) i;
+CREATE FUNCTION feed() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN IF new.id > 0 THEN INSERT INTO fed DEFAULT VALUES; END IF; RETURN new; END';
+CREATE TRIGGER feed BEFORE UPDATE ON fed FOR EACH ROW EXECUTE FUNCTION feed();
+CALL safe_migrate.wait(safe_migrate.backfill('fed', 'b = id', 'b IS NULL AND (id > 0 OR (SELECT count(b) FROM fed) > 750)'));
+SELECT b FROM fed WHERE id = 0;
+-- so does it where rows match again and again by each other, however often they are written
+CREATE TABLE swing (id int PRIMARY KEY, v int);
+INSERT INTO swing VALUES (1, 10), (2, 20);
+CALL safe_migrate.wait(safe_migrate.backfill('swing', 'v = (SELECT o.v FROM swing o WHERE o.id = 3 - swing.id)',
+	'v IS DISTINCT FROM (SELECT o.v FROM swing o WHERE o.id = 3 - swing.id)', job_name => 'swing'));
+SELECT state FROM safe_migrate.jobs WHERE name = 'swing';
 -- a row that a trigger keeps back is not one that was written, however long others come
 CREATE TABLE kept (id serial, b int);
 INSERT INTO kept SELECT i FROM generate_series(-5, 5) i;
@@ -96,5 +111,5 @@ CREATE FUNCTION stable_f(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETU
 SELECT safe_migrate.backfill('kept', 'b = stable_f(id)', job_name => 'kept') IS NULL;
 CALL safe_migrate.wait('kept'::text, '20s');
 SELECT state, error_message FROM safe_migrate.jobs WHERE name = 'kept';
-DROP TABLE chain, fountain, kept;
-DROP FUNCTION insert_another, keep_one, stable_f;
+DROP TABLE chain, fountain, fed, swing, kept;
+DROP FUNCTION insert_another, feed, keep_one, stable_f;

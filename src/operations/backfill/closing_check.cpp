@@ -43,6 +43,7 @@ struct Check {
 	MemoryContext leaf_memory; // for the query
 	BufferAccessStrategy strategy;
 	TransactionId seen_before; // invalid = each page is looked into
+	TransactionId older_than;  // invalid = rows of any age count
 	RowQuery query;			   // of the leaf at hand
 	BlockNumber next;		   // in that leaf
 	Closing result;
@@ -68,6 +69,21 @@ bool is_suspect(const Check &check, Page page)
 	return false;
 }
 
+bool is_old_enough(const Check &check, Relation leaf, const ItemPointerData &tid)
+{
+	if (!TransactionIdIsValid(check.older_than))
+		return true;
+	Buffer buffer = ReadBuffer(leaf, ItemPointerGetBlockNumber(&tid));
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	Page page = BufferGetPage(buffer);
+	ItemId item = PageGetItemId(page, ItemPointerGetOffsetNumber(&tid));
+	auto *header = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
+	bool old = HeapTupleHeaderXminFrozen(header) ||
+			   TransactionIdPrecedes(HeapTupleHeaderGetRawXmin(header), check.older_than);
+	UnlockReleaseBuffer(buffer);
+	return old;
+}
+
 // Does a row of the page match?
 bool finds_row(Check *check, Relation leaf, BlockNumber block)
 {
@@ -81,8 +97,10 @@ bool finds_row(Check *check, Relation leaf, BlockNumber block)
 		return false;
 	RowCandidate row;
 	scan_page(check->query, block, FirstOffsetNumber, last);
-	if (!next_row(check->query, &row))
-		return false;
+	do {
+		if (!next_row(check->query, &row))
+			return false;
+	} while (!is_old_enough(*check, leaf, row.tid));
 	MemoryContext old = MemoryContextSwitchTo(check->context->memory);
 	check->missed =
 		psprintf("another pass: row (%u,%u) of table \"%s\" matches, and pass %d has "
@@ -180,7 +198,7 @@ TransactionId comparable(FullTransactionId xid)
 }
 
 Closing closing_check(StepContext *context, const Definition &definition, const PassStart &pass,
-					  int pass_number)
+					  int pass_number, FullTransactionId older_than)
 {
 	Check check = {};
 	check.context = context;
@@ -195,6 +213,7 @@ Closing closing_check(StepContext *context, const Definition &definition, const 
 			batch = Batch::stop;
 		else {
 			check.seen_before = comparable(pass.seen_before);
+			check.older_than = comparable(older_than);
 			check.missed = nullptr;
 			batch = context->run_batch([&] { check_all(&check); }, {1000, true, false});
 			worker.last_batch_us = 0; // there is nothing to be nice about

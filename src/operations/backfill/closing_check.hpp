@@ -34,7 +34,8 @@ enum class Closing : uint8_t {
 };
 
 // Looks at all pages under one snapshot, but takes no lock on a table for longer than a batch.
+// Where `older_than` is comparable, only for rows that are older.
 Closing closing_check(jobs::StepContext *context, const Definition &definition,
-					  const PassStart &pass, int pass_number);
+					  const PassStart &pass, int pass_number, FullTransactionId older_than);
 
 } // namespace safe_migrate::operations::backfill

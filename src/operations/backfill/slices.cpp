@@ -325,14 +325,22 @@ PassTotals pass_totals(jobs::JobId job, int step_no)
 			  " sum(rows_old)::bigint, sum(rows_locked)::bigint, sum(rows_unmatched)::bigint, "
 			  "sum(rows_kept)::bigint,"
 			  " sum(end_block - first_block)::bigint, sum(cursor_block - first_block)::bigint,"
-			  " min(sample), (pg_catalog.array_agg(locked_by ORDER BY sample))[1]"
+			  " min(sample), (pg_catalog.array_agg(locked_by ORDER BY sample))[1],"
+			  " coalesce(min(begun), 0)"
 			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2",
 			  args, 2, [&totals](HeapTuple t, TupleDesc d) {
-				  totals = {pg::column_int4(t, d, 1), pg::column_int8(t, d, 2),
-							pg::column_int8(t, d, 3), pg::column_int8(t, d, 4),
-							pg::column_int8(t, d, 5), pg::column_int8(t, d, 6),
-							pg::column_int8(t, d, 7), pg::column_int8(t, d, 8),
-							pg::column_text(t, d, 9), pg::column_oid(t, d, 10)};
+				  totals = {
+					  pg::column_int4(t, d, 1),
+					  pg::column_int8(t, d, 2),
+					  pg::column_int8(t, d, 3),
+					  pg::column_int8(t, d, 4),
+					  pg::column_int8(t, d, 5),
+					  pg::column_int8(t, d, 6),
+					  pg::column_int8(t, d, 7),
+					  pg::column_int8(t, d, 8),
+					  pg::column_text(t, d, 9),
+					  pg::column_oid(t, d, 10),
+					  FullTransactionIdFromU64(static_cast<uint64>(pg::column_int8(t, d, 11)))};
 			  });
 	return totals;
 }

@@ -33,6 +33,7 @@ struct PassTotals {
 	int64 blocks_total, blocks_done;
 	char *sample;			 // a row that could not be written and why, palloc'd; nullptr = none
 	TransactionId locked_by; // that row; invalid: not for a lock
+	FullTransactionId begun; // of the slices
 };
 
 // The tables that hold the relation's rows: itself, or its leaves. Error 42P01 when it is gone.

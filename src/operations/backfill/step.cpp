@@ -180,17 +180,14 @@ bool finish_pass(Run *run, PassTotals *totals)
 	pg_unreachable();
 }
 
-// What is left may be rows that those written last have made match.
-[[noreturn]] void raise_keeps_coming(const PassTotals &totals, int pass)
+void tell_keeps_coming(const Run &run, const PassTotals &totals)
 {
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("rows that match keep arriving: " INT64_FORMAT " in pass %d",
-						   totals.rows_written, pass),
-					errdetail("They came or were changed while the job ran. Its texts read the "
-							  "table itself, so rows may match because others were written."),
-					errhint("See that the application writes rows that do not match, then call "
-							"safe_migrate.retry().")));
-	pg_unreachable();
+	const char *why = run.definition->reads_itself
+						  ? "they were inserted or changed while the job ran, by others or by it"
+						  : "does the application write the column?";
+	add_event(run.context->job_id, "notice", InvalidOid,
+			  psprintf("rows that match keep arriving: " INT64_FORMAT " in pass %d; %s",
+					   totals.rows_written, run.pass, why));
 }
 
 // Is there a leaf that the pass did not read: attached since, or again after it was left out?
@@ -216,13 +213,8 @@ bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 					   has_new_leaf(run);
 			if (new_leaf)
 				return;
-			if (verdict == PassVerdict::keeps_coming && run->definition->reads_itself)
-				raise_keeps_coming(totals, run->pass);
-			else if (verdict == PassVerdict::keeps_coming)
-				add_event(context->job_id, "notice", InvalidOid,
-						  psprintf("rows that match keep arriving: " INT64_FORMAT
-								   " in pass %d; does the application write the column?",
-								   totals.rows_written, run->pass));
+			if (verdict == PassVerdict::keeps_coming)
+				tell_keeps_coming(*run, totals);
 			else if (verdict != PassVerdict::complete)
 				raise_verdict(verdict, totals);
 			finish_step(context->job_id, context->step_no);
@@ -232,17 +224,23 @@ bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 	return !committed || !new_leaf;
 }
 
-// What seems complete is looked at under one snapshot. False = told to stop.
-bool look_closer(Run *run, PassResult *result, PassVerdict *verdict)
+// What seems complete is looked at under one snapshot; where rows keep coming, for those that were
+// there before the job: the rows written last may have made them match. False = told to stop.
+bool look_closer(Run *run, const PassTotals &totals, PassResult *result, PassVerdict *verdict)
 {
 	StepContext *context = run->context;
+	const bool is_complete = *verdict == PassVerdict::complete;
+	FullTransactionId older_than = is_complete ? InvalidFullTransactionId : totals.begun;
+	if (!is_complete && !TransactionIdIsValid(comparable(older_than)))
+		return true;
+	context->start_units(totals.blocks_total, run->pass);
 	set_phase(run, ", closing check");
-	switch (closing_check(context, *run->definition, run->start, run->pass)) {
+	switch (closing_check(context, *run->definition, run->start, run->pass, older_than)) {
 		case Closing::stop:
 			return false;
 		case Closing::missed:
 			result->rows_missed = 1;
-			*verdict = after_pass(*result);
+			*verdict = is_complete ? after_pass(*result) : PassVerdict::again;
 			break;
 		case Closing::complete:
 			break;
@@ -285,9 +283,9 @@ void lead(Run *run)
 							 context->settings.locked_row_patience,
 							 run->definition->reads_itself};
 		PassVerdict verdict = after_pass(result);
-		if (verdict == PassVerdict::complete) {
-			context->start_units(totals.blocks_total, pass);
-			if (!look_closer(run, &result, &verdict))
+		if (verdict == PassVerdict::complete ||
+			(verdict == PassVerdict::keeps_coming && run->definition->reads_itself)) {
+			if (!look_closer(run, totals, &result, &verdict))
 				return;
 			totals.rows_written += result.rows_missed;
 		}
