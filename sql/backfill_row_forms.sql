@@ -63,6 +63,9 @@ CALL safe_migrate.wait(safe_migrate.backfill('fields', 'x = (SELECT (u.r).b FROM
 SELECT * FROM fields ORDER BY id;
 CALL safe_migrate.wait(safe_migrate.delete_safely('fields', '(coalesce(fields, fields)).a = 20'));
 SELECT * FROM fields ORDER BY id;
+-- by the name that stored texts have for it, too
+CALL safe_migrate.wait(safe_migrate.backfill('fields', 'x = (coalesce(target, target)).a + (SELECT (target.*).b)', 'x = (same(target)).b'));
+SELECT * FROM fields ORDER BY id;
 
 SET client_min_messages = error;
 DROP SCHEMA brf CASCADE;

@@ -34,6 +34,27 @@ namespace {
 
 constexpr const char alias_name[] = "target";
 
+// "target" as a whole row: by the second name of an entry the server would make a record of it.
+Node *second_name_as_row(ParseState *state, ColumnRef *name)
+{
+	const int n = list_length(name->fields);
+	if (n > 2 || !IsA(linitial(name->fields), String) ||
+		strcmp(strVal(linitial(name->fields)), alias_name) != 0 ||
+		(n == 2 && !IsA(lsecond(name->fields), A_Star)) ||
+		(n == 1 && colNameToVar(state, alias_name, false, name->location) != nullptr))
+		return nullptr;
+	int levels_up;
+	ParseNamespaceItem *item =
+		refnameNamespaceItem(state, nullptr, alias_name, name->location, &levels_up);
+	if (item == nullptr || item->p_rte->rtekind != RTE_RELATION ||
+		item->p_names == item->p_rte->eref)
+		return nullptr;
+	Var *row = makeWholeRowVar(item->p_rte, item->p_rtindex, levels_up, true);
+	row->location = name->location;
+	markVarForSelectPriv(state, row);
+	return reinterpret_cast<Node *>(row);
+}
+
 // Names: the columns, the table as in UPDATE, and "target", by which stored texts refer to it.
 ParseState *open_state(Relation root, const char *source, bool stored)
 {
@@ -51,6 +72,7 @@ ParseState *open_state(Relation root, const char *source, bool stored)
 		second->p_names = makeAlias(alias_name, item->p_names->colnames);
 		second->p_cols_visible = false;
 		state->p_namespace = lappend(state->p_namespace, second);
+		state->p_pre_columnref_hook = second_name_as_row;
 	}
 	return state;
 }
