@@ -182,7 +182,7 @@ CREATE VIEW job_steps WITH (security_barrier) AS
 SELECT s.job_id, s.step_no, s.kind, s.description, s.state, s.pass,
 	s.rows_written + coalesce((SELECT sum(l.rows_written) FROM safe_migrate.slice l
 		WHERE l.job_id = s.job_id AND l.step_no = s.step_no), 0)::bigint AS rows_written,
-	s.started_at, s.finished_at, CASE WHEN NOT EXISTS (SELECT FROM safe_migrate.step l WHERE l.job_id = s.job_id
+	s.started_at, s.finished_at, CASE WHEN (s.kind <> 'statement' OR s.state = 'done') AND NOT EXISTS (SELECT FROM safe_migrate.step l WHERE l.job_id = s.job_id
 		AND l.step_no = s.step_no + nullif((s.definition->>'undo_until')::int, 0) AND l.state = 'done')
 		THEN s.definition->>'undo' END AS undo, s.deadlocks_before, s.deadlocks_after
 FROM safe_migrate.step s JOIN safe_migrate.job j ON j.id = s.job_id

@@ -14,6 +14,8 @@ CREATE VIEW cv AS SELECT p FROM c;
 CREATE POLICY cp ON c USING (n > 0);
 CREATE TABLE parent (a int);
 CREATE TABLE child () INHERITS (parent);
+CREATE TABLE pt (id int, v int) PARTITION BY RANGE (id);
+CREATE TABLE leaf PARTITION OF pt FOR VALUES FROM (0) TO (9);
 CREATE ROLE script_role;
 
 -- By plan(): one row a script, the error's or none.
@@ -79,13 +81,21 @@ SELECT script, told(script) FROM (VALUES
 	('CREATE ROLE script_other; GRANT SELECT ON c TO script_other'),
 	('CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''SELECT 1''; ALTER TABLE c ALTER n SET DEFAULT f()'),
 	('CREATE MATERIALIZED VIEW mv AS SELECT 1 AS one; CREATE UNIQUE INDEX ON mv (one)'),
-	('DROP OWNED BY script_role; ALTER TABLE c DROP COLUMN p')
+	('DROP OWNED BY script_role; ALTER TABLE c DROP COLUMN p'),
+	('CREATE STATISTICS st ON id, a FROM c; DROP STATISTICS st'),
+	('CREATE COLLATION cc FROM "C"; DROP COLLATION cc'),
+	('CREATE INDEX ON pt (v); ALTER INDEX leaf_v_idx RENAME TO leaf_v'),
+	('ALTER TABLE pt ADD PRIMARY KEY (id); ALTER TABLE leaf REPLICA IDENTITY USING INDEX leaf_pkey'),
+	('CREATE TYPE myrange AS RANGE (SUBTYPE = float8); ALTER TABLE c ADD x mymultirange'),
+	('CREATE FUNCTION "position"(int) RETURNS int IMMUTABLE LANGUAGE sql AS ''SELECT $1''; ALTER TABLE c ADD CHECK ("position"(id) > 0)')
 ) AS scripts(script);
 
 -- which statement it is about
 SELECT safe_migrate.apply('CREATE TABLE q (i int); ALTER TABLE c ADD CHECK (nope > 1)');
 SELECT safe_migrate.apply('CREATE TABLE q (i int); INSERT INTO q VALUES (1)');
 SELECT safe_migrate.apply('ALTER TABLE c ADD CHECK (nope > 1)');
+PREPARE one AS SELECT 1 AS one;
+SELECT safe_migrate.apply('CREATE TABLE q AS EXECUTE one');
 
 DROP SCHEMA ops_script CASCADE;
 DROP ROLE script_role;

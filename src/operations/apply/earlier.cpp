@@ -7,6 +7,7 @@
 extern "C" {
 #include "common/keywords.h"
 #include "nodes/value.h"
+#include "utils/lsyscache.h"
 }
 
 namespace safe_migrate::operations::apply {
@@ -101,9 +102,12 @@ bool has_columns_of_others(const CreateStmt *create)
 bool makes_what_it_does_not_name(const Node *statement)
 {
 	switch (nodeTag(statement)) {
+		case T_CreateSchemaStmt: // AUTHORIZATION …: the role's name
+			return !reinterpret_cast<const CreateSchemaStmt *>(statement)->schemaname;
 		case T_CreateStmt:
 			return has_columns_of_others(reinterpret_cast<const CreateStmt *>(statement));
 		case T_CreateExtensionStmt:
+		case T_CreateRangeStmt: // its multirange type
 		case T_AlterExtensionStmt:
 		case T_ImportForeignSchemaStmt:
 		case T_CreateTableAsStmt:
@@ -192,7 +196,8 @@ bool is_name(const char *word, const char *name)
 	return strncmp(word, name, length) == 0 && !in_word(static_cast<unsigned char>(word[length]));
 }
 
-// Keywords are words of messages, too: as names they stand in quotes or after a dot.
+// Keywords are words of messages, too: as names they stand in quotes, after a dot or before a
+// bracket.
 bool is_in_text(const char *text, const char *name, bool only_made_of)
 {
 	if (!text)
@@ -204,7 +209,7 @@ bool is_in_text(const char *text, const char *name, bool only_made_of)
 		if (at > text && in_word(static_cast<unsigned char>(at[-1])) &&
 			in_word(static_cast<unsigned char>(*name)) && !IS_HIGHBIT_SET(at[-1]))
 			continue; // inside of a word
-		if (is_keyword && (at == text || at[-1] == ' '))
+		if (is_keyword && (at == text || at[-1] == ' ') && at[strlen(name)] != '(')
 			continue;
 		if (is_made_of(at, name) || (!only_made_of && is_name(at, name)))
 			return true;
@@ -261,6 +266,10 @@ void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
 	statement::Identifiers found = identifiers(unit);
 	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
 	earlier->names = list_concat(earlier->names, found.names);
+	ListCell *cell;
+	foreach (cell, touched) // partitions get names made of theirs
+		if (char *name = get_rel_name(lfirst_oid(cell)))
+			earlier->names = lappend(earlier->names, name);
 	earlier->moved = list_concat(earlier->moved, moved_names(statement));
 	earlier->any_name = earlier->any_name || found.all || makes_what_it_does_not_name(statement);
 	earlier->creates = earlier->creates || makes_names(statement);
@@ -268,6 +277,7 @@ void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
 	earlier->cascades = earlier->cascades || is_cascade(statement);
 	earlier->retypes = earlier->retypes || any_command(statement, command_retypes);
 	earlier->grants = earlier->grants || IsA(statement, GrantRoleStmt) ||
+					  IsA(statement, AlterRoleStmt) || IsA(statement, CreateRoleStmt) ||
 					  IsA(statement, AlterOwnerStmt) || IsA(statement, ReassignOwnedStmt) ||
 					  any_command(statement, command_gives_away);
 	earlier->values = earlier->values || IsA(statement, AlterEnumStmt);
@@ -276,7 +286,11 @@ void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
 bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &unit, bool touched,
 					bool checks)
 {
-	const List *own = own_names(unit.statement);
+	// one that an earlier one has made can be dropped
+	const List *own =
+		IsA(unit.statement, DropStmt) && error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST
+			? NIL
+			: own_names(unit.statement);
 	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 	switch (error->sqlerrcode) {
 		case ERRCODE_UNDEFINED_FUNCTION: // and operators

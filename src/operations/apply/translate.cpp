@@ -333,8 +333,16 @@ bool is_drop_of(const Node *statement, ObjectType type)
 
 constexpr const char *by_itself = "It has transactions of its own: run it by itself.";
 
+bool is_made_by_execute(const Node *statement)
+{
+	return IsA(statement, CreateTableAsStmt) &&
+		   IsA(reinterpret_cast<const CreateTableAsStmt *>(statement)->query, ExecuteStmt);
+}
+
 void refuse_what_is_no_ddl(const Unit &unit)
 {
+	if (is_made_by_execute(unit.statement))
+		refuse_kind(unit, "It is about a prepared statement of this session.");
 	switch (nodeTag(unit.statement)) {
 		case T_TransactionStmt:
 			refuse_kind(unit, "Each step has a transaction of its own.");
