@@ -82,6 +82,23 @@ COMMIT;
 CALL safe_migrate.wait('overloads');
 SELECT id, x, y FROM t ORDER BY id;
 
+-- those that the numbers of arguments tell apart
+CREATE FUNCTION h(text, text DEFAULT '!') RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1 || $2';
+CREATE FUNCTION h(text, text, int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'three' $$;
+CREATE FUNCTION minus(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT '-' || $1 $$;
+CREATE FUNCTION minus(text, text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT $1 || '-' || $2 $$;
+CREATE OPERATOR ~- (FUNCTION = minus, RIGHTARG = text);
+CREATE OPERATOR ~- (FUNCTION = minus, LEFTARG = text, RIGHTARG = text);
+CREATE SCHEMA bn2;
+UPDATE t SET x = NULL, y = NULL;
+BEGIN;
+SELECT safe_migrate.backfill('t', $$x = h('a') || h('b', '?') || h('c', 'd', 1), y = 'l' ~- (~- 'r')$$, job_name => 'arguments') > 0 AS queued;
+ALTER FUNCTION h(text, text) RENAME TO h2;
+ALTER OPERATOR ~- (text, text) SET SCHEMA bn2;
+COMMIT;
+CALL safe_migrate.wait('arguments');
+SELECT id, x, y FROM t ORDER BY id;
+
 -- constants: labels, and what numbers stand for
 CREATE TYPE mood AS ENUM ('sad', 'glad', 'mad');
 CREATE TABLE m (id int PRIMARY KEY, e mood, es mood[], c regclass[], r regrole, n regnamespace);
@@ -128,6 +145,6 @@ COMMIT;
 CALL safe_migrate.wait('earlier');
 
 SET client_min_messages = error;
-DROP SCHEMA bn, bn_schema, bn_schema2 CASCADE;
+DROP SCHEMA bn, bn2, bn_schema, bn_schema2 CASCADE;
 DROP ROLE bn_role, bn_other;
-DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array', 'earlier');
+DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array', 'earlier', 'arguments');

@@ -512,8 +512,29 @@ const Known *find_named(const List *known, Oid class_id, const char *schema, con
 	return nullptr;
 }
 
+// Can a call with so many arguments, or an operator between so many, stand for it?
+bool may_take(Oid class_id, Oid oid, int n_arguments)
+{
+	bool may = true;
+	if (class_id == OperatorRelationId) {
+		Oid left, right;
+		op_input_types(oid, &left, &right);
+		may = OidIsValid(left) == (n_arguments == 2);
+	} else if (class_id == ProcedureRelationId) {
+		HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+		if (!HeapTupleIsValid(tuple))
+			return true;
+		auto *form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+		may = OidIsValid(form->provariadic) ||
+			  (n_arguments <= form->pronargs &&
+			   n_arguments >= form->pronargs - form->pronargdefaults);
+		ReleaseSysCache(tuple);
+	}
+	return may;
+}
+
 // A qualified name of that class as it is now; where several have it, the one that all have now.
-void bind_list(List *names, Oid class_id, const List *known)
+void bind_list(List *names, Oid class_id, int n_arguments, const List *known)
 {
 	const char *schema, *name, *schema_now = nullptr, *name_now = nullptr;
 	if (!split(names, &schema, &name))
@@ -526,6 +547,8 @@ void bind_list(List *names, Oid class_id, const List *known)
 			continue;
 		if (!find_names(class_id, one->oid, &its_schema, &its_name))
 			is_another(one->description, false);
+		if (!may_take(class_id, one->oid, n_arguments))
+			continue;
 		if (name_now != nullptr &&
 			(strcmp(its_schema, schema_now) != 0 || strcmp(its_name, name_now) != 0))
 			cannot_tell(one->description, name);
@@ -536,6 +559,14 @@ void bind_list(List *names, Oid class_id, const List *known)
 		return;
 	list_nth_cell(names, list_length(names) - 2)->ptr_value = makeString(pstrdup(schema_now));
 	llast(names) = makeString(pstrdup(name_now));
+}
+
+void bind_call(const FuncCall *call, const List *known)
+{
+	int n = list_length(call->args);
+	if (call->agg_within_group)
+		n += list_length(call->agg_order);
+	bind_list(call->funcname, ProcedureRelationId, n, known);
 }
 
 // The name that a field has now; where several have that name, the one that all have now.
@@ -698,19 +729,20 @@ bool bind_node(Node *node, void *known_list)
 			bind_fields(castNode(A_Indirection, node), known);
 			break;
 		case T_FuncCall:
-			bind_list(castNode(FuncCall, node)->funcname, ProcedureRelationId, known);
+			bind_call(castNode(FuncCall, node), known);
 			break;
 		case T_A_Expr:
-			bind_list(castNode(A_Expr, node)->name, OperatorRelationId, known);
+			bind_list(castNode(A_Expr, node)->name, OperatorRelationId,
+					  castNode(A_Expr, node)->lexpr != nullptr ? 2 : 1, known);
 			break;
 		case T_SubLink:
-			bind_list(castNode(SubLink, node)->operName, OperatorRelationId, known);
+			bind_list(castNode(SubLink, node)->operName, OperatorRelationId, 2, known);
 			break;
 		case T_SortBy:
-			bind_list(castNode(SortBy, node)->useOp, OperatorRelationId, known);
+			bind_list(castNode(SortBy, node)->useOp, OperatorRelationId, 2, known);
 			break;
 		case T_CollateClause:
-			bind_list(castNode(CollateClause, node)->collname, CollationRelationId, known);
+			bind_list(castNode(CollateClause, node)->collname, CollationRelationId, 0, known);
 			break;
 		default:
 			break;
