@@ -627,7 +627,9 @@ COMMENT ON COLUMN blockers.action IS 'a statement that would clear the way';
 
 CREATE TABLE policy (
 	relation         regclass UNIQUE,            -- a table, a partitioned one for all its partitions …
-	schema           regnamespace UNIQUE,        -- … or a schema
+	schema_name      name,                       -- … or a schema, under its name at that time
+	schema_oid       oid UNIQUE,                 -- in the database made_in; in others it goes by the name
+	made_in          text,                       -- (pg_upgrade refuses columns of type regnamespace)
 	mode             text CHECK (mode IN ('normal', 'strict', 'exempt')),
 	small_table_size bigint,                     -- bytes
 	rule_levels      text,
@@ -638,11 +640,11 @@ CREATE TABLE policy (
 	comment          text,
 	set_by           text,
 	set_at           timestamptz NOT NULL DEFAULT now(),
-	CHECK (num_nonnulls(relation, schema) = 1)
+	CHECK (num_nonnulls(relation, schema_name) = 1)
 );
 SELECT pg_catalog.pg_extension_config_dump('policy',
 	'WHERE relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)
-		OR schema::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_namespace)');
+		OR schema_oid IN (SELECT oid FROM pg_catalog.pg_namespace)');
 
 CREATE FUNCTION policy_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'safe_migrate_policy_changed';
@@ -695,7 +697,9 @@ SELECT p.relation, n.nspname AS schema_name, p.mode, p.small_table_size, p.rule_
 	p.max_lock_hold * interval '1 ms' AS max_lock_hold,
 	p.comment, p.set_by, p.set_at
 FROM policy p
-LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.schema
+LEFT JOIN pg_catalog.pg_namespace n ON CASE WHEN p.made_in = (SELECT s.system_identifier || '/' || d.oid
+		FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d WHERE d.datname = current_database())
+	THEN n.oid = p.schema_oid ELSE n.nspname = p.schema_name END
 WHERE n.oid IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = p.relation);
 COMMENT ON VIEW policies IS 'what the guard makes of single tables and schemas';
 COMMENT ON COLUMN policies.relation IS 'the table; of a partitioned one for all its partitions';

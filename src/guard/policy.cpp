@@ -10,6 +10,7 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -18,6 +19,7 @@ extern "C" {
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -34,7 +36,9 @@ constexpr int unset = -1;
 // Columns of safe_migrate.policy.
 enum Column : int {
 	column_relation = 1,
-	column_schema,
+	column_schema_name,
+	column_schema_oid,
+	column_made_in,
 	column_mode,
 	column_small_table_size,
 	column_rule_levels,
@@ -44,14 +48,15 @@ enum Column : int {
 	column_max_lock_hold,
 };
 
-constexpr Oid column_types[] = {REGCLASSOID, REGNAMESPACEOID, TEXTOID, INT8OID, TEXTOID,
-								INT4OID,	 INT4OID,		  INT4OID, INT4OID};
+constexpr Oid column_types[] = {REGCLASSOID, NAMEOID, OIDOID,  TEXTOID, TEXTOID, INT8OID,
+								TEXTOID,	 INT4OID, INT4OID, INT4OID, INT4OID};
 
 enum class Mode : uint8_t { unset, normal, strict, exempt };
 
 struct Entry {
 	Oid relation; // 0: of the schema
-	Oid schema;
+	Oid schema;	  // 0: of the one of that name
+	NameData schema_name;
 	Mode mode;
 	int64 small_table_bytes;
 	bool has_levels;
@@ -114,8 +119,11 @@ Entry entry_from(const Datum *values, const bool *nulls)
 	Entry entry = {};
 	if (!nulls[column_relation - 1])
 		entry.relation = DatumGetObjectId(values[column_relation - 1]);
-	if (!nulls[column_schema - 1])
-		entry.schema = DatumGetObjectId(values[column_schema - 1]);
+	if (!nulls[column_schema_name - 1])
+		entry.schema_name = *DatumGetName(values[column_schema_name - 1]);
+	if (!nulls[column_made_in - 1] && !nulls[column_schema_oid - 1] &&
+		strcmp(TextDatumGetCString(values[column_made_in - 1]), policy_home()) == 0)
+		entry.schema = DatumGetObjectId(values[column_schema_oid - 1]);
 	if (!nulls[column_mode - 1])
 		entry.mode = mode_from(TextDatumGetCString(values[column_mode - 1]));
 	entry.small_table_bytes = nulls[column_small_table_size - 1]
@@ -189,12 +197,16 @@ const Entry *entry_of(Oid relation)
 		bsearch(&key, entries, n_entries, sizeof(Entry), by_relation));
 }
 
-// By its oid: whoever gives a schema the name of one that is gone gets no policy with it.
-const Entry *entry_of_schema(Oid schema)
+// By its oid: whoever gives a schema the name of one that is gone gets no policy with it.  By its
+// name where the policy came with a dump or by pg_upgrade.
+const Entry *entry_of_schema(Oid schema, const char *name)
 {
-	for (int i = 0; i < n_entries && entries[i].relation == InvalidOid; i++)
-		if (OidIsValid(schema) && entries[i].schema == schema)
-			return &entries[i];
+	for (int i = 0; i < n_entries && entries[i].relation == InvalidOid; i++) {
+		const Entry &entry = entries[i];
+		if (OidIsValid(entry.schema) ? entry.schema == schema
+									 : name && strcmp(NameStr(entry.schema_name), name) == 0)
+			return &entry;
+	}
 	return nullptr;
 }
 
@@ -246,6 +258,7 @@ Chain chain_of(Oid relation, const char *schema, Place place = {})
 		line = list_truncate(line, 1);
 	if (OidIsValid(place.parent))
 		line = list_concat(line, line_of(place.parent));
+	const char *schema_name = OidIsValid(schema_oid) ? get_namespace_name(schema_oid) : nullptr;
 	if (!cache_valid)
 		fill_cache(table);
 	auto *chain =
@@ -256,7 +269,7 @@ Chain chain_of(Oid relation, const char *schema, Place place = {})
 		if (const Entry *entry = entry_of(lfirst_oid(cell)))
 			chain[n++] = entry;
 	}
-	if (const Entry *entry = entry_of_schema(schema_oid))
+	if (const Entry *entry = entry_of_schema(schema_oid, schema_name))
 		chain[n++] = entry;
 	return {chain, n};
 }
@@ -301,6 +314,8 @@ LockBudget budget_from(const Chain &chain)
 int tighter_hold(int a, int b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); }
 
 } // namespace
+
+char *policy_home() { return psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId); }
 
 bool extension_is_here() { return OidIsValid(find_policy_table()); }
 

@@ -24,6 +24,9 @@ bool would_be_exempt(const statement::Finding &finding);
 // The tightest of the relations that the statement locks strongly.
 LockBudget budget_for(const statement::Effects *effects);
 
+// Where oids of schemas mean what they mean here, as policy.made_in has it: cluster and database.
+char *policy_home();
+
 Oid policy_table_oid();		 // InvalidOid where the extension is absent
 void install_policy_cache(); // from _PG_init
 

@@ -73,13 +73,23 @@ void check_mode(const char *word)
 					errhint("Available modes: normal, strict, exempt.")));
 }
 
+// Also what is left of tables and schemas that are gone.  target: relation, schema_oid,
+// schema_name, made_in.
 void remove_policy(const pg::Arg *target)
 {
 	(void)pg::execute("DELETE FROM safe_migrate.policy WHERE relation::pg_catalog.oid = $1 OR "
-					  "schema::pg_catalog.oid = $2 OR relation::pg_catalog.oid NOT IN (SELECT oid "
-					  "FROM pg_catalog.pg_class) OR schema::pg_catalog.oid NOT IN (SELECT oid FROM "
-					  "pg_catalog.pg_namespace)",
-					  target, 2);
+					  "CASE WHEN made_in = $4 THEN schema_oid = $2 ELSE schema_name = $3 END OR "
+					  "schema_oid = $2 OR relation::pg_catalog.oid NOT IN (SELECT oid FROM "
+					  "pg_catalog.pg_class) OR (made_in = $4 AND schema_oid NOT IN (SELECT oid "
+					  "FROM pg_catalog.pg_namespace))",
+					  target, 4);
+}
+
+pg::Arg schema_argument(FunctionCallInfo fcinfo)
+{
+	return PG_ARGISNULL(schema_name)
+			   ? pg::arg_null(OIDOID)
+			   : pg::arg_oid(get_namespace_oid(NameStr(*PG_GETARG_NAME(schema_name)), false));
 }
 
 } // namespace
@@ -101,24 +111,25 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_set_policy)
 	for (int i = mode; i < comment; i++)
 		says_nothing = says_nothing && PG_ARGISNULL(i);
 
-	pg::Arg args[7 + n_times] = {
+	pg::Arg args[9 + n_times] = {
 		PG_ARGISNULL(relation) ? pg::arg_null(OIDOID) : pg::arg_oid(PG_GETARG_OID(relation)),
-		PG_ARGISNULL(schema_name)
-			? pg::arg_null(OIDOID)
-			: pg::arg_oid(get_namespace_oid(NameStr(*PG_GETARG_NAME(schema_name)), false)),
+		schema_argument(fcinfo),
+		pg::arg_text(PG_ARGISNULL(schema_name) ? nullptr : NameStr(*PG_GETARG_NAME(schema_name))),
+		pg::arg_text(policy_home()),
 		pg::arg_text(word),
 		parameter_argument(fcinfo, small_table_size, "small_table_size", INT8OID),
 		pg::arg_text(levels)};
 	for (int i = 0; i < n_times; i++)
-		args[5 + i] = parameter_argument(fcinfo, first_time + i, times[i], INT4OID);
-	args[5 + n_times] = pg::arg_text(text_argument(fcinfo, comment));
-	args[6 + n_times] = pg::arg_text(GetUserNameFromId(GetUserId(), true));
+		args[7 + i] = parameter_argument(fcinfo, first_time + i, times[i], INT4OID);
+	args[7 + n_times] = pg::arg_text(text_argument(fcinfo, comment));
+	args[8 + n_times] = pg::arg_text(GetUserNameFromId(GetUserId(), true));
 	remove_policy(args);
 	if (!says_nothing)
 		(void)pg::execute(
-			"INSERT INTO safe_migrate.policy (relation, schema, mode, small_table_size, "
-			"rule_levels, ddl_lock_try, ddl_lock_retry, ddl_lock_timeout, max_lock_hold, comment, "
-			"set_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+			"INSERT INTO safe_migrate.policy (relation, schema_oid, schema_name, made_in, mode, "
+			"small_table_size, rule_levels, ddl_lock_try, ddl_lock_retry, ddl_lock_timeout, "
+			"max_lock_hold, comment, set_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+			"$12, $13)",
 			args);
 	PG_RETURN_VOID();
 }

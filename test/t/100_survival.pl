@@ -128,7 +128,7 @@ $job = queue_slowly('no scheduler');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 	WHERE backend_type IN ('safe_migrate scheduler', 'safe_migrate launcher')");
 ends_right($job, 'terminate of scheduler and launcher');
-my $next = $node->safe_psql('postgres', q{SELECT safe_migrate.backfill('expected', 'status_v2 = NULL::text || id',
+my $next = $node->safe_psql('postgres', q{SELECT safe_migrate.backfill('expected', 'status_v2 = upper(status)',
 	'status_v2 IS NULL AND id < 0', job_name => 'after that')});
 wait_for_state($node, $next, 'succeeded');
 

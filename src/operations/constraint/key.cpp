@@ -98,9 +98,10 @@ void add_proofs(ddl::Recipe *recipe, Relation relation, List *columns)
 	ListCell *cell;
 	foreach (cell, columns) {
 		const char *column = static_cast<const char *>(lfirst(cell));
-		int first = list_length(recipe->steps);
+		const int first = list_length(recipe->steps);
 		add_not_null_steps(recipe, relation, column, nullptr);
-		if (!pg::not_null_can_be_not_valid || first == list_length(recipe->steps))
+		const bool added = first < list_length(recipe->steps);
+		if (!added || !pg::not_null_can_be_not_valid)
 			continue;
 		auto *step = static_cast<ddl::RecipeStep *>(list_nth(recipe->steps, first));
 		const char *more = undo_in_partitions(RelationGetRelid(relation), column);
