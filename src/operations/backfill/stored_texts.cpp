@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "access/sysattr.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
