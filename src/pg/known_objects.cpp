@@ -2,6 +2,7 @@
 #include "pg/known_object.hpp"
 
 #include "pg/compat_analysis.hpp"
+#include "pg/node_type.hpp"
 
 extern "C" {
 #include "access/transam.h"
@@ -241,33 +242,15 @@ void see_operators(Walk *walk, Node *node)
 void see_types(Walk *walk, Node *node)
 {
 	ListCell *cell;
-	switch (nodeTag(node)) {
-		case T_Const:
-			see_type(walk, exprType(node));
-			see_constant(walk, castNode(Const, node));
-			break;
-		case T_FuncExpr:
-		case T_OpExpr:
-		case T_RelabelType:
-		case T_CoerceViaIO:
-		case T_ArrayCoerceExpr:
-		case T_ConvertRowtypeExpr:
-		case T_RowExpr:
-		case T_ArrayExpr:
-		case T_CoerceToDomain:
-			see_type(walk, exprType(node));
-			break;
-		case T_FieldSelect:
-			see_type(walk, exprType(node));
-			see_field(walk, castNode(FieldSelect, node));
-			break;
-		case T_RangeTblFunction:
-			foreach (cell, castNode(RangeTblFunction, node)->funccoltypes)
-				see_type(walk, lfirst_oid(cell));
-			break;
-		default:
-			break;
-	}
+	if (has_own_type(node))
+		see_type(walk, exprType(node));
+	if (IsA(node, Const))
+		see_constant(walk, castNode(Const, node));
+	else if (IsA(node, FieldSelect))
+		see_field(walk, castNode(FieldSelect, node));
+	else if (IsA(node, RangeTblFunction))
+		foreach (cell, castNode(RangeTblFunction, node)->funccoltypes)
+			see_type(walk, lfirst_oid(cell));
 }
 
 bool see_node(Node *node, void *context)

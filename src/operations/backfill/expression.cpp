@@ -2,6 +2,7 @@
 #include "operations/backfill/expression.hpp"
 
 #include "pg/compat_analysis.hpp"
+#include "pg/node_type.hpp"
 
 extern "C" {
 #include "access/sysattr.h"
@@ -119,27 +120,6 @@ bool function_is_temporary(Oid function, void *)
 	return is_temporary(get_func_namespace(function));
 }
 
-// Has the node itself a type?  exprType() knows no others than these.
-bool has_type(const Node *node)
-{
-	switch (nodeTag(node)) {
-		case T_Const:
-		case T_FuncExpr:
-		case T_OpExpr:
-		case T_RelabelType:
-		case T_CoerceViaIO:
-		case T_ArrayCoerceExpr:
-		case T_ConvertRowtypeExpr:
-		case T_RowExpr:
-		case T_ArrayExpr:
-		case T_CoerceToDomain:
-		case T_FieldSelect:
-			return true;
-		default:
-			return false;
-	}
-}
-
 struct TemporarySearch {
 	const char *kind; // what was found, nullptr = nothing yet
 	Oid relation;	  // where it is one of a sub-select, which has its position in the raw tree
@@ -164,7 +144,7 @@ const char *temporary_in(Node *node)
 		return "operator";
 	if (check_functions_in_node(node, function_is_temporary, nullptr))
 		return "function";
-	if (has_type(node)) {
+	if (pg::has_own_type(node)) {
 		Oid type = exprType(node);
 		Oid element = get_element_type(type);
 		if (is_temporary(namespace_of_type(OidIsValid(element) ? element : type)))
