@@ -258,12 +258,12 @@ SliceList open_slices(jobs::JobId job, int step_no)
 	auto *slices = static_cast<Slice *>(palloc(sizeof(Slice) * most_slices));
 	SliceList list = {0, slices};
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
-	pg::query(
-		"SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass,"
-		" begun"
-		" FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND NOT done"
-		" ORDER BY slice_no LIMIT 4000",
-		args, 2, [&list](HeapTuple t, TupleDesc d) { list.slices[list.n++] = read_slice(t, d); });
+	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, "
+			  "pass, begun"
+			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND NOT done"
+			  " ORDER BY slice_no LIMIT 4000",
+			  args, 2,
+			  [&list](HeapTuple t, TupleDesc d) { list.slices[list.n++] = read_slice(t, d); });
 	return list;
 }
 
@@ -271,15 +271,14 @@ bool reload_slice(jobs::JobId job, int step_no, Slice *slice)
 {
 	bool found = false;
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no), pg::arg_int4(slice->slice_no)};
-	pg::query(
-		"SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, pass,"
-		" begun"
-		" FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND slice_no = $3"
-		" AND NOT done",
-		args, 3, [&](HeapTuple t, TupleDesc d) {
-			found = true;
-			*slice = read_slice(t, d);
-		});
+	pg::query("SELECT slice_no, relation, relfilenumber, first_block, end_block, cursor_block, "
+			  "pass, begun"
+			  " FROM safe_migrate.slice WHERE job_id = $1 AND step_no = $2 AND slice_no = $3"
+			  " AND NOT done",
+			  args, 3, [&](HeapTuple t, TupleDesc d) {
+				  found = true;
+				  *slice = read_slice(t, d);
+			  });
 	return found;
 }
 
@@ -308,9 +307,9 @@ bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cu
 		"UPDATE safe_migrate.slice SET cursor_block = greatest(cursor_block, $4), done = $5,"
 		" rows_matched = rows_matched + $6, rows_written = rows_written + $7,"
 		" rows_hot = rows_hot + $8, rows_locked = rows_locked + $9,"
-		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11, rows_old = rows_old "
-		"+ $17,"
-		" sample = coalesce($12, sample), locked_by = coalesce($16, locked_by)"
+		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11,"
+		" rows_old = rows_old + $17, sample = coalesce($12, sample),"
+		" locked_by = coalesce($16, locked_by)"
 		" WHERE job_id = $1 AND step_no = $2 AND slice_no = $3 AND NOT done AND pass = $13"
 		" AND relation = $14 AND relfilenumber = $15",
 		args);
@@ -322,8 +321,8 @@ PassTotals pass_totals(jobs::JobId job, int step_no)
 	PassTotals totals = {};
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
 	pg::query("SELECT count(*) FILTER (WHERE NOT done)::int, sum(rows_written)::bigint,"
-			  " sum(rows_old)::bigint, sum(rows_locked)::bigint, sum(rows_unmatched)::bigint, "
-			  "sum(rows_kept)::bigint,"
+			  " sum(rows_old)::bigint, sum(rows_locked)::bigint, sum(rows_unmatched)::bigint,"
+			  " sum(rows_kept)::bigint,"
 			  " sum(end_block - first_block)::bigint, sum(cursor_block - first_block)::bigint,"
 			  " min(sample), (pg_catalog.array_agg(locked_by ORDER BY sample))[1],"
 			  " coalesce(min(begun), 0)"
