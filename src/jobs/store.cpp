@@ -321,6 +321,23 @@ void finish_step(JobId id, int step_no)
 				args);
 }
 
+void set_undo(JobId id, int step_no, const char *undo)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no), pg::arg_text(undo)};
+	pg::execute("UPDATE safe_migrate.step SET definition = definition - 'undo' ||"
+				" pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('undo', $3))"
+				" WHERE job_id = $1 AND step_no = $2",
+				args);
+}
+
+void mark_begun(JobId id, int step_no, bool begun)
+{
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no), pg::arg_bool(begun)};
+	pg::execute("UPDATE safe_migrate.step SET definition = definition ||"
+				" pg_catalog.jsonb_build_object('begun', $3) WHERE job_id = $1 AND step_no = $2",
+				args);
+}
+
 void reopen_steps(JobId id, int from_step_no)
 {
 	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(from_step_no)};

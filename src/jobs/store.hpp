@@ -88,6 +88,10 @@ struct StepRow {
 StepRow *load_current_step(JobId id); // the first that is not done; nullptr = all done
 void start_step(JobId id, int step_no);
 void finish_step(JobId id, int step_no);
+// What takes its work back, as it is known when it is done; nullptr: it did nothing.
+void set_undo(JobId id, int step_no, const char *undo);
+// Of a step whose statement commits by itself: what is found done later was done by it, or not.
+void mark_begun(JobId id, int step_no, bool begun);
 // One that is pending, or, done in the caller's transaction, over.
 void add_step(JobId id, int step_no, const NewStep &step, bool done);
 // Other steps in the place of that one; those that followed it move on.

@@ -3,6 +3,7 @@
 
 #include "jobs/step_runner.hpp"
 #include "operations/apply/later_step.hpp"
+#include "operations/apply/undo.hpp"
 #include "operations/backfill/step.hpp"
 #include "operations/column/steps.hpp"
 #include "operations/ddl/step.hpp"
@@ -30,6 +31,10 @@ constexpr jobs::StepRunner step_runners[] = {
 
 } // namespace
 
-void register_all() { jobs::register_step_runners(step_runners, lengthof(step_runners)); }
+void register_all()
+{
+	jobs::register_step_runners(step_runners, lengthof(step_runners));
+	ddl::tell_undo_by(apply::undo_of_text);
+}
 
 } // namespace safe_migrate::operations

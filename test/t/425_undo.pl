@@ -30,7 +30,7 @@ CREATE TABLE child (x int) INHERITS (parent);
 INSERT INTO child SELECT g, g, g FROM generate_series(1, 50) g;
 };
 
-# [what is there before ==>] the script
+# [what is there before ==>] the script [<== what others do between its queueing and its running]
 my @goes_back = (
 	# columns
 	'ALTER TABLE t ADD COLUMN n int',
@@ -137,6 +137,25 @@ my @goes_back = (
 	'ALTER TABLE t CLUSTER ON t_pkey; ALTER TABLE t REPLICA IDENTITY USING INDEX t_pkey ==> ALTER TABLE t SET WITHOUT CLUSTER, REPLICA IDENTITY FULL; ALTER TABLE t CLUSTER ON t_old; ALTER TABLE t REPLICA IDENTITY NOTHING',
 	q{COMMENT ON TABLE t IS 'it''s one'; COMMENT ON COLUMN t."Odd Name" IS 'odd' ==> COMMENT ON TABLE t IS NULL; COMMENT ON COLUMN t."Odd Name" IS 'new';
 		COMMENT ON CONSTRAINT t_later ON t IS 'c'; COMMENT ON INDEX t_old IS 'i'; COMMENT ON INDEX t_old IS 'j'},
+	# what others make meanwhile is theirs
+	'ALTER TABLE t ADD COLUMN IF NOT EXISTS n int <== ALTER TABLE t ADD COLUMN n int',
+	'ALTER TABLE t ADD COLUMN IF NOT EXISTS n int, ALTER a SET DEFAULT 7 <== ALTER TABLE t ALTER a SET DEFAULT 8',
+	'ALTER TABLE t ALTER b SET DEFAULT 1 <== ALTER TABLE t ALTER b SET DEFAULT 2',
+	'ALTER TABLE t SET (fillfactor = 70) <== ALTER TABLE t SET (fillfactor = 80)',
+	q{COMMENT ON TABLE t IS 'ours' <== COMMENT ON TABLE t IS 'theirs'},
+	'CREATE TABLE IF NOT EXISTS z (a int) <== CREATE TABLE z (a int)',
+	'CREATE SEQUENCE IF NOT EXISTS z <== CREATE SEQUENCE z',
+	'CREATE TABLE IF NOT EXISTS p3 PARTITION OF p FOR VALUES FROM (200) TO (300) <== CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (200) TO (300)',
+	'CREATE INDEX i ON t (a) <== CREATE INDEX i ON t (a)',
+	'CREATE INDEX i ON p (a) <== CREATE INDEX i ON p (a)',
+	'ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) <== ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)',
+	'ALTER TABLE t ADD CONSTRAINT c FOREIGN KEY (ref_id) REFERENCES ref <== ALTER TABLE t ADD CONSTRAINT c FOREIGN KEY (ref_id) REFERENCES ref',
+	'ALTER TABLE t ADD CONSTRAINT c UNIQUE (a) <== ALTER TABLE t ADD CONSTRAINT c UNIQUE (a)',
+	'ALTER TABLE t ALTER a SET NOT NULL <== ALTER TABLE t ALTER a SET NOT NULL',
+	'CREATE TABLE p3 (LIKE p); INSERT INTO p3 VALUES (201) ==> ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (200) TO (300)
+		<== ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (200) TO (300)',
+	'ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY <== ALTER TABLE p DETACH PARTITION p2',
+	'DROP INDEX t_old <== DROP INDEX t_old',
 );
 
 # Something of it has no way back.
@@ -164,6 +183,7 @@ my @stays = (
 	'DROP TABLE ref CASCADE; CREATE TABLE ref (a int); CREATE TABLE ref2 (a int)',
 	'ALTER TABLE p1 ADD CONSTRAINT middle UNIQUE (id, a) ==> ALTER TABLE p ADD UNIQUE (id, a)',
 	'ALTER TABLE t ALTER b TYPE text',
+	'CREATE OR REPLACE VIEW w AS SELECT 1 x, 2 y <== CREATE VIEW w AS SELECT 1 x',
 );
 
 # (before 18 only a valid one is taken)
@@ -178,13 +198,16 @@ push @goes_back, 'ALTER TABLE p2 ADD CONSTRAINT mine NOT NULL a; ALTER TABLE p A
 
 my @cases = (@goes_back, @stays);
 my @numbers = 1 .. @cases;
-my (%setup, %ddl);
-($setup{$_}, $ddl{$_}) = $cases[ $_ - 1 ] =~ /\A(?:(.*)==> )?(.*)\z/s for @numbers;
+my (%setup, %ddl, %meanwhile);
+($setup{$_}, $ddl{$_}, $meanwhile{$_}) = $cases[ $_ - 1 ] =~ /\A(?:(.*)==> )?(.*?)(?:\s*<== (.*))?\z/s for @numbers;
 
 $node->safe_psql('postgres', "SET allow_in_place_tablespaces = on; CREATE TABLESPACE space LOCATION ''");
 no_errors('there before', map { "CREATE SCHEMA s$_; SET search_path = s$_; $tables " . ($setup{$_} // '') } @numbers);
-my %before = entries();
+configure_server($node, 'safe_migrate.enabled' => 'off');
 no_errors('queued', map { "SET search_path = s$_; SELECT safe_migrate.apply(\$apply\$$ddl{$_}\$apply\$, 'case $_')" } @numbers);
+no_errors('meanwhile', map { "SET search_path = s$_; " . ($meanwhile{$_} // '') } @numbers);
+my %before = entries();
+configure_server($node, 'safe_migrate.enabled' => 'on');
 wait_for($node, q{SELECT NOT EXISTS (SELECT FROM safe_migrate.jobs WHERE state NOT IN ('succeeded', 'failed'))});
 is($node->safe_psql('postgres', q{SELECT name, error_message FROM safe_migrate.jobs WHERE state <> 'succeeded'}), '', 'all of them run');
 my %after = entries();
@@ -231,7 +254,7 @@ sub entries
 	for my $entry (split /^-- Name: /m, $dump)
 	{
 		my ($schema, $text) = $entry =~ /\A[^\n]*; Schema: (s\d+);[^\n]*\n--\n+(.*)/s or next;
-		$text =~ s/^--[^\n]*$//mg;
+		$text =~ s/^(?:--|\\unrestrict )[^\n]*$//mg;
 		$text =~ s/\s+\z//;
 		push @{ $of{$schema} }, $text;
 	}

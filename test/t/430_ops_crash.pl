@@ -20,7 +20,9 @@ my $walk = OperationsWalk->new('ops_crash');
 my $node = $walk->node;
 
 # ---- without a crash
+my $undo_sql = q{SELECT string_agg(coalesce(undo, 'none'), E'\n' ORDER BY step_no) FROM safe_migrate.job_steps};
 my %expected = $walk->run_through;
+my %undo = map { $_ => $walk->sql($_, $undo_sql) } $walk->names;
 my %held = map { $_ => $walk->sql($_, q{SELECT count(*) FILTER (WHERE lock IS NULL AND rows_read >= 1000), count(lock),
 	string_agg(step || ': ' || lock || ', ' || rows_read, '; ') FILTER (WHERE lock IS NOT NULL AND rows_read > 10) FROM walk.held}) } $walk->names;
 like($held{$_}, qr/\|$/, "$_: a lock that stops others is not held over a scan") for $walk->names;
@@ -61,6 +63,7 @@ for my $name ($walk->names)
 	my (undef, @modes) = $walk->held($name);
 	is($walk->state($name), 'succeeded', "$name: succeeds") or diag($walk->sql($name, 'SELECT to_jsonb(j) FROM safe_migrate.jobs j'));
 	is(OperationsWalk::difference($walk->schema($name), $expected{$name}), '', "$name: the same schema as without crashes");
+	is($walk->sql($name, $undo_sql), $undo{$name}, "$name: and the same way back");
 	is($walk->sql($name, q{SELECT count(*) FROM safe_migrate.job_steps WHERE NOT EXISTS (SELECT FROM walk.passed
 		WHERE step = concat_ws(' ', 'gate', step_no, kind, 'done'))}), 0, "$name: crashed at the end of each step");
 	is($in_midst{$name}, @modes, "$name: and in the midst of what commits by itself");

@@ -119,6 +119,7 @@ void add_as_it_stands(ddl::Recipe *recipe, const Unit &unit, const Effects &effe
 {
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", unit.sql);
 	step->caller_path = true;
+	step->as_written = true;
 	step->undo = undo_of(unit);
 	for (int i = 0; i < effects.n; i++) {
 		const Finding &finding = effects.findings[i];
@@ -286,7 +287,9 @@ void add_partition(ddl::Recipe *recipe, const Unit &unit)
 	Oid oid = RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false);
 	Relation parent = ddl::open_owned_table(oid);
 	partition::add_create_steps(recipe, parent, create, unit.sql);
-	static_cast<ddl::RecipeStep *>(llast(recipe->steps))->undo = undo_of(unit);
+	auto *step = static_cast<ddl::RecipeStep *>(llast(recipe->steps));
+	step->as_written = true;
+	step->undo = undo_of(unit);
 	table_close(parent, NoLock);
 }
 

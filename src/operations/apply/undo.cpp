@@ -427,4 +427,16 @@ char *undo_of(const Unit &unit)
 	}
 }
 
+char *undo_of_text(const char *sql)
+{
+	char *undo = nullptr;
+	ErrorData *error = pg::try_undone(
+		[&] { undo = undo_of(*static_cast<const Unit *>(linitial(read_script(sql)))); });
+	if (error && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+				  error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+				  error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED))
+		ReThrowError(error);
+	return error ? nullptr : undo; // an error is the statement's to say
+}
+
 } // namespace safe_migrate::operations::apply

@@ -8,4 +8,7 @@ namespace safe_migrate::operations::apply {
 // nullptr where there is none: what is dropped or changed for good, and what changes nothing.
 char *undo_of(const Unit &unit);
 
+// The same in a worker, of the first statement of the text, just before it is run, under its locks.
+char *undo_of_text(const char *sql);
+
 } // namespace safe_migrate::operations::apply

@@ -126,6 +126,17 @@ void clean_up_where_null(ddl::Recipe *recipe, int first, int steps_before, Oid o
 	}
 }
 
+// From 18 on a NOT NULL may be there that is not valid.
+char *is_not_null_query(Oid oid, const char *column)
+{
+	return psprintf("SELECT %s FROM pg_attribute WHERE attrelid = %u AND attname = %s",
+					pg::not_null_can_be_not_valid
+						? "EXISTS (SELECT FROM pg_constraint WHERE conrelid = attrelid AND "
+						  "contype = 'n' AND conkey = ARRAY[attnum] AND convalidated)"
+						: "attnotnull",
+					oid, literal(column));
+}
+
 } // namespace
 
 void add_not_null_steps(ddl::Recipe *recipe, Relation relation, const char *column,
@@ -139,6 +150,7 @@ void add_not_null_steps(ddl::Recipe *recipe, Relation relation, const char *colu
 		return;
 	}
 	Definition proof = interim(relation, column);
+	int own = list_length(recipe->steps);
 	// Before the constraint is there: a client that changes another column of a row would fail by
 	// it as long as the row has its NULL.  After it: what was written meanwhile.
 	if (fill)
@@ -149,6 +161,7 @@ void add_not_null_steps(ddl::Recipe *recipe, Relation relation, const char *colu
 	int first = list_length(recipe->steps);
 	add_validate_steps(recipe, relation, proof);
 	clean_up_where_null(recipe, first, fill ? 2 : 1, oid, column, proof);
+	ddl::end_where(recipe, own, is_not_null_query(oid, column));
 	if (!pg::not_null_can_be_not_valid)
 		add_final_step(recipe, oid, column, &proof);
 }

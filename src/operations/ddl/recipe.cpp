@@ -117,6 +117,17 @@ void end_undo(Recipe *recipe, int first)
 	}
 }
 
+void end_where(Recipe *recipe, int first, const char *query)
+{
+	ListCell *cell;
+	for_each_from(cell, recipe->steps, first)
+	{
+		auto *step = static_cast<RecipeStep *>(lfirst(cell));
+		if (step->done)
+			step->done = psprintf("SELECT (%s) OR (%s)", step->done, query);
+	}
+}
+
 void expect_relation(RecipeStep *step, Oid relation)
 {
 	const char *name = quoted_name(relation);

@@ -35,6 +35,7 @@ struct RecipeStep {
 	bool descend;	  // the locks are taken on all that inherits from these relations too
 	bool caller_path; // names in the SQL are found by the caller's search_path, else in pg_catalog
 					  // alone (expressions that were resolved and deparsed)
+	bool as_written;  // a statement of the user's: its undo is told anew when it is run
 	bool reads_only;  // besides the catalog's own row: no throttle stops it
 	// where rows can stand in the way: their number and some keys, for the error
 	const char *count_query;
@@ -56,10 +57,11 @@ struct RecipeStep {
 		*definition; // of a kind with a definition of its own (backfill): instead of the above
 	// of one that is planned when its turn comes: adds the steps that it stands for by now
 	void (*plan)(Recipe *recipe, const RecipeStep &step);
+	bool begun; // stored by its runner: its statement, which commits by itself, has been started
 	// what plan() shows besides
 	statement::Effect effect;
 	int64 bytes;
-	const char *undo; // SQL, or nullptr: can't be undone
+	const char *undo; // SQL, or nullptr: can't be undone; of one that finds its work done: none
 	int undo_until;	  // the step that many after this one, once done, takes that away; 0: none does
 };
 
@@ -86,6 +88,10 @@ RecipeStep *add_step(Recipe *recipe, const char *kind, const char *sql);
 // The step's SQL means this relation, by the name that it has now (each that it is called with).
 void expect_relation(RecipeStep *step, Oid relation);
 void add_lock(RecipeStep *step, Oid relation, statement::Lock mode);
+
+// The steps from that one on have nothing to do where this query on the catalog holds: others have
+// done by hand what all of them are for.
+void end_where(Recipe *recipe, int first, const char *query);
 
 // The steps change this relation by statements of their own: error 42501 when the job is queued
 // where the current user does not own it.  The plain statements may be content with the ownership

@@ -14,6 +14,25 @@ namespace safe_migrate::operations::ddl {
 
 using namespace jobs;
 
+namespace {
+
+UndoTeller undo_teller = nullptr;
+
+// The step as it is now, its locks held.
+void run_statement(const StepRun &run)
+{
+	const StepContext &context = *run.context;
+	check_target(*run.step); // as it cannot change any more
+	ask_again(context, *run.step);
+	if (run.step->as_written)
+		set_undo(context.job_id, context.step_no, undo_teller(run.step->sql));
+	run_own_statement(run.step->sql, !run.step->caller_path);
+}
+
+} // namespace
+
+void tell_undo_by(UndoTeller teller) { undo_teller = teller; }
+
 void run_in_transaction(StepRun *run)
 {
 	StepContext *context = run->context;
@@ -28,11 +47,11 @@ void run_in_transaction(StepRun *run)
 			continue;
 		Batch batch = context->run_batch(
 			[&] {
-				if (run->look(run) != Found::done) {
+				if (run->look(run) == Found::done)
+					set_undo(context->job_id, context->step_no, nullptr);
+				else {
 					take_locks(*run);
-					check_target(*run->step); // as it cannot change any more
-					ask_again(*context, *run->step);
-					run_own_statement(run->step->sql, !run->step->caller_path);
+					run_statement(*run);
 				}
 				finish_step(context->job_id, context->step_no);
 			},

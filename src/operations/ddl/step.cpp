@@ -35,6 +35,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "sql", step.sql);
 	pg::json_text(&json, "done", step.done);
 	pg::json_bool(&json, "caller_path", step.caller_path);
+	pg::json_bool(&json, "as_written", step.as_written);
 	pg::json_bool(&json, "descend", step.descend);
 	pg::json_bool(&json, "reads_only", step.reads_only);
 	pg::json_text(&json, "count", step.count_query);
@@ -67,6 +68,7 @@ RecipeStep *read_step(const char *definition)
 	step->sql = pg::json_get_text(object, "sql");
 	step->done = pg::json_get_text(object, "done");
 	step->caller_path = pg::json_get_bool(object, "caller_path", false);
+	step->as_written = pg::json_get_bool(object, "as_written", false);
 	step->descend = pg::json_get_bool(object, "descend", false);
 	step->reads_only = pg::json_get_bool(object, "reads_only", false);
 	step->count_query = pg::json_get_text(object, "count");
@@ -79,6 +81,7 @@ RecipeStep *read_step(const char *definition)
 	step->unjudged = pg::json_get_text(object, "unjudged");
 	step->redo = static_cast<int>(pg::json_get_number(object, "redo", 0));
 	step->left = pg::json_get_text(object, "left");
+	step->begun = pg::json_get_bool(object, "begun", false);
 	JsonbContainer *locks = pg::json_get_container(object, "locks");
 	for (int i = 0; i < pg::json_size(locks); i++) {
 		JsonbContainer *lock = pg::json_element_container(locks, i);
@@ -319,6 +322,8 @@ bool clean_up_after_failure(StepRun *run, bool top_level)
 	if (!error && run->step->redo > 0)
 		error = job_transaction(
 			[&] { reopen_steps(context->job_id, context->step_no - run->step->redo); });
+	if (!error && run->step->begun)
+		error = job_transaction([&] { mark_begun(context->job_id, context->step_no, false); });
 	if (error && run->step->cleanup)
 		context->note_event("notice", psprintf("could not be taken away: %s: %s",
 											   run->step->cleanup, error->message));

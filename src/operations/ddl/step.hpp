@@ -21,6 +21,11 @@ void run_top_level_step(jobs::StepContext *context);
 using Planner = void (*)(Recipe *recipe, JsonbContainer *definition);
 void run_planned_step(jobs::StepContext *context, Planner plan);
 
+// Tells of a statement that is run as it was written what takes it back: asked under its locks, as
+// others may have made or changed meanwhile what it is about.
+using UndoTeller = char *(*)(const char *sql);
+void tell_undo_by(UndoTeller teller);
+
 // The step as it is stored, and read back in a worker.
 char *step_definition(const RecipeStep &step);
 RecipeStep *read_step(const char *definition);

@@ -68,14 +68,18 @@ Round prepare(StepRun *run)
 		[&] {
 			done = run->look(run) == Found::done;
 			if (done) {
+				if (!run->step->begun)
+					set_undo(context->job_id, context->step_no, nullptr);
 				finish_step(context->job_id, context->step_no);
 				return;
 			}
 			take_session_locks(*run);
+			mark_begun(context->job_id, context->step_no, true);
 		},
 		options);
 	if (batch != Batch::committed)
 		return batch == Batch::again ? Round::again : Round::stop;
+	run->step->begun = true;
 	return done ? Round::finished : Round::ready;
 }
 

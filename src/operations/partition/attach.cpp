@@ -210,6 +210,13 @@ char *attach_statement(Oid parent, Oid child, const Bound &bound)
 					quoted_name(child), bound.text);
 }
 
+char *is_attached_query(Oid parent, Oid child)
+{
+	return psprintf(
+		"SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = %u AND inhparent = %u)", child,
+		parent);
+}
+
 void add_last_step(ddl::Recipe *recipe, Oid parent, Oid child, const Bound &bound, const Proof &own,
 				   const Proof &others)
 {
@@ -218,10 +225,7 @@ void add_last_step(ddl::Recipe *recipe, Oid parent, Oid child, const Bound &boun
 	initStringInfo(&sql);
 	initStringInfo(&done);
 	appendStringInfoString(&sql, attach);
-	appendStringInfo(&done,
-					 "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = %u AND inhparent = "
-					 "%u)",
-					 child, parent);
+	appendStringInfoString(&done, is_attached_query(parent, child));
 	append_drop(&sql, &done, own);
 	append_drop(&sql, &done, others);
 	ddl::RecipeStep *step = ddl::add_step(recipe, "statement", sql.data);
@@ -286,6 +290,7 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 	check_new_child(parent, child);
 	check_new_partition_bound(RelationGetRelationName(child), parent, bound.spec,
 							  make_parsestate(nullptr));
+	int begin = list_length(recipe->steps);
 	add_preparation_steps(recipe, parent, child);
 	Proof own =
 		add_proof(recipe, child,
@@ -295,6 +300,8 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 	if (!bound.spec->is_default)
 		others = add_default_proof(recipe, parent, RelationGetRelationName(child), bound.spec);
 	tell_what_stays(recipe, first, own);
+	ddl::end_where(recipe, begin,
+				   is_attached_query(RelationGetRelid(parent), RelationGetRelid(child)));
 	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
 }
 
