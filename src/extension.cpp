@@ -26,6 +26,7 @@ void _PG_init(void)
 	define_settings();
 	operations::register_all();
 	operations::ddl::use_permission(guard::pass_queued);
+	operations::ddl::use_hold_limit(guard::limit_queued_hold);
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return; // functions say what is missing
 

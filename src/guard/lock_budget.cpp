@@ -4,6 +4,7 @@
 #include "guard/hold_timer.hpp"
 #include "guard/lock_rights.hpp"
 #include "guard/lock_try.hpp"
+#include "guard/policy.hpp"
 #include "pg/compat.hpp"
 #include "pg/compat_locks.hpp"
 #include "pg/lock_table.hpp"
@@ -199,6 +200,19 @@ bool take_locks(const Effects *effects, const LockBudget &budget, uint64 judged_
 	return missing.n + missing_own.n > 0 &&
 		   (has_waited || SharedInvalidMessageCounter != judged_at ||
 			has_something_to_lose(effects));
+}
+
+int limit_queued_hold(Oid relation, int mode)
+{
+	const char *name = get_rel_name(relation);
+	const int limit_ms = max_hold_for(relation);
+	if (limit_ms == 0 || name == nullptr ||
+		!statement::is_strong(static_cast<statement::Lock>(mode)))
+		return 0;
+	WantedLock lock = {relation, mode, get_namespace_name(get_rel_namespace(relation)), name,
+					   InvalidOid};
+	limit_hold({&lock, 1}, limit_ms);
+	return limit_ms;
 }
 
 bool wait_to_look(Oid relation, const LockBudget &budget)

@@ -43,6 +43,10 @@ bool take_locks(const statement::Effects *effects, const LockBudget &budget, uin
 bool wait_to_look(Oid relation, const LockBudget &budget);
 void give_back_look(Oid relation);
 
+// Starts that clock for a lock that a job's step has taken, whatever the guard's mode: the limit in
+// ms, 0 = none.
+int limit_queued_hold(Oid relation, int mode);
+
 // Does this transaction hold a strong lock on a relation that others may use?
 bool holds_strong_lock();
 

@@ -355,6 +355,8 @@ LockBudget budget_for(const statement::Effects *effects)
 	return budget;
 }
 
+int max_hold_for(Oid relation) { return budget_from(chain_of(relation, nullptr)).max_hold; }
+
 void install_policy_cache() { CacheRegisterRelcacheCallback(on_relcache_change, 0); }
 
 Oid policy_table_oid() { return find_policy_table(); }

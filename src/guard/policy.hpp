@@ -23,6 +23,7 @@ bool would_be_exempt(const statement::Finding &finding);
 
 // The tightest of the relations that the statement locks strongly.
 LockBudget budget_for(const statement::Effects *effects);
+int max_hold_for(Oid relation); // ms, 0 = none
 
 // Where oids of schemas mean what they mean here, as policy.made_in has it: cluster and database.
 char *policy_home();

@@ -329,6 +329,7 @@ bool pause_without_owner(JobId id)
 Batch StepContext::handle_error(ErrorData *error)
 {
 	worker.attempts++;
+	last_error = error->sqlerrcode;
 	Retry retry = retry_after(unpack_sql_state(error->sqlerrcode), worker.attempts,
 							  pg_prng_double(&pg_global_prng_state));
 	if (errors_are_final)

@@ -57,6 +57,7 @@ struct StepContext {
 	int worker_number;	   // 0 leads; helpers take slices only
 	int workers;		   // wanted now (configure() may change it)
 	bool takes_helpers;	   // the step is where others may share its slices
+	int last_error;		   // SQLSTATE of the last batch that failed
 	bool errors_are_final; // even those that are otherwise tried again
 	bool waits_for_locks;  // without end: for those that hold up nobody's reading and writing
 	Oid owner;

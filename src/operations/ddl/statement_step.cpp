@@ -3,11 +3,13 @@
 #include "operations/ddl/step.hpp"
 
 #include "jobs/store.hpp"
+#include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/step_run.hpp"
 
 extern "C" {
 #include "storage/lockdefs.h"
+#include "utils/timestamp.h"
 }
 
 namespace safe_migrate::operations::ddl {
@@ -15,6 +17,8 @@ namespace safe_migrate::operations::ddl {
 using namespace jobs;
 
 namespace {
+
+constexpr int most_holds = 3;
 
 UndoTeller undo_teller = nullptr;
 
@@ -29,6 +33,14 @@ void run_statement(const StepRun &run)
 	run_own_statement(run.step->sql, !run.step->caller_path);
 }
 
+// Was the last try ended for those who waited behind its locks?  It would be again.
+bool held_too_long(const StepRun &run)
+{
+	return run.context->last_error == ERRCODE_QUERY_CANCELED && run.held_at != 0 &&
+		   run.hold_limit_ms > 0 &&
+		   TimestampDifferenceExceeds(run.held_at, GetCurrentTimestamp(), run.hold_limit_ms);
+}
+
 } // namespace
 
 void tell_undo_by(UndoTeller teller) { undo_teller = teller; }
@@ -37,6 +49,7 @@ void run_in_transaction(StepRun *run)
 {
 	StepContext *context = run->context;
 	BatchOptions options = {};
+	int held = 0; // tries that others had to wait for too long
 	for (;;) {
 		if (context->next_batch(!run->step->reads_only) == Go::stop ||
 			wait_for_standbys(run) == Go::stop)
@@ -50,7 +63,7 @@ void run_in_transaction(StepRun *run)
 				if (run->look(run) == Found::done)
 					set_undo(context->job_id, context->step_no, nullptr);
 				else {
-					take_locks(*run);
+					take_locks(run);
 					run_statement(*run);
 				}
 				finish_step(context->job_id, context->step_no);
@@ -61,6 +74,8 @@ void run_in_transaction(StepRun *run)
 			context->done = true;
 		if (batch != Batch::again)
 			break;
+		if (held_too_long(*run) && ++held >= most_holds - 1)
+			context->errors_are_final = true;
 	}
 	if (context->gave_up) {
 		explain_failure(*run);

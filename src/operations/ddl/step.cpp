@@ -167,13 +167,18 @@ void stay_until(TimestampTz deadline)
 	pg::set_local_ms("lock_timeout", Max(left_ms, INT64CONST(1)));
 }
 
-void take_locks(const StepRun &run)
+void take_locks(StepRun *run)
 {
-	TimestampTz deadline = begin_stay(run);
-	for_each_lock(*run.step, [&](Oid relation, LOCKMODE mode) {
+	run->held_at = 0;
+	TimestampTz deadline = begin_stay(*run);
+	for_each_lock(*run->step, [&](Oid relation, LOCKMODE mode) {
 		stay_until(deadline);
 		LockRelationOid(relation, mode);
+		int limit_ms = limit_hold(relation, mode);
+		if (limit_ms > 0 && (run->hold_limit_ms == 0 || limit_ms < run->hold_limit_ms))
+			run->hold_limit_ms = limit_ms;
 	});
+	run->held_at = GetCurrentTimestamp();
 }
 
 void check_target(const RecipeStep &step)

@@ -21,7 +21,9 @@ struct StepRun {
 	RecipeStep *step;
 	int strongest; // lock mode
 	Look look;
-	bool cleaning; // it failed or was cancelled: a wreck is to be taken away, not to be used
+	TimestampTz held_at; // from when on its locks have been held, of the last try; 0: not yet
+	int hold_limit_ms;	 // for who waits behind them; 0: none
+	bool cleaning;		 // it failed or was cancelled: a wreck is to be taken away, not to be used
 };
 
 // Error 42704 where the names in the step's SQL have come to mean something else.
@@ -35,7 +37,7 @@ Found look_by_queries(StepRun *run);
 
 // Inside a batch: the step's locks, in their order.  One stay in the queue is all of them together:
 // each waits for what the others have left.
-void take_locks(const StepRun &run);
+void take_locks(StepRun *run);
 // Its two parts, for who takes them in another way: when the stay is over (jobs/lock_wait.hpp,
 // errors too), and lock_timeout set to what is left of it.
 TimestampTz begin_stay(const StepRun &run);

@@ -1,0 +1,56 @@
+# Nobody waits longer than max_lock_hold behind the lock of a job's step, whatever its statement goes on to do: it is
+# rolled back, tried again, and given up with the words of the limit; while nobody waits, it may take its time.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SafeMigrate;
+use Test::More;
+
+my $node = new_server('ops_hold',
+	'safe_migrate.guard' => 'off', 'safe_migrate.inline' => 'never', 'safe_migrate.small_table_size' => '100MB',
+	'safe_migrate.max_lock_hold' => '500ms');
+
+sub sql { return $node->safe_psql('postgres', @_); }
+
+# A CHECK that waits for as long as somebody holds the advisory lock 1; not where it is tried, when it is queued.
+sql(q{
+	CREATE TABLE t (id int PRIMARY KEY);
+	INSERT INTO t SELECT generate_series(1, 10);
+	CREATE FUNCTION waits(id int) RETURNS bool LANGUAGE plpgsql AS $$
+	BEGIN
+		IF (SELECT backend_type FROM pg_stat_activity WHERE pid = pg_backend_pid()) LIKE 'safe_migrate%' THEN WHILE NOT pg_try_advisory_xact_lock_shared(1) LOOP PERFORM pg_sleep(0.05); END LOOP; END IF;
+		RETURN true;
+	END $$;
+});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+
+my $job = sql("SELECT safe_migrate.apply('ALTER TABLE t ADD CONSTRAINT c CHECK (waits(id))')");
+wait_for($node, q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND granted)});
+is(sql(q{SELECT pg_sleep(1.2); SELECT state, retries FROM safe_migrate.jobs}), "\nrunning|0", 'while nobody waits the step takes its time');
+
+# a client comes again and again: each time the step goes
+my $clients = 0;
+while (state_of($node, $job) ne 'failed' && $clients < 500)
+{
+	is(sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t}), 10, 'a client gets its turn') if $clients++ < 3;
+	sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t; SELECT pg_sleep(0.1)});
+}
+is(sql(q{SELECT state, error_sqlstate, error_message, error_hint ~ 'max_lock_hold' FROM safe_migrate.jobs}),
+	'failed|57014|canceling statement because others wait for its locks|t', 'and in the end the job, in the words of the limit');
+like(sql('SELECT error_detail FROM safe_migrate.jobs'), qr/has waited .* for a lock on "public\.t", .* the limit is 500 ms\./, 'with who waited, and how long');
+is(sql(q{SELECT count(*) FROM safe_migrate.events WHERE kind = 'retry'}), 2, 'it is tried three times');
+is(sql(q{SELECT count(*) FROM pg_constraint WHERE conname = 'c'}), 0, 'nothing is left');
+
+# nobody is in the way any more
+$holder->query_safe('SELECT pg_advisory_unlock(1)');
+sql("SELECT safe_migrate.retry($job)");
+wait_for_state($node, $job, 'succeeded');
+is(sql(q{SELECT count(*) FROM pg_constraint WHERE conname = 'c'}), 1, 'retry() completes it');
+$holder->quit;
+stays_clean($node);
+$node->stop;
+done_testing();
