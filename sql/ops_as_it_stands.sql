@@ -224,6 +224,16 @@ CREATE TABLE mother (a int);
 CREATE TABLE child () INHERITS (mother);
 CALL safe_migrate.run('ALTER TABLE child NO INHERIT mother; DROP TABLE mother');
 CALL safe_migrate.run('ALTER TABLE IF EXISTS nowhere SET SCHEMA nowhere');
+-- what needs the rows that an earlier statement brings
+CALL safe_migrate.run('CREATE MATERIALIZED VIEW filled AS SELECT 1 AS one; CREATE UNIQUE INDEX ON filled (one); REFRESH MATERIALIZED VIEW CONCURRENTLY filled');
+SELECT * FROM filled;
+-- texts are read as the session reads them
+SET array_nulls = off;
+SET backslash_quote = on;
+CALL safe_migrate.run($$CREATE TABLE texts (a text[] DEFAULT '{NULL}', b text DEFAULT E'it\'s')$$);
+RESET array_nulls;
+RESET backslash_quote;
+INSERT INTO texts DEFAULT VALUES RETURNING a[1] IS NULL AS is_null, b;
 -- the same text under another search_path is another job
 CREATE SCHEMA tenant;
 CREATE TABLE tenant.kept (a int);

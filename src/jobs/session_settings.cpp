@@ -23,12 +23,11 @@ constexpr const char *carried[] = {
 	"lc_time",			  // to_char(created_at, 'TMMonth')
 	"default_text_search_config",
 	// how a script is read, and what it leaves unsaid
-	"standard_conforming_strings",
-	"transform_null_equals",
-	"check_function_bodies",
-	"default_tablespace",
-	"default_table_access_method",
-	"default_toast_compression",
+	"standard_conforming_strings", "backslash_quote",
+	"array_nulls", // DEFAULT '{NULL}'
+	"transform_null_equals", "check_function_bodies", "default_tablespace",
+	"default_table_access_method", "default_toast_compression", "password_encryption",
+	"createrole_self_grant", // from 16 on
 };
 
 // A search_path may hold any character, the separator too.

@@ -30,6 +30,7 @@ struct Rehearsal {
 	const Recipe *recipe;
 	pg::TimeLimit limit; // from the first strong lock on
 	bool busy;			 // somebody was in the way of a strong lock
+	bool left_empty;	 // a table was made without the rows of its query
 	bool says_rows;		 // of the step that is run: its failure has more to say about rows
 };
 
@@ -119,7 +120,9 @@ bool run_steps(Rehearsal *rehearsal, const List *steps)
 		if (!is_brief(*step) || !take_strong_locks(rehearsal, *step))
 			return false;
 		rehearsal->says_rows = step->sample_query != nullptr;
-		run_own_statement(without_its_query(step->sql), false);
+		const char *sql = without_its_query(step->sql);
+		rehearsal->left_empty |= sql != step->sql;
+		run_own_statement(sql, false);
 	}
 	return true;
 }
@@ -163,17 +166,26 @@ bool is_violation(const ErrorData *error)
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
 }
 
+// Of a materialized view that was not filled here: to be read, to be refreshed concurrently.
+bool is_of_emptiness(const Rehearsal &rehearsal, const ErrorData *error)
+{
+	return rehearsal.left_empty &&
+		   (error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+			error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED);
+}
+
 // True: the locks were not free, another try may have more luck.
 bool try_once(Rehearsal *rehearsal)
 {
-	rehearsal->busy = rehearsal->says_rows = false;
+	rehearsal->busy = rehearsal->left_empty = rehearsal->says_rows = false;
 	ErrorData *error = pg::try_undone([&] { run_quietly(rehearsal); });
 	(void)pg::take_own_statement_mark(); // where the error came before it was a statement
 	bool over = pg::end_limit(&rehearsal->limit);
 	if (!error)
 		return rehearsal->busy;
 	bool by_user = error->sqlerrcode == ERRCODE_QUERY_CANCELED && !over;
-	if (by_user || !(is_of_the_moment(error) || (rehearsal->says_rows && is_violation(error))))
+	if (by_user || !(is_of_the_moment(error) || is_of_emptiness(*rehearsal, error) ||
+					 (rehearsal->says_rows && is_violation(error))))
 		ReThrowError(error);
 	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
