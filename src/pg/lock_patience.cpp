@@ -45,7 +45,7 @@ NextMove settle(const Patience &patience, const Obstacles &obstacles, double ran
 {
 	if (obstacles.waits_for_us == WaitsForUs::lately)
 		return {Move::pause, jittered(look_ms, random), false, 0, false};
-	return {Move::stay, patience.stay, false, std::min(patience.stay, deadlock_ms), true};
+	return {Move::stay, patience.stay, false, std::clamp(patience.stay / 2, 1, deadlock_ms), true};
 }
 
 } // namespace

@@ -63,6 +63,10 @@ TEST(patience, settles_with_who_waits_for_us)
 		EXPECT_TRUE(next_move(patience, {30000, 1, true, false}, lately, 0.5).last);
 	}
 	EXPECT_EQ(course(usual(), lately, 0.5).stays, 1);
+	for (int stay : {2, 20, 200}) // in which a deadlock has to be found before its end
+		EXPECT_LT(
+			next_move(patience_of(stay, 30000, 2000, false, 0), {}, for_long, 0.5).deadlock_timeout,
+			stay);
 }
 
 TEST(patience, starts_in_the_queue)
