@@ -112,13 +112,19 @@ const char *hint_for(const pg::LockHolder *holder)
 
 } // namespace
 
-pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory)
+pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory,
+								 pg::PausedWait *awaited)
 {
 	MemoryContext caller = MemoryContextSwitchTo(memory);
 	pg::Obstacles all = {0, 0, -1};
-	for (int i = 0; i < wanted.n; i++)
-		pg::add_obstacles(wanted.entries[i].relation, wanted.entries[i].mode, &all,
-						  wanted.entries[i].class_id);
+	*awaited = {};
+	for (int i = 0; i < wanted.n; i++) {
+		const WantedLock &lock = wanted.entries[i];
+		const int before = all.holders;
+		pg::add_obstacles(lock.relation, lock.mode, &all, lock.class_id);
+		if (all.holders > before)
+			pg::add_awaited(awaited, lock.relation, lock.mode, lock.class_id);
+	}
 	MemoryContextSwitchTo(caller);
 	return all;
 }

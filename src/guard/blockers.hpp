@@ -3,11 +3,14 @@
 #include "pg/postgres.hpp"
 
 #include "guard/lock_try.hpp"
+#include "pg/paused_waits.hpp"
 
 namespace safe_migrate::guard {
 
-// Over all of the locks that are wanted; works in that memory.
-pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory);
+// Over all of the locks that are wanted, and which of them somebody is in the way of; works in that
+// memory.
+pg::Obstacles look_for_obstacles(const WantedLocks &wanted, MemoryContext memory,
+								 pg::PausedWait *awaited);
 
 // After a while of trying: a NOTICE that says what the statement waits for.
 void tell_blockers(const WantedLocks &wanted, int64 elapsed_ms);

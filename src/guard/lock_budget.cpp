@@ -9,6 +9,7 @@
 #include "pg/compat_locks.hpp"
 #include "pg/lock_table.hpp"
 #include "pg/oid_places.hpp"
+#include "pg/paused_waits.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -240,6 +241,10 @@ bool holds_strong_lock()
 	return false;
 }
 
-void install_lock_budget() { install_hold_timer(); }
+void install_lock_budget()
+{
+	install_hold_timer();
+	pg::install_paused_waits();
+}
 
 } // namespace safe_migrate::guard

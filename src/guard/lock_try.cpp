@@ -2,13 +2,16 @@
 #include "guard/lock_try.hpp"
 
 #include "guard/blockers.hpp"
+#include "pg/finally.hpp"
 #include "pg/guc.hpp"
 #include "pg/lock_table.hpp"
+#include "pg/paused_waits.hpp"
 #include "pg/portal_snapshot.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
 #include "common/pg_prng.h"
+#include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -71,10 +74,24 @@ void lock_within(const WantedLocks &wanted, const pg::NextMove &stay, int *reach
 }
 
 // Who holds the lock waits for this transaction: the server's error, but for its HINT.
+char *deadlock_hint()
+{
+	return pstrdup(_("Roll the transaction back, and run the statement in one of its own."));
+}
+
 [[noreturn]] void report_deadlock(ErrorData *error)
 {
-	error->hint = pstrdup(_("Roll the transaction back, and run the statement in one of its own."));
+	error->hint = deadlock_hint();
 	ReThrowError(error);
+	pg_unreachable();
+}
+
+// So it is where the others are out of the queues as well.
+[[noreturn]] void report_deadlock(const char *waits)
+{
+	pgstat_report_deadlock();
+	ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
+					errdetail_internal("%s", waits), errhint("%s", deadlock_hint())));
 	pg_unreachable();
 }
 
@@ -93,9 +110,10 @@ bool stay_in_queue(const WantedLocks &wanted, const pg::NextMove &stay, int *rea
 	return false;
 }
 
-void pause(int ms)
+void pause(int ms, const pg::PausedWait &awaited)
 {
 	pg::give_back_catalog_snapshot();
+	pg::wait_outside(awaited);
 	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 	for (;;) {
 		CHECK_FOR_INTERRUPTS();
@@ -127,6 +145,20 @@ bool take_at_once(const WantedLocks &wanted)
 
 namespace {
 
+pg::Obstacles look_around(const WantedLocks &wanted, pg::PausedWait *awaited)
+{
+	MemoryContext memory =
+		AllocSetContextCreate(CurrentMemoryContext, "lock holders", ALLOCSET_SMALL_SIZES);
+	const pg::Obstacles obstacles = look_for_obstacles(wanted, memory, awaited);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	const char *deadlock = pg::deadlock_of(*awaited);
+	MemoryContextSwitchTo(caller);
+	if (deadlock != nullptr)
+		report_deadlock(deadlock);
+	MemoryContextDelete(memory);
+	return obstacles;
+}
+
 void try_and_pause(const WantedLocks &wanted, const pg::Patience &patience)
 {
 	const TimestampTz begin = GetCurrentTimestamp();
@@ -135,10 +167,8 @@ void try_and_pause(const WantedLocks &wanted, const pg::Patience &patience)
 	bool told = false;
 
 	do {
-		MemoryContext memory =
-			AllocSetContextCreate(CurrentMemoryContext, "lock holders", ALLOCSET_SMALL_SIZES);
-		const pg::Obstacles obstacles = look_for_obstacles(wanted, memory);
-		MemoryContextDelete(memory);
+		pg::PausedWait awaited;
+		const pg::Obstacles obstacles = look_around(wanted, &awaited);
 		waiting.elapsed_ms = TimestampDifferenceMilliseconds(begin, GetCurrentTimestamp());
 		const pg::NextMove next =
 			next_move(patience, waiting, obstacles, pg_prng_double(&pg_global_prng_state));
@@ -149,10 +179,11 @@ void try_and_pause(const WantedLocks &wanted, const pg::Patience &patience)
 				tell_blockers(wanted, waiting.elapsed_ms);
 				told = true;
 			}
-			pause(next.ms);
+			pause(next.ms, awaited);
 			waiting.has_paused = true;
 			continue;
 		}
+		pg::wait_in_queue();
 		if (stay_in_queue(wanted, next, &reached))
 			break;
 		waiting.stays++;
@@ -168,7 +199,7 @@ bool queue_politely(const WantedLocks &wanted, const pg::Patience &patience)
 	if (take_at_once(wanted))
 		return false;
 	const bool has_no_snapshot = pg::give_back_portal_snapshot();
-	try_and_pause(wanted, patience);
+	pg::with_cleanup([&] { try_and_pause(wanted, patience); }, [] { pg::end_wait(); });
 	if (has_no_snapshot)
 		pg::take_portal_snapshot();
 	return true;

@@ -12,11 +12,13 @@ template <class Body, class CleanUp> void with_cleanup(Body &&body, CleanUp &&cl
 	{
 		body();
 	}
-	PG_FINALLY();
+	PG_CATCH(); // PG_FINALLY's own variable may be clobbered, gcc says
 	{
 		clean_up();
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	clean_up();
 }
 
 // Runs body; an error with that SQLSTATE that it raises goes through edit(ErrorData *), which may

@@ -23,16 +23,6 @@ namespace safe_migrate::pg {
 
 namespace {
 
-LOCKTAG tag_of(Oid class_id, Oid object)
-{
-	LOCKTAG tag;
-	if (OidIsValid(class_id))
-		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, class_id, object, 0);
-	else
-		SET_LOCKTAG_RELATION(tag, MyDatabaseId, object);
-	return tag;
-}
-
 const PgBackendStatus *status_of(int pid)
 {
 	for (int i = 0;; i++) {
@@ -140,9 +130,19 @@ const char *state_name(BackendState state)
 
 } // namespace
 
+LOCKTAG lock_tag_of(Oid class_id, Oid object)
+{
+	LOCKTAG tag;
+	if (OidIsValid(class_id))
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, class_id, object, 0);
+	else
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, object);
+	return tag;
+}
+
 LockHolder *conflicting_holders(Oid object, LOCKMODE mode, int *n, Oid class_id)
 {
-	return conflicting_holders(tag_of(class_id, object), mode, n);
+	return conflicting_holders(lock_tag_of(class_id, object), mode, n);
 }
 
 LockHolder *conflicting_holders(const LOCKTAG &tag, LOCKMODE mode, int *n)
@@ -195,7 +195,7 @@ void describe_holder(LockHolder *holder)
 
 bool holds_lock(Oid object, LOCKMODE mode, Oid class_id)
 {
-	LOCKTAG tag = tag_of(class_id, object);
+	LOCKTAG tag = lock_tag_of(class_id, object);
 	for (LOCKMODE held = mode; held <= AccessExclusiveLock; held++)
 		if (lock_held_by_me(&tag, held))
 			return true;
@@ -204,7 +204,7 @@ bool holds_lock(Oid object, LOCKMODE mode, Oid class_id)
 
 bool lock_object(Oid class_id, Oid object, LOCKMODE mode, bool at_once)
 {
-	LOCKTAG tag = tag_of(class_id, object);
+	LOCKTAG tag = lock_tag_of(class_id, object);
 	if (LockAcquire(&tag, mode, false, at_once) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
 	AcceptInvalidationMessages();
@@ -237,23 +237,28 @@ Oid *strongly_locked_relations(int *n)
 	return relations;
 }
 
+bool lock_wait_of(PGPROC *proc, LockWait *wait)
+{
+	const LOCK *lock = *const_cast<LOCK *const volatile *>(&proc->waitLock);
+	if (lock == nullptr)
+		return false;
+	const TimestampTz since = static_cast<TimestampTz>(pg_atomic_read_u64(&proc->waitStart));
+	wait->tag = lock->tag;
+	wait->mode = proc->waitLockMode;
+	wait->since = since != 0 ? since : GetCurrentTimestamp(); // not yet written
+	return *const_cast<LOCK *const volatile *>(&proc->waitLock) == lock;
+}
+
 bool next_lock_waiter(uint32 *position, LockWaiter *waiter)
 {
 	while (*position < ProcGlobal->allProcCount) {
 		PGPROC *proc = &ProcGlobal->allProcs[(*position)++];
-		const LOCK *lock = *const_cast<LOCK *const volatile *>(&proc->waitLock);
-		if (lock == nullptr || proc == MyProc)
+		LockWait wait;
+		if (proc == MyProc || !lock_wait_of(proc, &wait) ||
+			wait.tag.locktag_type != LOCKTAG_RELATION || wait.tag.locktag_field1 != MyDatabaseId)
 			continue;
-		const LOCKTAG tag = lock->tag;
-		const TimestampTz since = static_cast<TimestampTz>(pg_atomic_read_u64(&proc->waitStart));
-		if (tag.locktag_type != LOCKTAG_RELATION || tag.locktag_field1 != MyDatabaseId)
-			continue;
-		waiter->pid = proc->pid;
-		waiter->relation = tag.locktag_field2;
-		waiter->mode = proc->waitLockMode;
-		waiter->since = since != 0 ? since : GetCurrentTimestamp(); // not yet written
-		if (*const_cast<LOCK *const volatile *>(&proc->waitLock) == lock)
-			return true;
+		*waiter = {proc->pid, wait.tag.locktag_field2, wait.mode, wait.since};
+		return true;
 	}
 	return false;
 }

@@ -27,6 +27,8 @@ struct LockHolder {
 };
 
 // Where a class is given, the object is one of that catalog, else a relation; of this database.
+LOCKTAG lock_tag_of(Oid class_id, Oid object);
+
 // Those who hold locks on it that conflict with the mode.
 LockHolder *conflicting_holders(Oid object, LOCKMODE mode, int *n, Oid class_id = InvalidOid);
 
@@ -50,6 +52,15 @@ bool lock_object(Oid class_id, Oid object, LOCKMODE mode, bool at_once);
 // or stronger.
 Oid *strongly_locked_relations(int *n);
 
+// What a process waits for in a queue; false: for nothing.  May be called in a signal handler: it
+// takes no lock and no memory, and may be told of a wait that has just ended.
+struct LockWait {
+	LOCKTAG tag;
+	LOCKMODE mode;
+	TimestampTz since;
+};
+bool lock_wait_of(PGPROC *proc, LockWait *wait);
+
 // One that waits for a lock on a relation of this database.
 struct LockWaiter {
 	int pid;
@@ -58,9 +69,8 @@ struct LockWaiter {
 	TimestampTz since;
 };
 
-// Those who wait, one for each call, from *position = 0 on; false when there are no more.  May be
-// called in a signal handler: it takes no lock and no memory, and may be told of a wait that has
-// just ended.
+// Those who wait, one for each call, from *position = 0 on; false when there are no more.  As
+// lock_wait_of().
 bool next_lock_waiter(uint32 *position, LockWaiter *waiter);
 
 // "ACCESS EXCLUSIVE", as SQL and the manual name it.
