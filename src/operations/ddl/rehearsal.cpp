@@ -169,9 +169,8 @@ bool is_violation(const ErrorData *error)
 // Of a materialized view that was not filled here: to be read, to be refreshed concurrently.
 bool is_of_emptiness(const Rehearsal &rehearsal, const ErrorData *error)
 {
-	return rehearsal.left_empty &&
-		   (error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
-			error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED);
+	return rehearsal.left_empty && (error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+									error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED);
 }
 
 // True: the locks were not free, another try may have more luck.
