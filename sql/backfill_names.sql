@@ -137,6 +137,43 @@ COMMIT;
 CALL safe_migrate.wait('array');
 SELECT * FROM m;
 
+-- inside of rows, ranges, domains and arrays of them: what a constant's text calls by name
+CREATE TYPE hue AS ENUM ('red', 'blue');
+CREATE TYPE tint AS (h hue, n int);
+CREATE TYPE hues AS RANGE (SUBTYPE = hue, MULTIRANGE_TYPE_NAME = huesets);
+CREATE DOMAIN hued AS hue;
+CREATE TYPE held AS (r regclass);
+CREATE TABLE d (id int PRIMARY KEY, t tint, b bool);
+INSERT INTO d VALUES (1, '(red,1)'), (2, '(blue,1)');
+CREATE FUNCTION swap_hues() RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+	ALTER TYPE hue RENAME VALUE 'red' TO 'q';
+	ALTER TYPE hue RENAME VALUE 'blue' TO 'red';
+	ALTER TYPE hue RENAME VALUE 'q' TO 'blue';
+	RETURN true;
+END $$;
+BEGIN;
+SELECT safe_migrate.delete_safely('d', $$t = '(red,1)'::tint$$, job_name => 'in a row') > 0 AS queued;
+SELECT safe_migrate.delete_safely('d', $$t = ANY ('{"(red,1)"}'::tint[])$$, job_name => 'in rows') > 0 AS queued;
+SELECT safe_migrate.delete_safely('d', $$(t).h <@ '[red,red]'::hues$$, job_name => 'in a range') > 0 AS queued;
+SELECT safe_migrate.delete_safely('d', $$(t).h <@ '{[red,red]}'::huesets$$, job_name => 'in ranges') > 0 AS queued;
+SELECT safe_migrate.delete_safely('d', $$(t).h::text = ('{red}'::hued[])[1]::text$$, job_name => 'in a domain') > 0 AS queued;
+SELECT safe_migrate.delete_safely('d', $$('(look)'::held).r = 'look'::regclass$$, job_name => 'another one') > 0 AS queued;
+SELECT swap_hues();
+ALTER TABLE look RENAME TO looked2;
+CREATE TABLE look ();
+COMMIT;
+CALL safe_migrate.wait('in a row');
+CALL safe_migrate.wait('in rows');
+CALL safe_migrate.wait('in a range');
+CALL safe_migrate.wait('in ranges');
+CALL safe_migrate.wait('in a domain');
+CALL safe_migrate.wait('another one');
+SELECT * FROM d ORDER BY id;
+SELECT safe_migrate.delete_safely('d', $$t = '(red,1)'::tint$$, job_name => 'as it was') > 0 AS queued;
+CALL safe_migrate.wait('as it was');
+SELECT * FROM d ORDER BY id;
+
 -- a job of an earlier version, which stored names only
 BEGIN;
 SELECT safe_migrate.backfill('t', 'x = g(id)', 'x IS NULL', job_name => 'earlier') > 0 AS queued;
@@ -147,4 +184,5 @@ CALL safe_migrate.wait('earlier');
 SET client_min_messages = error;
 DROP SCHEMA bn, bn2, bn_schema, bn_schema2 CASCADE;
 DROP ROLE bn_role, bn_other;
-DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array', 'earlier', 'arguments');
+DELETE FROM safe_migrate.job WHERE name IN ('field', 'delete', 'row', 'two', 'record', 'gone', 'overload', 'overloads', 'constants', 'role', 'array', 'earlier', 'arguments',
+	'in a row', 'in a range', 'in ranges', 'in rows', 'in a domain', 'another one', 'as it was');

@@ -289,6 +289,8 @@ void bind_names(Node *raw, const List *known)
 		auto *one = static_cast<const Known *>(lfirst(cell));
 		if (!find_names(one->class_id, one->oid, &schema, &name))
 			is_another(one->description, false);
+		if (one->is_inside && (strcmp(schema, one->schema) != 0 || strcmp(name, one->name) != 0))
+			was_renamed(one->description, one->name);
 	}
 	if (known != NIL)
 		bind_node(raw, const_cast<List *>(known));

@@ -34,6 +34,18 @@ void is_another(const char *description, bool exists)
 	pg_unreachable();
 }
 
+void was_renamed(const char *description, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s is no longer what it was when the job was queued", description),
+			 errdetail("A constant in the job's texts, of a row or range that it is a part of, "
+					   "calls it \"%s\".",
+					   name),
+			 errhint("Run the call again that has queued it, to use what is there now.")));
+	pg_unreachable();
+}
+
 void is_not_held(const char *description)
 {
 	ereport(

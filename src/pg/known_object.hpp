@@ -11,6 +11,7 @@ struct Known {
 	const char *constant_of; // a reg* or enum constant in the text: the name of its type
 	Oid constant_type;		 // 0: queued by a version that held no arrays and labels
 	const char *numbers;	 // the oids of an array, as text
+	bool is_inside;			 // a constant of a row, range, … holds it by its name
 	const char *schema, *name;
 	const char *description; // "function s.norm(integer)"
 	int n_columns;			 // of a relation
@@ -39,8 +40,9 @@ const char *find_field(Oid type, int field);
 // The last two of a qualified name; false where it is not qualified, so that it is the server's.
 bool split_name(const List *names, const char **schema, const char **name);
 
-// 42704, for the three ways in which a text no longer means what it meant.
+// 42704, for the ways in which a text no longer means what it meant.
 [[noreturn]] void is_another(const char *description, bool exists);
+[[noreturn]] void was_renamed(const char *description, const char *name);
 [[noreturn]] void is_not_held(const char *description); // it refers to nothing that is held
 [[noreturn]] void cannot_tell(const char *description, const char *name);
 

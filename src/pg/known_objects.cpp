@@ -5,6 +5,7 @@
 #include "pg/node_type.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_collation.h"
@@ -16,6 +17,7 @@ extern "C" {
 #include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_type.h"
@@ -23,6 +25,9 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/multirangetypes.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
 }
 
 namespace safe_migrate::pg {
@@ -183,12 +188,103 @@ ArrayType *see_numbers(Walk *walk, Oid class_id, const Const *constant, Oid *fir
 	return OidIsValid(*first) ? array : nullptr;
 }
 
+// ---- of a row, range or domain: what its text says by name stays in it
+
+void see_inside(Walk *walk, Oid type, Datum value);
+
+void see_elements(Walk *walk, Oid element, Datum value)
+{
+	ArrayType *array = DatumGetArrayTypeP(value);
+	Datum *elements;
+	bool *nulls;
+	int n;
+	int16 length;
+	bool by_value;
+	char alignment;
+	get_typlenbyvalalign(element, &length, &by_value, &alignment);
+	deconstruct_array(array, element, length, by_value, alignment, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			see_inside(walk, element, elements[i]);
+}
+
+void see_row(Walk *walk, Datum value)
+{
+	HeapTupleHeader row = DatumGetHeapTupleHeader(value);
+	TupleDesc desc =
+		lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+	HeapTupleData tuple = {};
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	tuple.t_data = row;
+	auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * (desc->natts + 1)));
+	bool *nulls = static_cast<bool *>(palloc(sizeof(bool) * (desc->natts + 1)));
+	heap_deform_tuple(&tuple, desc, values, nulls);
+	for (int i = 0; i < desc->natts; i++)
+		if (!nulls[i] && !TupleDescAttr(desc, i)->attisdropped)
+			see_inside(walk, TupleDescAttr(desc, i)->atttypid, values[i]);
+	ReleaseTupleDesc(desc);
+}
+
+void see_bounds(Walk *walk, TypeCacheEntry *type, const RangeType *range)
+{
+	RangeBound lower, upper;
+	bool empty;
+	range_deserialize(type, range, &lower, &upper, &empty);
+	for (const RangeBound *bound : {&lower, &upper})
+		if (!empty && !bound->infinite)
+			see_inside(walk, type->rngelemtype->type_id, bound->val);
+}
+
+void see_ranges(Walk *walk, Oid type, Datum value)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_MULTIRANGE_INFO);
+	RangeType **ranges;
+	int32 n;
+	multirange_deserialize(entry->rngtype, DatumGetMultirangeTypeP(value), &n, &ranges);
+	for (int i = 0; i < n; i++)
+		see_bounds(walk, entry->rngtype, ranges[i]);
+}
+
+void see_name_inside(Walk *walk, Oid class_id, Oid oid)
+{
+	if (!see_number(walk, class_id, oid) || walk->checks)
+		return;
+	auto *one = const_cast<Known *>(find_known(walk->known, class_id, oid, 0));
+	if (one != nullptr)
+		one->is_inside = true;
+}
+
+void see_inside(Walk *walk, Oid type, Datum value)
+{
+	check_stack_depth();
+	type = getBaseType(type);
+	Oid element = get_element_type(type);
+	Oid class_id = class_of_constant(type);
+	if (OidIsValid(class_id))
+		return see_name_inside(walk, class_id, DatumGetObjectId(value));
+	if (OidIsValid(element))
+		return see_elements(walk, element, value);
+	switch (get_typtype(type)) {
+		case TYPTYPE_COMPOSITE:
+			return see_row(walk, value);
+		case TYPTYPE_RANGE:
+			return see_bounds(walk, lookup_type_cache(type, TYPECACHE_RANGE_INFO),
+							  DatumGetRangeTypeP(value));
+		case TYPTYPE_MULTIRANGE:
+			return see_ranges(walk, type, value);
+		default:
+			return;
+	}
+}
+
 void see_constant(Walk *walk, const Const *constant)
 {
 	Oid element = get_element_type(constant->consttype);
 	Oid class_id = class_of_constant(OidIsValid(element) ? element : constant->consttype);
-	if (constant->constisnull || !OidIsValid(class_id))
+	if (constant->constisnull)
 		return;
+	if (!OidIsValid(class_id))
+		return see_inside(walk, constant->consttype, constant->constvalue);
 	Oid oid, output;
 	ArrayType *array = nullptr;
 	if (OidIsValid(element))

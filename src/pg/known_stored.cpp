@@ -28,6 +28,8 @@ void append_known(StringInfo json, const List *known)
 		if (OidIsValid(one->constant_type))
 			json_number(json, "constant_type", one->constant_type);
 		json_text(json, "numbers", one->numbers);
+		if (one->is_inside)
+			json_bool(json, "is_inside", true);
 		json_text(json, "schema", one->schema);
 		json_text(json, "name", one->name);
 		json_text(json, "description", one->description);
@@ -58,6 +60,7 @@ List *read_known(JsonbContainer *array)
 		one->constant_of = json_get_text(object, "constant_of");
 		one->constant_type = static_cast<Oid>(json_get_number(object, "constant_type", 0));
 		one->numbers = json_get_text(object, "numbers");
+		one->is_inside = json_get_bool(object, "is_inside", false);
 		one->schema = json_get_text(object, "schema");
 		one->name = json_get_text(object, "name");
 		one->description = json_get_text(object, "description");
