@@ -101,5 +101,14 @@ SELECT fill($$cu = ROW('x' || id, 'x', 1), k = 1$$, NULL);
 SELECT fill($$cu = ROW('abc', 'x', 1.25), k = 1$$, NULL);
 SELECT id, cu, k FROM t ORDER BY id;
 
+-- sub-selects that come back in other words
+CREATE TABLE ja (id int, v int);
+CREATE TABLE jb (id int, w int);
+INSERT INTO ja VALUES (1, 10);
+INSERT INTO jb VALUES (1, 20);
+SELECT fill($$k = (SELECT max(v + w) FROM ja NATURAL JOIN jb)$$, $$k IS DISTINCT FROM 30$$);
+SELECT fill($$k = (SELECT max((l).v) FROM ja l)$$, $$k IS DISTINCT FROM 10$$);
+SELECT DISTINCT k FROM t;
+
 SET client_min_messages = warning;
 DROP SCHEMA bt CASCADE;

@@ -76,6 +76,19 @@ inline Bitmapset *selected_columns(const ParseNamespaceItem *item)
 #endif
 }
 
+// Which columns of its relations the query has rights asked for to read: forgotten.
+inline void forget_selected(Query *query)
+{
+	ListCell *cell;
+#if PG_VERSION_NUM >= 160000
+	foreach (cell, query->rteperminfos)
+		lfirst_node(RTEPermissionInfo, cell)->selectedCols = nullptr;
+#else
+	foreach (cell, query->rtable)
+		lfirst_node(RangeTblEntry, cell)->selectedCols = nullptr;
+#endif
+}
+
 // What the query's target has to be allowed: ACL_UPDATE, ACL_DELETE, …
 inline void require_permission(ParseNamespaceItem *item, AclMode mode)
 {

@@ -231,8 +231,8 @@ for my $case ([ 'succeeded', q{safe_migrate.backfill('again', 'b = a', job_name 
 {
 	my ($end, $call) = @$case;
 	my $made = "CREATE TABLE again (a int, b int); INSERT INTO again VALUES (" . ($end eq 'failed' ? -1 : 1) . ')';
-	my $old = sql("DROP TABLE IF EXISTS again; $made; SELECT $call");
-	$old = sql("SELECT safe_migrate.cancel($old); SELECT $old") =~ s/^\n//r if $end eq 'cancelled';
+	my $cancel = $end eq 'cancelled' ? "SELECT safe_migrate.cancel('again');" : ''; # before it begins
+	my ($old) = sql("DROP TABLE IF EXISTS again; $made; BEGIN; SELECT $call; $cancel COMMIT") =~ /(\d+)/;
 	wait_for_state($node, $old, $end);
 	my $said = error_of($node, "BEGIN; DROP TABLE again; CREATE TABLE again (a int, b int); SELECT $call; COMMIT");
 	like($said, qr/NOTICE:  00000: job $old is no longer named "again"\nDETAIL:  The table that it was for does not exist/,

@@ -202,6 +202,7 @@ bool forget_names(Node *node, void *arg)
 	else if (IsA(node, JoinExpr)) {
 		castNode(JoinExpr, node)->alias = nullptr;
 		castNode(JoinExpr, node)->join_using_alias = nullptr;
+		castNode(JoinExpr, node)->isNatural = false; // written out as USING
 	} else if (IsA(node, Query)) {
 		ListCell *lc;
 		foreach (lc, castNode(Query, node)->rtable) {
@@ -210,6 +211,7 @@ bool forget_names(Node *node, void *arg)
 			rte->eref = nullptr;
 			rte->join_using_alias = nullptr;
 		}
+		pg::forget_selected(castNode(Query, node)); // a whole row, or its columns
 		return pg::walk_query(castNode(Query, node), forget_names, arg, 0);
 	}
 	return pg::walk_expression(node, forget_names, arg);
