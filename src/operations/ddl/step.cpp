@@ -304,6 +304,7 @@ ErrorData *clean_in_transaction(const StepRun &run)
 ErrorData *clean_up(StepRun *run, bool top_level)
 {
 	StepContext *context = run->context;
+	run->cleaned = false;
 	for (int attempt = 0;; attempt++) {
 		bool needed = false;
 		ErrorData *error = ask_whether_to_clean(run, &needed);
@@ -311,6 +312,7 @@ ErrorData *clean_up(StepRun *run, bool top_level)
 			return nullptr;
 		if (!error)
 			error = top_level ? run_own_top_level(run->step->cleanup) : clean_in_transaction(*run);
+		run->cleaned = !error;
 		if (!error)
 			return nullptr;
 		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || attempt >= 20)
@@ -327,7 +329,7 @@ bool clean_up_after_failure(StepRun *run, bool top_level)
 	if (!error && run->step->redo > 0)
 		error = job_transaction(
 			[&] { reopen_steps(context->job_id, context->step_no - run->step->redo); });
-	if (!error && run->step->begun)
+	if (!error && run->cleaned && run->step->begun)
 		error = job_transaction([&] { mark_begun(context->job_id, context->step_no, false); });
 	if (error && run->step->cleanup)
 		context->note_event("notice", psprintf("could not be taken away: %s: %s",

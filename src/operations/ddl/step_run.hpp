@@ -23,6 +23,7 @@ struct StepRun {
 	Look look;
 	TimestampTz held_at; // from when on its locks have been held, of the last try; 0: not yet
 	int hold_limit_ms;	 // for who waits behind them; 0: none
+	bool cleaned;		 // by clean_up(): there was something
 	bool cleaning;		 // it failed or was cancelled: a wreck is to be taken away, not to be used
 };
 
