@@ -22,6 +22,7 @@ my @at_work = $walk->names;
 while (my %place = $walk->places(@at_work))
 {
 	@at_work = sort keys %place;
+	sleep 6 unless %stops; # a batch that lasts so long is rolled back, and not waited for
 	for my $name (@at_work)
 	{
 		$walk->sql($name, 'SELECT safe_migrate.cancel(id) FROM safe_migrate.jobs');

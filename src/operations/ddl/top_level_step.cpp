@@ -12,6 +12,7 @@
 extern "C" {
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 }
 
 namespace safe_migrate::operations::ddl {
@@ -50,6 +51,23 @@ bool was_cancelled()
 		cancelled = !job || job->state == JobState::cancelled;
 	});
 	return !error && cancelled;
+}
+
+// A cancel that came between the statement and the note that it is done: the work is there, and is
+// said to be.
+void note_work_done(StepRun *run)
+{
+	const StepContext &context = *run->context;
+	ErrorData *error = job_transaction([&] {
+		if (load_own_job(false) == nullptr)
+			return;
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (run->look(run) == Found::done)
+			finish_step(context.job_id, context.step_no);
+		PopActiveSnapshot();
+	});
+	if (error)
+		elog(LOG, "job " INT64_FORMAT ": %s", context.job_id, error->message);
 }
 
 enum class Round : uint8_t { finished, ready, again, stop };
@@ -117,6 +135,8 @@ void run_at_top_level(StepRun *run)
 	bool cancelled = !context->gave_up && !context->done && was_cancelled();
 	if (!context->gave_up && !cancelled)
 		return;
+	if (cancelled && begun)
+		note_work_done(run);
 	bool clean = clean_up_after_failure(run, true);
 	if (cancelled && begun && !clean && run->step->left)
 		context->note_event("left", run->step->left);
