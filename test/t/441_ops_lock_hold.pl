@@ -50,6 +50,31 @@ $holder->query_safe('SELECT pg_advisory_unlock(1)');
 sql("SELECT safe_migrate.retry($job)");
 wait_for_state($node, $job, 'succeeded');
 is(sql(q{SELECT count(*) FROM pg_constraint WHERE conname = 'c'}), 1, 'retry() completes it');
+
+# the rehearsal in the session that queues is bounded, too: by a function that ends when it is cancelled it is left, not
+# known; by one that catches each cancel the session is ended as soon as somebody waits
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+sql(q{
+	CREATE FUNCTION stays(id int) RETURNS bool LANGUAGE plpgsql AS $$
+	BEGIN
+		IF pg_backend_pid() = current_setting('test.queues', true)::int THEN WHILE NOT pg_try_advisory_xact_lock_shared(2) LOOP PERFORM pg_sleep(0.05); END LOOP; END IF;
+		RETURN true;
+	END $$;
+	CREATE FUNCTION stays_on(id int) RETURNS bool LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE NOT pg_try_advisory_xact_lock_shared(2) LOOP BEGIN PERFORM pg_sleep(0.05); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+		RETURN true;
+	END $$;
+});
+my $queues = q{SELECT set_config('test.queues', pg_backend_pid()::text, false); SELECT safe_migrate.apply('ALTER TABLE t ADD CONSTRAINT %s CHECK (%s(id))')};
+like(sql(sprintf($queues, 'd', 'stays')), qr/^\d+$/m, 'what takes longer than a try is queued');
+my $caller = $node->background_psql('postgres', on_error_stop => 0);
+$caller->query_until(qr/begun/, sprintf("\\echo begun\n$queues;\n", 'e', 'stays_on'));
+wait_for($node, q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+	WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND granted AND query LIKE '%stays_on%')});
+is(sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t}), 10, 'a client gets its turn while the function goes on');
+wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%stays_on%' AND pid <> pg_backend_pid())});
+is(sql(q{SELECT count(*) FROM safe_migrate.jobs WHERE definition LIKE '%stays_on%'}), 0, 'by a session that is ended');
 $holder->quit;
 stays_clean($node);
 $node->stop;

@@ -1,6 +1,7 @@
 // See rehearsal.hpp.
 #include "operations/ddl/rehearsal.hpp"
 
+#include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
 #include "pg/guc.hpp"
 #include "pg/own_statement.hpp"
@@ -93,13 +94,17 @@ bool take_strong_locks(Rehearsal *rehearsal, const RecipeStep &step)
 		return false;
 	pg::begin_limit(&rehearsal->limit, settings::ddl_lock_try);
 	pg::set_local_ms("lock_timeout", held_wait_ms);
-	for (int i = 0; i < step.n_locks; i++)
-		if (statement::is_strong(step.locks[i].mode) &&
-			!ConditionalLockRelationOid(step.locks[i].relation,
-										static_cast<LOCKMODE>(step.locks[i].mode))) {
+	for (int i = 0; i < step.n_locks; i++) {
+		Oid relation = step.locks[i].relation;
+		auto mode = static_cast<LOCKMODE>(step.locks[i].mode);
+		if (!statement::is_strong(step.locks[i].mode))
+			continue;
+		if (!ConditionalLockRelationOid(relation, mode)) {
 			rehearsal->busy = true;
 			return false;
 		}
+		(void)limit_hold(relation, mode); // for a function that catches the other one's cancel
+	}
 	return true;
 }
 

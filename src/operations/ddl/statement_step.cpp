@@ -58,6 +58,7 @@ void run_in_transaction(StepRun *run)
 		options.lock_mode = Max(run->strongest, static_cast<int>(AccessShareLock));
 		if (!context->begin_statement())
 			continue;
+		context->last_error = 0;
 		Batch batch = context->run_batch(
 			[&] {
 				if (run->look(run) == Found::done)
