@@ -11,6 +11,8 @@
 #	in_background CMD…          in a process group that ends with the script
 #	build_and_install SOURCE    make, make install into the private server
 
+umask 022 # whatever that of the caller is: servers run as another user and read what is made here
+
 say() { printf '%s\n' "$*" >&2; }
 die() {
 	say "$(basename "$0"): $*"
