@@ -3,6 +3,7 @@
 #include "jobs/wait.hpp"
 #include "operations/apply/earlier.hpp"
 #include "operations/apply/later_step.hpp"
+#include "operations/apply/names.hpp"
 #include "operations/apply/script.hpp"
 #include "operations/apply/translate.hpp"
 #include "operations/ddl/sql.hpp"
@@ -105,12 +106,14 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
 	bool made_before = !error && !touched_before && undo_depends(*recipe, steps, unit, *earlier);
+	const char *names = names_of(unit, earlier);
 	bool later = error || touched_before || made_before;
 	if (!later || (predict && !error && !made_before)) {
+		expect_names(&steps, names);
 		recipe->steps = list_concat(recipe->steps, steps.steps);
 		recipe->owned = list_concat_unique_oid(recipe->owned, steps.owned);
 	} else
-		add_later_step(recipe, unit);
+		add_later_step(recipe, unit, names);
 	note_earlier(earlier, unit, touched);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
 	if (!recipe->temporary)

@@ -62,24 +62,6 @@ AlterTableCmd *parse(const UserText &text)
 
 // ---------------------------------------------------------------- type and default
 
-// As transformColumnDefinition() tells it, by these names only, unqualified.
-Oid serial_type(const TypeName *name)
-{
-	if (list_length(name->names) != 1 || name->pct_type)
-		return InvalidOid;
-	struct Serial {
-		const char *name;
-		Oid type;
-	};
-	constexpr Serial serials[] = {{"smallserial", INT2OID}, {"serial2", INT2OID},
-								  {"serial", INT4OID},		{"serial4", INT4OID},
-								  {"bigserial", INT8OID},	{"serial8", INT8OID}};
-	for (const Serial &serial : serials)
-		if (strcmp(strVal(linitial(name->names)), serial.name) == 0)
-			return serial.type;
-	return InvalidOid;
-}
-
 // The domain gives way to its base type.
 Oid read_domain(Definition *definition)
 {
@@ -402,6 +384,23 @@ void read_constraint(Definition *definition, Relation relation, const UserText &
 }
 
 } // namespace
+
+Oid serial_type(const TypeName *name)
+{
+	if (list_length(name->names) != 1 || name->pct_type)
+		return InvalidOid;
+	struct Serial {
+		const char *name;
+		Oid type;
+	};
+	constexpr Serial serials[] = {{"smallserial", INT2OID}, {"serial2", INT2OID},
+								  {"serial", INT4OID},		{"serial4", INT4OID},
+								  {"bigserial", INT8OID},	{"serial8", INT8OID}};
+	for (const Serial &serial : serials)
+		if (strcmp(strVal(linitial(name->names)), serial.name) == 0)
+			return serial.type;
+	return InvalidOid;
+}
 
 Definition read_definition(Relation relation, const char *source)
 {

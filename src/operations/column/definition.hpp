@@ -34,6 +34,10 @@ struct Definition {
 	const char *sequence; // of serial and identity: qualified, as the server would choose it
 };
 
+// The type that a serial is, by these names only, unqualified, as transformColumnDefinition() tells
+// it; InvalidOid: another type.
+Oid serial_type(const TypeName *name);
+
 // "name type [DEFAULT …] [NOT NULL] …" and nothing else: 42601; the server's own errors for what it
 // can't parse or analyse, with the position in the text.
 Definition read_definition(Relation relation, const char *text);

@@ -57,6 +57,8 @@ struct RecipeStep {
 		*definition; // of a kind with a definition of its own (backfill): instead of the above
 	// of one that is planned when its turn comes: adds the steps that it stands for by now
 	void (*plan)(Recipe *recipe, const RecipeStep &step);
+	const char *names; // a query of those names that the server would have chosen when it was
+					   // queued and that others have taken since; nullptr: it chooses none
 	bool begun; // stored by its runner: its statement, which commits by itself, has been started
 	// what plan() shows besides
 	statement::Effect effect;

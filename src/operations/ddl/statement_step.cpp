@@ -27,6 +27,7 @@ void run_statement(const StepRun &run)
 {
 	const StepContext &context = *run.context;
 	check_target(*run.step); // as it cannot change any more
+	check_names(run.step->names);
 	ask_again(context, *run.step);
 	if (run.step->as_written)
 		set_undo(context.job_id, context.step_no, undo_teller(run.step->sql));

@@ -46,6 +46,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "still", step.still);
 	pg::json_text(&json, "still_what", step.still_what);
 	pg::json_text(&json, "unjudged", step.unjudged);
+	pg::json_text(&json, "names", step.names);
 	pg::json_text(&json, "undo", step.undo);
 	pg::json_number(&json, "undo_until", step.undo_until);
 	pg::json_number(&json, "redo", step.redo);
@@ -79,6 +80,7 @@ RecipeStep *read_step(const char *definition)
 	step->still = pg::json_get_text(object, "still");
 	step->still_what = pg::json_get_text(object, "still_what");
 	step->unjudged = pg::json_get_text(object, "unjudged");
+	step->names = pg::json_get_text(object, "names");
 	step->redo = static_cast<int>(pg::json_get_number(object, "redo", 0));
 	step->left = pg::json_get_text(object, "left");
 	step->begun = pg::json_get_bool(object, "begun", false);
@@ -197,6 +199,19 @@ void ask_again(const StepContext &context, const RecipeStep &step)
 {
 	if (step.unjudged && !was_overridden(context.job_id) && holds(step.unjudged))
 		(void)ask_permission(step.sql);
+}
+
+void check_names(const char *names)
+{
+	const char *taken = names ? values_of(names) : nullptr;
+	if (!taken)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("a name has been taken since the job was queued"),
+			 errdetail("The server would have called a %s.", taken),
+			 errhint("Free the name and call safe_migrate.retry(), or cancel the job and queue it "
+					 "anew.")));
 }
 
 Found look_by_queries(StepRun *run)

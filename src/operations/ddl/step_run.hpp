@@ -29,6 +29,9 @@ struct StepRun {
 
 // Error 42704 where the names in the step's SQL have come to mean something else.
 void check_target(const RecipeStep &step);
+// Error 42710 where others have taken a name that the server would have chosen (RecipeStep::names,
+// or nullptr).
+void check_names(const char *names);
 // Error SM001 where the statement would lose rows that it would not have lost when it was queued,
 // and the guard does not let it; not where it was overridden then.
 void ask_again(const jobs::StepContext &context, const RecipeStep &step);

@@ -48,34 +48,6 @@ void not_an_index(const UserText &text, int location)
 
 // ---------------------------------------------------------------- names
 
-// Mirrors ChooseIndexColumnNames().
-List *choose_column_names(const List *elements)
-{
-	List *names = NIL;
-	ListCell *cell;
-	foreach (cell, elements) {
-		const IndexElem *element = lfirst_node(IndexElem, cell);
-		const char *wanted = element->indexcolname ? element->indexcolname
-							 : element->name	   ? element->name
-												   : "expr";
-		const char *name = wanted;
-		for (int i = 1;; i++) {
-			bool used = false;
-			ListCell *other;
-			foreach (other, names)
-				used = used || strcmp(name, static_cast<const char *>(lfirst(other))) == 0;
-			if (!used)
-				break;
-			char *number = psprintf("%d", i);
-			int length = pg_mbcliplen(wanted, static_cast<int>(strlen(wanted)),
-									  NAMEDATALEN - 1 - static_cast<int>(strlen(number)));
-			name = psprintf("%.*s%s", length, wanted, number);
-		}
-		names = lappend(names, pstrdup(name));
-	}
-	return names;
-}
-
 bool is_taken(const char *name, const List *taken)
 {
 	ListCell *cell;
@@ -266,6 +238,33 @@ Definition own_definition(Relation relation, const char *sql)
 	List *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
 	return make_definition(relation, castNode(IndexStmt, linitial_node(RawStmt, statements)->stmt),
 						   sql);
+}
+
+List *choose_column_names(const List *elements)
+{
+	List *names = NIL;
+	ListCell *cell;
+	foreach (cell, elements) {
+		const IndexElem *element = lfirst_node(IndexElem, cell);
+		const char *wanted = element->indexcolname ? element->indexcolname
+							 : element->name	   ? element->name
+												   : "expr";
+		const char *name = wanted;
+		for (int i = 1;; i++) {
+			bool used = false;
+			ListCell *other;
+			foreach (other, names)
+				used = used || strcmp(name, static_cast<const char *>(lfirst(other))) == 0;
+			if (!used)
+				break;
+			char *number = psprintf("%d", i);
+			int length = pg_mbcliplen(wanted, static_cast<int>(strlen(wanted)),
+									  NAMEDATALEN - 1 - static_cast<int>(strlen(number)));
+			name = psprintf("%.*s%s", length, wanted, number);
+		}
+		names = lappend(names, pstrdup(name));
+	}
+	return names;
 }
 
 char *options_text(const List *options)

@@ -28,6 +28,9 @@ Definition read_definition(const char *text);
 Definition own_definition(Relation relation, const char *create_statement);
 Definition make_definition(Relation relation, IndexStmt *parsed, const char *source);
 
+// The names of its columns, elements of IndexElem.  Mirrors ChooseIndexColumnNames().
+List *choose_column_names(const List *elements);
+
 // What the server puts into the name of an index, unique or foreign key for its columns (of
 // char *): "a_b".  Mirrors ChooseIndexNameAddition(), ChooseForeignKeyConstraintNameAddition().
 char *joined_names(const List *names);
