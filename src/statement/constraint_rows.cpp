@@ -46,6 +46,7 @@ const ConstraintRow *read_row(HeapTuple tuple)
 	row->is_enforced = pg::is_enforced(form);
 	row->is_local = form->conislocal;
 	row->no_inherit = form->connoinherit;
+	row->n_parents = form->coninhcount;
 	row->is_deferrable = form->condeferrable;
 	row->is_deferred = form->condeferred;
 	row->match = form->confmatchtype;

@@ -17,6 +17,7 @@ struct ConstraintRow {
 	bool is_enforced;
 	bool is_local;
 	bool no_inherit;
+	int n_parents; // that it is inherited from
 	bool is_deferrable;
 	bool is_deferred;
 	char match;

@@ -85,31 +85,6 @@ void check_create_table(const CreateStmt *create, const char *sql)
 	table_close(parent, NoLock);
 }
 
-// Of a table, view or index, or of a column.
-void check_rename(const RenameStmt *rename)
-{
-	Oid oid = rename->relation ? RangeVarGetRelid(rename->relation, NoLock, true) : InvalidOid;
-	if (!OidIsValid(oid))
-		return;
-	if (rename->renameType == OBJECT_COLUMN) {
-		if (get_attnum(oid, rename->subname) == InvalidAttrNumber)
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-							errmsg("column \"%s\" does not exist", rename->subname)));
-		if (get_attnum(oid, rename->newname) != InvalidAttrNumber)
-			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-							errmsg("column \"%s\" of relation \"%s\" already exists",
-								   rename->newname, get_rel_name(oid))));
-	}
-	if (rename->renameType == OBJECT_COLUMN || rename->renameType == OBJECT_TABCONSTRAINT)
-		check_inherited_rename(rename, oid);
-	bool of_relation = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_INDEX ||
-					   rename->renameType == OBJECT_VIEW || rename->renameType == OBJECT_SEQUENCE ||
-					   rename->renameType == OBJECT_MATVIEW;
-	if (of_relation && OidIsValid(get_relname_relid(rename->newname, get_rel_namespace(oid))))
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
-						errmsg("relation \"%s\" already exists", rename->newname)));
-}
-
 } // namespace
 
 void check_as_it_stands(const Unit &unit)
@@ -120,9 +95,8 @@ void check_as_it_stands(const Unit &unit)
 		check_create_table(castNode(CreateStmt, unit.statement), unit.sql);
 	if (IsA(unit.statement, RenameStmt))
 		check_rename(castNode(RenameStmt, unit.statement));
-	if (IsA(unit.statement, AlterObjectSchemaStmt) &&
-		!castNode(AlterObjectSchemaStmt, unit.statement)->missing_ok)
-		(void)get_namespace_oid(castNode(AlterObjectSchemaStmt, unit.statement)->newschema, false);
+	if (IsA(unit.statement, AlterObjectSchemaStmt))
+		check_moved(castNode(AlterObjectSchemaStmt, unit.statement));
 	check_objects(unit);
 	if (!IsA(unit.statement, AlterTableStmt))
 		return;

@@ -27,6 +27,18 @@ void check_table_command(Relation relation, const AlterTableCmd *command);
 void check_objects(const Unit &unit);
 // What others inherit, or it inherits from them.
 void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
-void check_inherited_rename(const RenameStmt *rename, Oid relation);
+// RENAME, SET SCHEMA: names that others have.
+void check_rename(const RenameStmt *rename);
+void check_moved(const AlterObjectSchemaStmt *move);
+
+// What several of them ask.  The error is the server's, in its words.
+[[noreturn]] void refuse(int sqlstate, const char *message, const char *name = "",
+						 const char *second = "", const char *third = "");
+void check_no_system_catalog(Relation relation, const char *name);
+// As RangeVarCallbackForAlterRelation(): ALTER VIEW of a view, and so on.
+void check_relation_kind(ObjectType type, const RangeVar *name, Oid relation, bool is_rename);
+bool can_have_triggers(char kind);
+// Tables of the composite type; an error where there are any and no CASCADE.
+List *typed_tables(Oid type_relation, DropBehavior behavior);
 
 } // namespace safe_migrate::operations::apply

@@ -23,11 +23,6 @@ namespace safe_migrate::operations::apply {
 
 namespace {
 
-void refuse(int sqlstate, const char *message, const char *name)
-{
-	ereport(ERROR, (errcode(sqlstate), errmsg_internal(message, name)));
-}
-
 bool is_partitioned(Relation relation)
 {
 	return relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
@@ -89,14 +84,14 @@ void check_constraints_of_child(Relation child, Relation parent)
 void check_may_inherit(Relation child, Relation parent)
 {
 	if (child->rd_rel->relispartition)
-		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of a partition", "");
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of a partition");
 	if (is_partitioned(child))
-		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of partitioned table", "");
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of partitioned table");
 	if (is_partitioned(parent))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot inherit from partitioned table \"%s\"",
 			   RelationGetRelationName(parent));
 	if (parent->rd_rel->relispartition)
-		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot inherit from a partition", "");
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot inherit from a partition");
 }
 
 void check_inheritance(Relation child, const AlterTableCmd *command)
@@ -152,9 +147,9 @@ void check_attach(Relation parent, const PartitionCmd *command, const char *sql)
 	Relation child = ddl::open_owned_table(oid);
 	partition::check_new_child(parent, child);
 	if (has_superclass(oid))
-		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance child as partition", "");
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance child as partition");
 	if (!is_partitioned(child) && has_children(oid))
-		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance parent as partition", "");
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance parent as partition");
 	check_columns_of_partition(child, parent);
 	partition::check_bound(parent, RelationGetRelationName(child), command->bound, sql);
 	check_columns_of_child(child, parent);
@@ -182,19 +177,17 @@ bool is_not_null(Oid relation, const char *column)
 void check_only(Relation relation, const AlterTableCmd *command)
 {
 	if (command->subtype == AT_AddColumn && !command->missing_ok)
-		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "column must be added to child tables too", "");
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "column must be added to child tables too");
 	if (command->subtype == AT_AddConstraint &&
 		is_inherited_check(castNode(Constraint, command->def)))
-		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "constraint must be added to child tables too",
-			   "");
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "constraint must be added to child tables too");
 	if (command->subtype == AT_DropColumn && is_partitioned(relation) && !command->missing_ok)
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
-			   "cannot drop column from only the partitioned table when partitions exist", "");
+			   "cannot drop column from only the partitioned table when partitions exist");
 	if (command->subtype == AT_DropNotNull && is_partitioned(relation) &&
 		is_not_null(RelationGetRelid(relation), command->name))
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
-			   "cannot remove constraint from only the partitioned table when partitions exist",
-			   "");
+			   "cannot remove constraint from only the partitioned table when partitions exist");
 }
 
 bool is_inherited(Oid relation, const char *column)
@@ -207,43 +200,7 @@ bool is_inherited(Oid relation, const char *column)
 	return inherited;
 }
 
-// The constraint's: inherited from a parent, and handed on to children.
-void read_inheritance(Oid constraint, bool *inherited, bool *handed_on)
-{
-	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
-	if (!HeapTupleIsValid(tuple))
-		return;
-	auto form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
-	*inherited = form->contype == CONSTRAINT_CHECK && form->coninhcount > 0;
-	*handed_on = form->contype == CONSTRAINT_CHECK && !form->connoinherit;
-	ReleaseSysCache(tuple);
-}
-
 } // namespace
-
-void check_inherited_rename(const RenameStmt *rename, Oid relation)
-{
-	bool only = !rename->relation->inh && has_children(relation);
-	const char *name = rename->subname;
-	if (rename->renameType == OBJECT_COLUMN) {
-		if (only)
-			refuse(ERRCODE_INVALID_TABLE_DEFINITION,
-				   "inherited column \"%s\" must be renamed in child tables too", name);
-		if (is_inherited(relation, name))
-			refuse(ERRCODE_INVALID_TABLE_DEFINITION, "cannot rename inherited column \"%s\"", name);
-	}
-	if (rename->renameType == OBJECT_TABCONSTRAINT) {
-		bool inherited = false, handed_on = false;
-		read_inheritance(get_relation_constraint_oid(relation, name, false), &inherited,
-						 &handed_on);
-		if (only && handed_on)
-			refuse(ERRCODE_INVALID_TABLE_DEFINITION,
-				   "inherited constraint \"%s\" must be renamed in child tables too", name);
-		if (inherited)
-			refuse(ERRCODE_INVALID_TABLE_DEFINITION, "cannot rename inherited constraint \"%s\"",
-				   name);
-	}
-}
 
 void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
@@ -262,7 +219,7 @@ void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd
 				RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, false));
 		case AT_AddColumn:
 			if (relation->rd_rel->relispartition)
-				refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot add column to a partition", "");
+				refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot add column to a partition");
 			return;
 		case AT_DropColumn:
 			if (is_inherited(oid, command->name))
