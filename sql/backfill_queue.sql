@@ -131,7 +131,8 @@ SELECT safe_migrate.backfill('orders', 'n = 5', 'n > 3 AND n < 9 AND status = ''
 -- not where that is not sure
 BEGIN;
 SELECT queued('orders', 'n = 5', 'n > 3 AND n <> 5');
-SELECT queued('orders', 'n = 5', 'n > 3 AND random() < 2');
+CREATE FUNCTION chance() RETURNS float8 LANGUAGE sql RETURN random();
+SELECT queued('orders', 'n = 5', 'n > 3 AND chance() < 2');
 SELECT queued('orders', 'n = 5, status_v2 = upper(status)', 'n > 3 AND status_v2 <> ''EU''');
 CREATE FUNCTION has_a_say() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := 6; RETURN NEW; END';
 CREATE TRIGGER has_a_say BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION has_a_say();

@@ -313,7 +313,8 @@ is(sql('SELECT count(DISTINCT n), count(DISTINCT u), bool_and(seen = n), bool_an
 	'each row has a value of its own, which the trigger has seen');
 cmp_ok(sql('SELECT last_value FROM drawn'), '<', 1.5 * $rows, 'drawn once a row, but for rows that were left for a later visit of their page');
 sql('UPDATE volatile SET n = NULL');
-$job = sql(q{SELECT safe_migrate.backfill('volatile', 'n = 1', 'n IS NULL AND random() < 0.5')});
+sql('CREATE FUNCTION chance() RETURNS float8 LANGUAGE sql RETURN random()');
+$job = sql(q{SELECT safe_migrate.backfill('volatile', 'n = 1', 'n IS NULL AND chance() < 0.5')});
 wait_for_state($node, $job, 'succeeded');
 pass('a predicate that depends on chance is asked once: no row counts as kept back by a trigger');
 sql('UPDATE volatile SET n = NULL');

@@ -343,6 +343,30 @@ bool may_read(Node *expression, const List *relations)
 	return reading_walker(expression, const_cast<List *>(relations));
 }
 
+namespace {
+
+// Tables alone: what a view or a function reads is not looked at.
+bool rows_walker(Node *node, void *relations)
+{
+	if (node == nullptr)
+		return false;
+	if (IsA(node, RangeTblEntry)) {
+		const auto *rte = castNode(RangeTblEntry, node);
+		return rte->relkind != RELKIND_VIEW && reads_any(rte, static_cast<const List *>(relations));
+	}
+	if (IsA(node, Query))
+		return pg::walk_query(castNode(Query, node), rows_walker, relations,
+							  QTW_EXAMINE_RTES_BEFORE);
+	return pg::walk_expression(node, rows_walker, relations);
+}
+
+} // namespace
+
+bool reads_rows_of(Node *expression, const List *relations)
+{
+	return rows_walker(expression, const_cast<List *>(relations));
+}
+
 bool may_read_own_changes(Node *query) { return own_changes_walker(query, nullptr); }
 
 } // namespace safe_migrate::operations::backfill

@@ -30,6 +30,9 @@ bool may_read_own_changes(Node *query);
 // May it read rows of these relations: in a sub-select, through a view or a function?
 bool may_read(Node *expression, const List *relations);
 
+// Does it read rows of them in a sub-select?
+bool reads_rows_of(Node *expression, const List *relations);
+
 // Do two expressions mean the same, names of range table entries and columns aside?
 bool same_meaning(Node *a, Node *b);
 

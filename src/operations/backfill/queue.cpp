@@ -1,5 +1,6 @@
 // backfill() and delete_safely(): from the call to a stored job, or to work done at once.
 #include "jobs/queue.hpp"
+#include "operations/backfill/asked_again.hpp"
 #include "operations/backfill/inline.hpp"
 #include "operations/backfill/resolve.hpp"
 #include "operations/call.hpp"
@@ -138,6 +139,7 @@ jobs::JobId store(const Request &request, const Wanted &options, const Target &t
 		return work_inline(&job, resolved, target);
 	if (request.action == RowAction::update)
 		note_indexes(target, definition);
+	note_asked_again(resolved.query->jointree->quals, target.relations);
 	bool existed;
 	return jobs::queue_job(job, &existed);
 }

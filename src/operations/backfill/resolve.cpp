@@ -1,6 +1,7 @@
 // See resolve.hpp.  Mirrors transformUpdateStmt() of analyze.c for the two texts apart.
 #include "operations/backfill/resolve.hpp"
 
+#include "operations/backfill/asked_again.hpp"
 #include "operations/backfill/called.hpp"
 #include "operations/backfill/expression.hpp"
 #include "operations/backfill/fill_nulls.hpp"
@@ -180,16 +181,17 @@ List *resolve_assignments(const Request &request, Relation root)
 
 // Predicate ---------------------------------------------------------------------------
 
-Node *resolve_predicate(const char *text, Relation root)
+Node *resolve_predicate(const char *text, const Target &target)
 {
 	UserText user_text = predicate_text(text);
 	user_text.enter();
-	ParseState *state = open_state(root, user_text.source, false);
+	ParseState *state = open_state(target.root, user_text.source, false);
 	Node *parsed = parse_expression(user_text);
 	auto *raw = static_cast<Node *>(copyObjectImpl(parsed));
 	Node *condition = transformWhereClause(state, parsed, EXPR_KIND_WHERE, "the predicate");
 	assign_expr_collations(state, condition);
 	check_expression(state, condition, raw);
+	check_asked_again(state, condition, target.relations);
 	user_text.leave();
 	return condition;
 }
@@ -255,7 +257,7 @@ Resolved resolve(const Request &request, const Target &target)
 												FirstLowInvalidHeapAttributeNumber);
 	Node *predicate =
 		request.predicate != nullptr
-			? resolve_predicate(request.predicate, target.root)
+			? resolve_predicate(request.predicate, target)
 			: fill_nulls(open_state(target.root, nullptr, true), target.root, entries);
 	if (request.action == RowAction::update)
 		check_falsifiable(target, predicate, entries, assigned, request.fire_triggers);
