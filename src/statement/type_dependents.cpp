@@ -4,6 +4,7 @@
 #include "pg/compat_alter.hpp"
 #include "statement/constraint_rows.hpp"
 #include "statement/dependents.hpp"
+#include "statement/foreign_key.hpp"
 #include "statement/partition.hpp"
 
 extern "C" {
@@ -122,45 +123,6 @@ CoercionPathType key_cast(Oid target, Oid source, Oid *function)
 	*function = InvalidOid;
 	return target == source ? COERCION_PATH_RELABELTYPE
 							: find_coercion_pathway(target, source, COERCION_IMPLICIT, function);
-}
-
-// The operator by which a referenced column of this operator class is compared with the
-// referencing type, and what that is cast to for it; InvalidOid: none.
-Oid key_operator(Oid opclass, Oid referenced_type, Oid referencing_type, Oid *right)
-{
-	Oid family;
-	Oid input;
-	*right = InvalidOid;
-	if (!get_opclass_opfamily_and_input_type(opclass, &family, &input))
-		return InvalidOid;
-	Oid base = getBaseType(referencing_type);
-	Oid equal = get_opfamily_member(family, input, base, BTEqualStrategyNumber);
-	*right = base;
-	if (OidIsValid(equal) &&
-		OidIsValid(get_opfamily_member(family, base, base, BTEqualStrategyNumber)))
-		return equal;
-	Oid given[2] = {referenced_type, referencing_type};
-	Oid wanted[2] = {input, input};
-	*right = input;
-	return can_coerce_type(2, given, wanted, COERCION_IMPLICIT)
-			   ? get_opfamily_member(family, input, input, BTEqualStrategyNumber)
-			   : InvalidOid;
-}
-
-Oid opclass_of_key(Oid index, Oid relation, AttrNumber attnum)
-{
-	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	auto *form = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-	const oidvector *opclasses = read_vector(tuple, Anum_pg_index_indclass);
-	Oid opclass = InvalidOid;
-	for (int i = 0; i < form->indnkeyatts; i++) {
-		if (form->indkey.values[i] == attnum)
-			opclass = opclasses->values[i];
-	}
-	ReleaseSysCache(tuple);
-	return opclass;
 }
 
 bool same_equality(Oid a, Oid b)

@@ -1,6 +1,7 @@
 // apply(), plan(), run(): ordinary DDL in, its steps out.  What follows a statement on the same
 // table is planned when that one is done: it may depend on what came before.
 #include "jobs/wait.hpp"
+#include "operations/apply/check.hpp"
 #include "operations/apply/earlier.hpp"
 #include "operations/apply/later_step.hpp"
 #include "operations/apply/names.hpp"
@@ -181,6 +182,8 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 	foreach (cell, units) {
 		const auto *unit = static_cast<const Unit *>(lfirst(cell));
 		context.enter(*unit, units);
+		if (unit->parts != NIL)
+			check_parts_together(castNode(AlterTableStmt, unit->statement));
 		bool apart = unit->parts != NIL && !is_brief_as_one(*unit);
 		if (unit->parts != NIL && !apart)
 			check_parts(*unit, earlier);

@@ -105,7 +105,11 @@ void check_as_it_stands(const Unit &unit)
 	if (command->subtype == AT_ChangeOwner)
 		(void)get_rolespec_oid(command->newowner, false);
 	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
-	char kind = OidIsValid(oid) ? get_rel_relkind(oid) : '\0';
+	if (!OidIsValid(oid))
+		return;
+	check_relation_kind(alter->objtype, alter->relation, oid, false);
+	check_kind_for(command, oid);
+	char kind = get_rel_relkind(oid);
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		return;
 	Relation relation = ddl::open_owned_table(oid);

@@ -18,11 +18,16 @@ bool is_known(const Constraint *constraint);
 // (ddl/rehearsal.hpp).
 void check_as_it_stands(const Unit &unit);
 
+// The sub-commands of one ALTER TABLE that can't go together.
+void check_parts_together(const AlterTableStmt *alter);
+
 // The ownership of partitions and children that the server will ask for then.
 void need_owners(ddl::Recipe *recipe, const Unit &unit);
 
 // Its parts: a sub-command on a column, on another thing of the table; any other statement.
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
+void check_column_type(Relation relation, const AlterTableCmd *command,
+					   const FormData_pg_attribute *column, bool is_only, const char *sql);
 void check_table_command(Relation relation, const AlterTableCmd *command);
 void check_objects(const Unit &unit);
 // What others inherit, or it inherits from them.
@@ -37,6 +42,10 @@ void check_moved(const AlterObjectSchemaStmt *move);
 void check_no_system_catalog(Relation relation, const char *name);
 // As RangeVarCallbackForAlterRelation(): ALTER VIEW of a view, and so on.
 void check_relation_kind(ObjectType type, const RangeVar *name, Oid relation, bool is_rename);
+// As ATSimplePermissions(): what views don't have.
+void check_kind_for(const AlterTableCmd *command, Oid relation);
+// From how many parents the column is inherited.
+int inherited_count(Oid relation, const char *column);
 bool can_have_triggers(char kind);
 // Tables of the composite type; an error where there are any and no CASCADE.
 List *typed_tables(Oid type_relation, DropBehavior behavior);

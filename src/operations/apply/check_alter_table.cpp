@@ -51,108 +51,22 @@ using Attribute = const FormData_pg_attribute;
 // ---------------------------------------------------------------- one column
 
 // As ATColumnDefault() has it.
-void check_default(Relation, const AlterTableCmd *command, Attribute *column, const char *sql)
+void check_default(Relation relation, const AlterTableCmd *command, Attribute *column,
+				   const char *sql)
 {
-	if (!command->def || column->attgenerated != '\0' || column->attidentity != '\0')
+	const char *table = RelationGetRelationName(relation);
+	if (column->attidentity != '\0')
+		refuse(ERRCODE_SYNTAX_ERROR, "column \"%s\" of relation \"%s\" is an identity column",
+			   command->name, table);
+	if (column->attgenerated != '\0')
+		refuse(ERRCODE_SYNTAX_ERROR, "column \"%s\" of relation \"%s\" is a generated column",
+			   command->name, table);
+	if (!command->def)
 		return;
 	ParseState *state = make_parsestate(nullptr);
 	state->p_sourcetext = sql;
 	(void)cookDefault(state, static_cast<Node *>(copyObjectImpl(command->def)), column->atttypid,
 					  column->atttypmod, command->name, '\0');
-}
-
-// As ATPrepAlterColumnType() makes it; an error where there is no such cast.
-void check_cast(Relation relation, const AlterTableCmd *command, Attribute *column, Oid type,
-				int32 typmod)
-{
-	const Node *given = castNode(ColumnDef, command->def)->raw_default;
-	ParseState *state = make_parsestate(nullptr);
-	Node *value;
-	if (given) {
-		addNSItemToQuery(
-			state,
-			addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true),
-			false, true, true);
-		value = transformExpr(state, static_cast<Node *>(copyObjectImpl(given)),
-							  EXPR_KIND_ALTER_COL_TRANSFORM);
-	} else
-		value = reinterpret_cast<Node *>(makeVar(1, column->attnum, column->atttypid,
-												 column->atttypmod, column->attcollation, 0));
-	if (coerce_to_target_type(state, value, exprType(value), type, typmod, COERCION_ASSIGNMENT,
-							  COERCE_IMPLICIT_CAST, -1))
-		return;
-	const char *name = format_type_be(type);
-	if (given)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("result of USING clause for column \"%s\" cannot be cast "
-							   "automatically to type %s",
-							   command->name, name),
-						errhint("You might need to add an explicit cast.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" cannot be cast automatically to type %s", command->name, name),
-			 errhint("You might need to specify \"USING %s::%s\".", quote_identifier(command->name),
-					 format_type_with_typemod(type, typmod))));
-}
-
-// As ATExecAlterColumnType() goes through what depends on the column (which calls it a feature that
-// is not supported; here it is what an earlier statement can drop).
-void check_users_of_column(Relation relation, const char *name, AttrNumber number)
-{
-	struct User {
-		Oid class_id;
-		const char *what;
-	};
-	constexpr User users[] = {
-		{ProcedureRelationId, "used by a function or procedure"},
-		{RewriteRelationId, "used by a view or rule"},
-		{TriggerRelationId, "used in a trigger definition"},
-		{PolicyRelationId, "used in a policy definition"},
-		{PublicationRelRelationId, "used by a publication WHERE clause"},
-	};
-	ListCell *cell;
-	foreach (cell,
-			 statement::dependents_of(RelationRelationId, RelationGetRelid(relation), number)) {
-		const auto *dependent = static_cast<const statement::DependsOn *>(lfirst(cell));
-		for (const User &user : users)
-			if (dependent->class_id == user.class_id) {
-				ObjectAddress object = {dependent->class_id, dependent->object, 0};
-				ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-								errmsg("cannot alter type of a column %s", user.what),
-								errdetail("%s depends on column \"%s\"",
-										  getObjectDescription(&object, false), name)));
-			}
-	}
-}
-
-void check_type(Relation relation, const AlterTableCmd *command, Attribute *column, const char *)
-{
-	auto *definition = castNode(ColumnDef, command->def);
-	if (column->attinhcount > 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("cannot alter inherited column \"%s\"", command->name)));
-	bool is_expression;
-	if (has_partition_attrs(relation,
-							bms_make_singleton(column->attnum - FirstLowInvalidHeapAttributeNumber),
-							&is_expression))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("cannot alter column \"%s\" because it is part of the partition key "
-							   "of relation \"%s\"",
-							   command->name, RelationGetRelationName(relation))));
-	Oid type;
-	int32 typmod;
-	typenameTypeIdAndMod(nullptr, definition->typeName, &type, &typmod);
-	check_cast(relation, command, column, type, typmod);
-	check_users_of_column(relation, command->name, column->attnum);
-	find_composite_type_dependencies(relation->rd_rel->reltype, relation, nullptr);
-	Node *value = column->atthasdef && column->attgenerated == '\0'
-					  ? build_column_default(relation, column->attnum)
-					  : nullptr;
-	if (value && !coerce_to_target_type(nullptr, value, exprType(value), type, typmod,
-										COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1))
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("default for column \"%s\" cannot be cast automatically to type %s",
-							   command->name, format_type_be(type))));
 }
 
 // As GetAttributeStorage().
@@ -299,6 +213,12 @@ void check_altered_constraint(Relation relation, const char *name)
 							   RelationGetRelationName(relation))));
 }
 
+// ALTER … SET STATISTICS, SET (…): only tried as they stand.
+bool may_be_system(AlterTableType type)
+{
+	return type == AT_SetStatistics || type == AT_SetOptions || type == AT_ResetOptions;
+}
+
 } // namespace
 
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
@@ -318,7 +238,7 @@ void check_column_command(const Unit &unit, Relation relation, const AlterTableC
 		{AT_ResetOptions, nullptr},
 		{AT_SetStorage, check_storage},
 		{AT_SetCompression, check_compression},
-		{AT_AlterColumnType, check_type},
+		{AT_AlterColumnType, nullptr},
 		{AT_AddIdentity, check_new_identity},
 		{AT_SetIdentity, check_identity},
 		{AT_DropIdentity, check_identity},
@@ -331,6 +251,13 @@ void check_column_command(const Unit &unit, Relation relation, const AlterTableC
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 							errmsg("column \"%s\" of relation \"%s\" does not exist", command->name,
 								   RelationGetRelationName(relation))));
+		if (number < 0 && !may_be_system(one.type))
+			refuse(ERRCODE_FEATURE_NOT_SUPPORTED, "cannot alter system column \"%s\"",
+				   command->name);
+		if (number > 0 && one.type == AT_AlterColumnType)
+			check_column_type(relation, command,
+							  TupleDescAttr(RelationGetDescr(relation), number - 1),
+							  !castNode(AlterTableStmt, unit.statement)->relation->inh, unit.sql);
 		if (number > 0 && one.check)
 			one.check(relation, command, TupleDescAttr(RelationGetDescr(relation), number - 1),
 					  unit.sql);

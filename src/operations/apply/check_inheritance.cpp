@@ -190,16 +190,6 @@ void check_only(Relation relation, const AlterTableCmd *command)
 			   "cannot remove constraint from only the partitioned table when partitions exist");
 }
 
-bool is_inherited(Oid relation, const char *column)
-{
-	HeapTuple tuple = SearchSysCacheAttName(relation, column);
-	bool inherited = HeapTupleIsValid(tuple) &&
-					 reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attinhcount > 0;
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return inherited;
-}
-
 } // namespace
 
 void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
@@ -222,7 +212,7 @@ void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd
 				refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot add column to a partition");
 			return;
 		case AT_DropColumn:
-			if (is_inherited(oid, command->name))
+			if (inherited_count(oid, command->name) > 0)
 				refuse(ERRCODE_INVALID_TABLE_DEFINITION, "cannot drop inherited column \"%s\"",
 					   command->name);
 			return;

@@ -4,6 +4,7 @@
 #include "pg/catalog_scan.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
@@ -12,6 +13,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::operations::apply {
@@ -28,6 +30,16 @@ void check_no_system_catalog(Relation relation, const char *name)
 	if (!allowSystemTableMods && IsSystemRelation(relation))
 		refuse(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied: \"%s\" is a system catalog",
 			   name);
+}
+
+int inherited_count(Oid relation, const char *column)
+{
+	HeapTuple tuple = SearchSysCacheAttName(relation, column);
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	int count = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attinhcount;
+	ReleaseSysCache(tuple);
+	return count;
 }
 
 bool can_have_triggers(char kind)
@@ -70,6 +82,43 @@ void check_relation_kind(ObjectType type, const RangeVar *name, Oid oid, bool is
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is a composite type", name->relname),
 						errhint("Use ALTER TYPE instead.")));
+}
+
+namespace {
+
+struct Action {
+	AlterTableType type;
+	const char *name;
+};
+
+// As alter_table_type_to_string() calls them.
+constexpr Action of_tables[] = {
+	{AT_AddColumn, "ADD COLUMN"},
+	{AT_DropColumn, "DROP COLUMN"},
+	{AT_AlterColumnType, "ALTER COLUMN ... SET DATA TYPE"},
+	{AT_SetNotNull, "ALTER COLUMN ... SET NOT NULL"},
+	{AT_DropNotNull, "ALTER COLUMN ... DROP NOT NULL"},
+	{AT_AddConstraint, "ADD CONSTRAINT"},
+	{AT_SetLogged, "SET LOGGED"},
+	{AT_SetUnLogged, "SET UNLOGGED"},
+	{AT_EnableRowSecurity, "ENABLE ROW SECURITY"},
+	{AT_AddInherit, "INHERIT"},
+	{AT_EnableTrig, "ENABLE TRIGGER"},
+	{AT_DisableTrig, "DISABLE TRIGGER"},
+	{AT_EnableTrigAll, "ENABLE TRIGGER ALL"},
+	{AT_DisableTrigAll, "DISABLE TRIGGER ALL"},
+};
+
+} // namespace
+
+void check_kind_for(const AlterTableCmd *command, Oid relation)
+{
+	char kind = get_rel_relkind(relation);
+	for (const Action &action : of_tables)
+		if (action.type == command->subtype && (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW))
+			refuse(ERRCODE_WRONG_OBJECT_TYPE,
+				   "ALTER action %s cannot be performed on relation \"%s\"", action.name,
+				   get_rel_name(relation));
 }
 
 List *typed_tables(Oid type_relation, DropBehavior behavior)

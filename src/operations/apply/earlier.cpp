@@ -318,6 +318,9 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 			return earlier.drops;
 		case ERRCODE_INVALID_TABLE_DEFINITION: // a second primary key
 			return earlier.drops || earlier.creates;
+		case ERRCODE_FEATURE_NOT_SUPPORTED: // what uses a column, which can be dropped
+			return checks && (touched || earlier.cascades || earlier.any_name ||
+							  tells_of_earlier(error, earlier, own));
 		default:
 			return (checks && touched) ||
 				   ((earlier.creates || touched) &&
