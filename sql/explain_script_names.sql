@@ -70,6 +70,10 @@ SELECT l.script, a.verdict, a.rule, a.reason FROM unnest(ARRAY['SELECT * FROM (S
 SELECT l.script, a.relation, a.verdict, a.rule, a.reason FROM unnest(ARRAY['SELECT go_there(NULL); SET search_path = en_front', 'SELECT set_config(''search_path'', ''en_front'', false)', 'BEGIN; SELECT go_there(NULL); ROLLBACK', 'SELECT set_config(''work_mem'', x, false) FROM current_setting(''work_mem'') x',
 	'SELECT harmless(), now(), count(*) FROM big', 'DO $$ BEGIN PERFORM harmless(); END $$', 'SELECT pg_catalog.set_config(''app.x'', ''1'' || ''2'', false)']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a;
 SELECT * FROM pg_temp.after('SELECT go_there(NULL); CREATE TABLE n (a int)', 'CREATE INDEX ON n (a)');
+-- a statement that would be refused changes nothing
+DROP TABLE IF EXISTS pg_temp.big;
+CREATE VIEW of_big AS SELECT * FROM big;
+SELECT * FROM pg_temp.explain('DROP TABLE big; CREATE TABLE big (id int, a int); ALTER TABLE big ALTER a TYPE bigint');
 
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;

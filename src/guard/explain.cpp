@@ -262,6 +262,8 @@ void explain_statement(const Script &script, const RawStmt *raw)
 		statement::overlay::note_unsure(script.overlay);
 	if (outcome == Outcome::analysed && !is_out_of_place(script, effects))
 		put_effects(script, script.overlay->statement_no, effects);
+	if (effects.fails)
+		return;
 	statement::overlay::note_statement(script.overlay, script.sql, raw);
 }
 
