@@ -126,7 +126,7 @@ ROLLBACK;
 RESET statement_timeout;
 
 -- what takes its time is not waited for
-CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); END';
+CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN LOOP PERFORM 1; END LOOP; END';
 CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION slow();
 SET safe_migrate.ddl_lock_try = '50ms';
 SET statement_timeout = '30s';
@@ -136,4 +136,18 @@ ROLLBACK;
 RESET statement_timeout;
 
 DROP EVENT TRIGGER slow;
+SET safe_migrate.ddl_lock_try = '10s';
+
+-- what does more than can be taken back is not called: volatile functions, also within others
+CREATE SEQUENCE drawn;
+INSERT INTO another VALUES (1);
+CREATE FUNCTION draws(int) RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN nextval(''tried.drawn'') > 0; END';
+BEGIN;
+SELECT safe_migrate.apply('ALTER TABLE another ADD x bigint DEFAULT nextval(''drawn'')') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE another ADD CHECK (draws(a))') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE another ADD CHECK (pg_try_advisory_lock(1))') > 0 AS queued;
+SELECT is_called FROM drawn;
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+ROLLBACK;
+
 DROP SCHEMA tried CASCADE;

@@ -8,6 +8,7 @@
 #include "pg/standby.hpp"
 #include "pg/time_limit.hpp"
 #include "pg/transaction.hpp"
+#include "pg/volatile_watch.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -127,7 +128,9 @@ bool run_steps(Rehearsal *rehearsal, const List *steps)
 		rehearsal->says_rows = step->sample_query != nullptr;
 		const char *sql = without_its_query(step->sql);
 		rehearsal->left_empty |= sql != step->sql;
+		pg::refuse_volatile_functions();
 		run_own_statement(sql, false);
+		pg::allow_volatile_functions();
 	}
 	return true;
 }
@@ -183,6 +186,7 @@ bool try_once(Rehearsal *rehearsal)
 {
 	rehearsal->busy = rehearsal->left_empty = rehearsal->says_rows = false;
 	ErrorData *error = pg::try_undone([&] { run_quietly(rehearsal); });
+	pg::allow_volatile_functions();
 	(void)pg::take_own_statement_mark(); // where the error came before it was a statement
 	bool over = pg::end_limit(&rehearsal->limit);
 	if (!error)
