@@ -48,3 +48,17 @@ CALL safe_migrate.wait('written check');
 CALL safe_migrate.wait('local time');
 RESET ALL;
 DROP TABLE written;
+
+-- what the session evaluates an expression with, the worker does too
+CREATE TABLE evaluated (id int, written text, at timestamptz, payload bytea, as_xml text, seen text);
+INSERT INTO evaluated VALUES (1, '2024-01-01 12:00 EST', NULL, 'abc', NULL, NULL);
+SET safe_migrate.inline = never;
+SET timezone_abbreviations = 'Australia';
+SET TimeZone = 'UTC';
+SET xmlbinary = hex;
+SET row_security = off;
+CALL safe_migrate.wait(safe_migrate.backfill('evaluated',
+	$$at = written::timestamptz, as_xml = xmlelement(name x, payload)::text, seen = current_setting('row_security')$$, 'at IS NULL'));
+SELECT at, as_xml, seen FROM evaluated;
+RESET ALL;
+DROP TABLE evaluated;

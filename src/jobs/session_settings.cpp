@@ -11,17 +11,21 @@ namespace safe_migrate::jobs {
 namespace {
 
 constexpr const char *carried[] = {
-	"search_path",		  // functions and triggers find their names by it
-	"TimeZone",			  // created_at::date
-	"DateStyle",		  // created_at::text, and constants that functions read
-	"IntervalStyle",	  // the same of intervals
-	"extra_float_digits", // price::float8::text
-	"bytea_output",		  // payload::text
-	"xmloption",		  // xml from text
-	"lc_monetary",		  // amount::money::text
-	"lc_numeric",		  // to_char(amount, 'D')
-	"lc_time",			  // to_char(created_at, 'TMMonth')
+	// what an expression is evaluated with
+	"search_path",			  // functions and triggers find their names by it
+	"TimeZone",				  // created_at::date
+	"timezone_abbreviations", // '2024-01-01 10:00 EST'::timestamptz
+	"DateStyle",			  // created_at::text, and constants that functions read
+	"IntervalStyle",		  // the same of intervals
+	"extra_float_digits",	  // price::float8::text
+	"bytea_output",			  // payload::text
+	"xmloption",			  // xml from text
+	"xmlbinary",			  // xmlelement(name x, payload)
+	"lc_monetary",			  // amount::money::text
+	"lc_numeric",			  // to_char(amount, 'D')
+	"lc_time",				  // to_char(created_at, 'TMMonth')
 	"default_text_search_config",
+	"row_security", // off: an error where a policy would hide rows from a sub-select
 	// how a script is read, and what it leaves unsaid
 	"standard_conforming_strings", "backslash_quote",
 	"array_nulls", // DEFAULT '{NULL}'
