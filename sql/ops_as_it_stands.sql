@@ -227,6 +227,14 @@ CALL safe_migrate.run('ALTER TABLE IF EXISTS nowhere SET SCHEMA nowhere');
 -- what needs the rows that an earlier statement brings
 CALL safe_migrate.run('CREATE MATERIALIZED VIEW filled AS SELECT 1 AS one; CREATE UNIQUE INDEX ON filled (one); REFRESH MATERIALIZED VIEW CONCURRENTLY filled');
 SELECT * FROM filled;
+-- a new value of an enum can be used once it is committed: not in this transaction
+CREATE TYPE mood AS ENUM ('sad');
+CREATE TABLE moods (id int);
+SET safe_migrate.inline = always;
+SELECT safe_migrate.apply($$ALTER TYPE mood ADD VALUE 'it''s fine'; ALTER TABLE moods ADD mood mood DEFAULT 'it''s fine'$$, 'new value') > 0 AS queued;
+SET safe_migrate.inline = never;
+CALL safe_migrate.wait('new value');
+INSERT INTO moods DEFAULT VALUES RETURNING *;
 -- texts are read as the session reads them
 SET array_nulls = off;
 SET backslash_quote = on;

@@ -143,6 +143,26 @@ void check_parts(const Unit &unit, const Earlier &before)
 	}
 }
 
+// Does a later statement of the script say the value that the unit adds to an enum?  It can be used
+// once it is committed: not in the same transaction.
+bool is_value_used(const List *units, const Unit &unit)
+{
+	if (!IsA(unit.statement, AlterEnumStmt))
+		return false;
+	const auto *alter = castNode(AlterEnumStmt, unit.statement);
+	if (alter->oldVal)
+		return false;
+	char *written = ddl::literal(alter->newVal) + 1;
+	written[strlen(written) - 1] = '\0';
+	ListCell *cell;
+	foreach (cell, units) {
+		const auto *other = static_cast<const Unit *>(lfirst(cell));
+		if (other->number > unit.number && strstr(other->sql, written))
+			return true;
+	}
+	return false;
+}
+
 // The statements as they were written, for inline work.
 List *plain_statements(const List *units)
 {
@@ -150,7 +170,7 @@ List *plain_statements(const List *units)
 	ListCell *cell;
 	foreach (cell, units) {
 		const auto *unit = static_cast<const Unit *>(lfirst(cell));
-		if (!can_be_inline(*unit))
+		if (!can_be_inline(*unit) || is_value_used(units, *unit))
 			return NIL;
 		plain = lappend(plain, const_cast<char *>(unit->sql));
 	}
