@@ -146,6 +146,24 @@ inline constexpr const char *not_generated_message =
 	"column \"%s\" of relation \"%s\" is not a stored generated column";
 #endif
 
+// ATExecValidateConstraint()'s message, of constraint and relation.
+#if PG_VERSION_NUM >= 180000
+inline constexpr const char *not_validated_message =
+	"constraint \"%s\" of relation \"%s\" is not a foreign key, check, or not-null constraint";
+#else
+inline constexpr const char *not_validated_message =
+	"constraint \"%s\" of relation \"%s\" is not a foreign key or check constraint";
+#endif
+
+// MergeAttributesIntoExisting()'s message, of column and child.
+#if PG_VERSION_NUM >= 180000
+inline constexpr const char *nullable_child_message =
+	"column \"%s\" in child table \"%s\" must be marked NOT NULL";
+#else
+inline constexpr const char *nullable_child_message =
+	"column \"%s\" in child table must be marked NOT NULL";
+#endif
+
 // ATPrepCmd(): ADD CONSTRAINT locks all descendants whatever it adds.
 #if PG_VERSION_NUM >= 180000
 inline constexpr bool add_constraint_locks_descendants = true;

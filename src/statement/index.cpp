@@ -218,7 +218,7 @@ void analyse_reindex(Analysis *analysis, const ReindexStmt *statement)
 		return;
 	bool is_index = statement->kind == REINDEX_OBJECT_INDEX;
 	char kind = get_rel_relkind(target.relation);
-	if (kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_PARTITIONED_INDEX)
+	if (kind == (is_index ? RELKIND_PARTITIONED_INDEX : RELKIND_PARTITIONED_TABLE))
 		reindex_partitions(reindex, target.relation, is_index);
 	else if (!is_index)
 		reindex_table(reindex, target.relation, InvalidOid);

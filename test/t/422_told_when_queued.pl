@@ -34,9 +34,10 @@ sub errors_of
 # A file: how the schema is made, a line of dashes, the statements, one a line.
 foreach my $file (sort glob "$FindBin::RealBin/told/*.sql")
 {
+	my ($name) = $file =~ m{([^/]+)\.sql$};
+	next if $name =~ /until_(\d+)/ && major_of($node) > $1;
 	my ($made, $rest) = split /^----\n/m, slurp_file($file);
 	my @statements = grep { /\S/ && !/^--/ } split /\n/, $rest;
-	my ($name) = $file =~ m{([^/]+)\.sql$};
 	$node->safe_psql('postgres', "SET client_min_messages = error; DROP SCHEMA IF EXISTS told, other CASCADE; CREATE SCHEMA told; CREATE SCHEMA other;\n$session$made");
 	my @plain = errors_of(\@statements, sub { $_[0] });
 	my $others = $node->background_psql('postgres');
@@ -52,7 +53,7 @@ foreach my $file (sort glob "$FindBin::RealBin/told/*.sql")
 		is($told[$_], $plain[$_], "$name: $statements[$_]");
 		$plain[$_] eq 'none' ? $fine++ : $refused++;
 	}
-	ok($refused > 10 && $fine > 0, "$name: of $refused that the server refuses and of $fine that it doesn't");
+	ok($refused > 0 && $fine > 0, "$name: of $refused that the server refuses and of $fine that it doesn't");
 }
 
 done_testing();

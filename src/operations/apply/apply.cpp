@@ -97,6 +97,7 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 	List *touched = NIL;
 	bool judged = false, checks = false;
 	ErrorData *error = pg::run_subtransaction([&] {
+		check_names(unit);
 		touched = touched_relations(unit);
 		judged = loses_or_breaks(unit);
 		add_steps(&steps, unit, &checks);

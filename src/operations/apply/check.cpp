@@ -26,8 +26,12 @@ namespace safe_migrate::operations::apply {
 index::Definition read_index(const Unit &unit)
 {
 	auto *statement = castNode(IndexStmt, unit.statement);
-	Relation relation =
-		ddl::open_owned_indexable(RangeVarGetRelid(statement->relation, NoLock, false));
+	Oid oid = RangeVarGetRelid(statement->relation, NoLock, false);
+	char kind = get_rel_relkind(oid);
+	if (kind == RELKIND_VIEW || kind == RELKIND_SEQUENCE || kind == RELKIND_FOREIGN_TABLE)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot create index on relation \"%s\"",
+			   get_rel_name(oid));
+	Relation relation = ddl::open_owned_indexable(oid);
 	index::Definition definition = index::make_definition(relation, statement, unit.sql);
 	relation_close(relation, NoLock);
 	return definition;

@@ -18,6 +18,9 @@ bool is_known(const Constraint *constraint);
 // (ddl/rehearsal.hpp).
 void check_as_it_stands(const Unit &unit);
 
+// The server's errors for what it names, before anything else is said of it.
+void check_names(const Unit &unit);
+
 // The sub-commands of one ALTER TABLE that can't go together.
 void check_parts_together(const AlterTableStmt *alter);
 

@@ -5,6 +5,7 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "operations/partition/steps.hpp"
+#include "pg/compat_alter.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -53,9 +54,8 @@ void check_columns_of_child(Relation child, Relation parent)
 							errmsg("child table \"%s\" has different collation for column \"%s\"",
 								   RelationGetRelationName(child), name)));
 		if (column->attnotnull && !own->attnotnull)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"%s\" in child table \"%s\" must be marked NOT NULL",
-								   name, RelationGetRelationName(child))));
+			refuse(ERRCODE_DATATYPE_MISMATCH, pg::nullable_child_message, name,
+				   RelationGetRelationName(child));
 	}
 }
 

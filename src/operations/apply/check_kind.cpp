@@ -99,6 +99,8 @@ constexpr Action of_tables[] = {
 	{AT_SetNotNull, "ALTER COLUMN ... SET NOT NULL"},
 	{AT_DropNotNull, "ALTER COLUMN ... DROP NOT NULL"},
 	{AT_AddConstraint, "ADD CONSTRAINT"},
+	{AT_DropConstraint, "DROP CONSTRAINT"},
+	{AT_ValidateConstraint, "VALIDATE CONSTRAINT"},
 	{AT_SetLogged, "SET LOGGED"},
 	{AT_SetUnLogged, "SET UNLOGGED"},
 	{AT_EnableRowSecurity, "ENABLE ROW SECURITY"},

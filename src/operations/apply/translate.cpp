@@ -197,6 +197,8 @@ bool add_alter_table(ddl::Recipe *recipe, const Unit &unit, const Finding *unbou
 	if (alter->objtype != OBJECT_TABLE)
 		return false;
 	Oid oid = RangeVarGetRelid(alter->relation, NoLock, alter->missing_ok);
+	if (OidIsValid(oid))
+		check_kind_for(command, oid);
 	if (!OidIsValid(oid) || is_without_children(alter, oid))
 		return false;
 	Relation relation = ddl::open_owned_table(oid);
@@ -260,13 +262,12 @@ void add_reindex(ddl::Recipe *recipe, const ReindexStmt *reindex)
 		auto *option = lfirst_node(DefElem, cell);
 		if (strcmp(option->defname, "tablespace") == 0)
 			tablespace = defGetString(option);
+		else if (strcmp(option->defname, "verbose") != 0 &&
+				 strcmp(option->defname, "concurrently") != 0)
+			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+							errmsg("unrecognized REINDEX option \"%s\"", option->defname)));
 	}
 	Oid oid = RangeVarGetRelid(reindex->relation, NoLock, false);
-	char kind = get_rel_relkind(oid);
-	if (reindex->kind == REINDEX_OBJECT_TABLE &&
-		(kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not a table or materialized view", get_rel_name(oid))));
 	if (tablespace && get_tablespace_oid(tablespace, false) == GLOBALTABLESPACE_OID)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("only shared relations can be placed in pg_global tablespace")));

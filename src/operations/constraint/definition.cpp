@@ -7,10 +7,12 @@
 #include "operations/user_text.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/pinned_settings.hpp"
+#include "statement/foreign_key.hpp"
 
 extern "C" {
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -120,15 +122,15 @@ List *names_of(const List *strings)
 	return names;
 }
 
-void check_columns(Relation relation, const List *columns)
+// message: what is said of a name that the relation has no column of.
+void check_columns(Relation relation, const List *columns, const char *message)
 {
 	ListCell *cell;
 	foreach (cell, columns) {
 		const char *name = static_cast<const char *>(lfirst(cell));
 		if (get_attnum(RelationGetRelid(relation), name) == InvalidAttrNumber)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-							errmsg("column \"%s\" of relation \"%s\" does not exist", name,
-								   RelationGetRelationName(relation))));
+							errmsg_internal(message, name, RelationGetRelationName(relation))));
 	}
 }
 
@@ -186,20 +188,27 @@ void append_actions(StringInfo text, const Constraint *parsed)
 	append_deferrable(text, parsed);
 }
 
-// An operator of the referenced key's index has to take the referencing column, as in
-// ATAddForeignKeyConstraint(): found out here, and not by a worker later.
+// Is the referencing type compared with the key's?  The key's operator class is taken to be that of
+// its type.
+bool is_comparable(Oid type, Oid referenced_type)
+{
+	Oid right;
+	Oid opclass = GetDefaultOpClass(referenced_type, BTREE_AM_OID);
+	return !OidIsValid(opclass) ||
+		   OidIsValid(statement::key_operator(opclass, referenced_type, type, &right));
+}
+
+// As ATAddForeignKeyConstraint(): found out here, and not by a worker later.
 void check_type(const char *constraint, const char *column, Oid type, const char *referenced,
 				Oid referenced_type)
 {
-	Oid types[2] = {getBaseType(type), getBaseType(referenced_type)};
-	if (types[0] == types[1] || can_coerce_type(1, &types[0], &types[1], COERCION_IMPLICIT) ||
-		OidIsValid(OpernameGetOprid(list_make1(makeString(pstrdup("="))), types[1], types[0])))
+	if (is_comparable(type, referenced_type))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("foreign key constraint \"%s\" cannot be implemented", constraint),
 			 errdetail("Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.",
-					   column, referenced, format_type_be(types[0]), format_type_be(types[1]))));
+					   column, referenced, format_type_be(type), format_type_be(referenced_type))));
 }
 
 Oid type_of(Relation relation, const char *column)
@@ -223,7 +232,8 @@ void check_types(Relation relation, Relation referenced, const Definition &defin
 // As transformColumnNameList().
 void check_key_columns(Relation relation, const List *columns)
 {
-	check_columns(relation, columns);
+	check_columns(relation, columns,
+				  "column \"%s\" referenced in foreign key constraint does not exist");
 	ListCell *cell;
 	foreach (cell, columns)
 		if (get_attnum(RelationGetRelid(relation), static_cast<const char *>(lfirst(cell))) < 0)
@@ -313,6 +323,7 @@ void read_key(Definition *definition, Relation relation)
 		definition->name = definition->named ? definition->name : pstrdup(parsed->indexname);
 		return;
 	}
+	check_columns(relation, definition->columns, "column \"%s\" named in key does not exist");
 	bool primary = definition->type == CONSTR_PRIMARY;
 	if (!definition->named)
 		definition->name =
@@ -342,7 +353,7 @@ void read_key(Definition *definition, Relation relation)
 void read_not_null(Definition *definition, Relation relation)
 {
 	definition->columns = names_of(definition->parsed->keys);
-	check_columns(relation, definition->columns);
+	check_columns(relation, definition->columns, "column \"%s\" of relation \"%s\" does not exist");
 	const char *column = static_cast<const char *>(linitial(definition->columns));
 	definition->no_inherit = definition->parsed->is_no_inherit;
 	if (!definition->named)

@@ -25,12 +25,18 @@ void check_kinds(Relation relation, Relation referenced)
 						errmsg("referenced relation \"%s\" is not a table", name)));
 	char own = relation->rd_rel->relpersistence;
 	char other = referenced->rd_rel->relpersistence;
-	bool lasts = other == RELPERSISTENCE_PERMANENT ||
-				 (other == RELPERSISTENCE_UNLOGGED && own == RELPERSISTENCE_UNLOGGED);
-	if (own == RELPERSISTENCE_TEMP ? other != RELPERSISTENCE_TEMP : !lasts)
+	if (own == RELPERSISTENCE_PERMANENT && other != RELPERSISTENCE_PERMANENT)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("\"%s\" may not last as long as \"%s\", which would refer to it",
-							   name, RelationGetRelationName(relation))));
+						errmsg("constraints on permanent tables may reference only permanent "
+							   "tables")));
+	if (own == RELPERSISTENCE_UNLOGGED && other == RELPERSISTENCE_TEMP)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("constraints on unlogged tables may reference only permanent or "
+							   "unlogged tables")));
+	if (own == RELPERSISTENCE_TEMP && other != RELPERSISTENCE_TEMP)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("constraints on temporary tables may reference only temporary "
+							   "tables")));
 }
 
 // As checkFkeyPermissions(): of the table, or of each column.

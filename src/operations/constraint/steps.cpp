@@ -4,6 +4,8 @@
 #include "operations/constraint/parts.hpp"
 #include "operations/constraint/undo.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
+#include "pg/compat_alter.hpp"
 #include "pg/compat_analysis.hpp"
 #include "statement/relations.hpp"
 
@@ -256,8 +258,7 @@ void add_validate_steps(ddl::Recipe *recipe, Relation relation, const Definition
 
 Definition stored_definition(Relation relation, const char *name)
 {
-	Oid oid = RelationGetRelid(relation);
-	Oid constraint = get_relation_constraint_oid(oid, name, false);
+	Oid constraint = ddl::find_constraint(relation, name);
 	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
 	auto form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
 	Definition definition = {};
@@ -266,7 +267,13 @@ Definition stored_definition(Relation relation, const char *name)
 	definition.no_inherit = form->connoinherit;
 	definition.referenced = form->confrelid;
 	char type = form->contype;
+	bool is_key = type == CONSTRAINT_PRIMARY || type == CONSTRAINT_UNIQUE ||
+				  type == CONSTRAINT_EXCLUSION || type == CONSTRAINT_TRIGGER;
 	ReleaseSysCache(tuple);
+	if (is_key)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg_internal(pg::not_validated_message, name,
+										RelationGetRelationName(relation))));
 	char *stored = ddl::constraint_text(constraint);
 	if (type == CONSTRAINT_CHECK || type == CONSTRAINT_FOREIGN) {
 		// the text is one of read_definition()'s own kind

@@ -9,6 +9,7 @@ extern "C" {
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_constraint.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -78,6 +79,16 @@ Relation open_owned_index(Oid oid)
 						errmsg("\"%s\" is not an index", RelationGetRelationName(relation))));
 	check_owner(relation);
 	return relation;
+}
+
+Oid find_constraint(Relation relation, const char *name)
+{
+	Oid oid = get_relation_constraint_oid(RelationGetRelid(relation), name, true);
+	if (!OidIsValid(oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("constraint \"%s\" of relation \"%s\" does not exist", name,
+							   RelationGetRelationName(relation))));
+	return oid;
 }
 
 } // namespace safe_migrate::operations::ddl

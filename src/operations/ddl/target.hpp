@@ -25,4 +25,7 @@ void check_owner(Relation relation);
 // Error 42501 where the current user may not create indexes and sequences beside the table.
 void check_may_create_beside(Oid table);
 
+// The constraint of that name; error 42704, as ALTER TABLE itself has it.
+Oid find_constraint(Relation relation, const char *name);
+
 } // namespace safe_migrate::operations::ddl

@@ -2,6 +2,7 @@
 #include "operations/ddl/again.hpp"
 #include "operations/ddl/restrict.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/ddl/target.hpp"
 #include "operations/drop/losers.hpp"
 #include "operations/drop/steps.hpp"
 #include "pg/boundary.hpp"
@@ -141,7 +142,7 @@ void need_owners_of_constraint(ddl::Recipe *recipe, Oid table, const char *name)
 void add_constraint_steps(ddl::Recipe *recipe, Relation relation, const char *name)
 {
 	Oid oid = RelationGetRelid(relation);
-	Stored stored = read_constraint(get_relation_constraint_oid(oid, name, false));
+	Stored stored = read_constraint(ddl::find_constraint(relation, name));
 	if (stored.parents > 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 						errmsg("cannot drop inherited constraint \"%s\" of relation \"%s\"", name,
