@@ -204,7 +204,7 @@ char *add_own(Tree *tree, Oid partition, bool as_frame)
 	if (definition.type == CONSTR_PRIMARY)
 		refuse_second_primary_key(relation);
 	index::Definition key = key_index(relation, definition);
-	char *name = index::choose_name(relation, key.column_names, label, tree->taken);
+	char *name = index::choose_partition_name(relation, key, label, tree->taken);
 	if (relation->rd_rel->relkind == RELKIND_RELATION) {
 		tree->taken = lappend(tree->taken, index::taken_name(partition, name));
 		index::add_create_steps(tree->recipe, key, name, label);

@@ -149,7 +149,7 @@ void find_own(Part *part, const Part *parent, const statement::IndexShape &wante
 const char *new_name(const Part &part, const Definition &definition, const char *label, List *taken)
 {
 	Relation table = table_open(part.table, AccessShareLock);
-	const char *name = choose_name(table, definition.column_names, label, taken);
+	const char *name = choose_partition_name(table, definition, label, taken);
 	table_close(table, NoLock);
 	return name;
 }

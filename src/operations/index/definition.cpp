@@ -385,4 +385,19 @@ Existing compare_existing(const char *sql, Oid *found)
 	return existing;
 }
 
+char *choose_partition_name(Relation relation, const Definition &definition, const char *label,
+							List *taken)
+{
+	Oid table = RelationGetRelid(relation);
+	bool primary = strcmp(label, "pkey") == 0;
+	char *first = makeObjectName(RelationGetRelationName(relation),
+								 primary ? nullptr : joined_names(definition.column_names), label);
+	Oid found;
+	bool is_wreck = !is_taken(taken_name(table, first), taken) &&
+					compare_existing(create_statement(definition, first, table, true), &found) ==
+						Existing::same_invalid &&
+					!get_rel_relispartition(found) && !OidIsValid(get_index_constraint(found));
+	return is_wreck ? first : choose_name(relation, definition.column_names, label, taken);
+}
+
 } // namespace safe_migrate::operations::index

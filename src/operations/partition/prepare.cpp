@@ -172,7 +172,7 @@ void add_index(ddl::Recipe *recipe, Relation child, const Wanted &wanted, List *
 	wanted.statement->relation = makeRangeVar(get_namespace_name(RelationGetNamespace(child)),
 											  pstrdup(RelationGetRelationName(child)), -1);
 	index::Definition definition = index::make_definition(child, wanted.statement, "");
-	char *name = index::choose_name(child, definition.column_names, "idx", *taken);
+	char *name = index::choose_partition_name(child, definition, "idx", *taken);
 	*taken = lappend(*taken, index::taken_name(RelationGetRelid(child), name));
 	index::add_create_steps(recipe, definition, name, "idx");
 }
