@@ -23,7 +23,8 @@ CREATE TABLE p11 PARTITION OF p1 DEFAULT;
 CREATE TABLE by_sum (a int, k int) PARTITION BY RANGE ((a + k));
 CREATE MATERIALIZED VIEW mv AS SELECT id, a FROM t;
 CREATE VIEW v AS SELECT id, a FROM t;
-CREATE FUNCTION changing(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION changing(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION put_in(int) RETURNS int LANGUAGE sql AS 'SELECT $1'; -- its body takes its place before the server looks
 CREATE FUNCTION row_of(int) RETURNS record LANGUAGE sql IMMUTABLE AS 'SELECT $1, $1';
 SET safe_migrate.inline = never;
 
@@ -40,6 +41,7 @@ SET safe_migrate.inline = never;
 :index 'CREATE INDEX ON t USING hash (a DESC)');
 :index 'CREATE INDEX ON t USING gist (pt NULLS FIRST)');
 :index 'CREATE INDEX ON t (changing(a))');
+:index 'CREATE INDEX ON t (put_in(changing(a)))');
 :index 'CREATE INDEX ON t (row_of(a))');
 :index 'CREATE INDEX ON t (sum(a))');
 :index 'CREATE INDEX ON t (((SELECT 1)))');
@@ -184,6 +186,7 @@ SELECT count(*) FROM safe_migrate.jobs WHERE definition LIKE '%refused.%';
 
 -- what is right is done: a materialized view as well, and the frame alone where it says ONLY
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON mv (id)'));
+CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX ON t (put_in(a)) WHERE put_in(a) > 1'));
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX ON p (a) INCLUDE (id)'));
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX frame ON ONLY p (id)'));
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE UNIQUE INDEX ON p (k, a)'));

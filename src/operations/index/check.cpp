@@ -7,12 +7,15 @@
 
 extern "C" {
 #include "access/amapi.h"
+#include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/relation.h"
 #include "catalog/heap.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_opfamily.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
 #include "commands/defrem.h"
 #include "commands/tablespace.h"
@@ -111,12 +114,33 @@ void check_options(const IndexStmt *statement, const Method &method)
 	(void)index_reloptions(method.routine->amoptions, options, true);
 }
 
-// As CheckPredicate() and ComputeIndexAttrs(); a user's function counts as it is declared, which
-// the server keeps to as well (inline_function()).
+// The server looks once the bodies of SQL functions are in their place: these are left to it.
+bool is_mutable(Oid function, void *)
+{
+	if (func_volatile(function) == PROVOLATILE_IMMUTABLE)
+		return false;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool is_sql = HeapTupleIsValid(tuple) &&
+				  reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->prolang == SQLlanguageId &&
+				  function >= FirstNormalObjectId;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return !is_sql;
+}
+
+bool has_mutable(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	return check_functions_in_node(node, is_mutable, context) || IsA(node, SQLValueFunction) ||
+		   IsA(node, NextValueExpr) || pg::walk_expression(node, has_mutable, context);
+}
+
+// As CheckPredicate() and ComputeIndexAttrs().
 void check_immutable(const Node *expression, const char *what)
 {
-	auto *copy = static_cast<Node *>(copyObjectImpl(expression));
-	if (contain_mutable_functions(statement::plan_built_in(copy)))
+	Node *planned = statement::plan_built_in(static_cast<Node *>(copyObjectImpl(expression)));
+	if (contain_mutable_functions(planned) && has_mutable(planned, nullptr))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 						errmsg("functions in index %s must be marked IMMUTABLE", what)));
 }
