@@ -143,6 +143,30 @@ bool StepContext::others_write()
 		pg_atomic_read_u64(&shared->worker_transactions), safe_migrate::settings::max_workers);
 }
 
+namespace {
+
+// Without the role that it works for, a job is paused, for reassign().
+bool pause_without_owner(JobId id)
+{
+	if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(worker.owner)))
+		return false;
+	(void)move_job(id, Action::pause, InvalidOid, "the role that owns it does not exist any more");
+	return true;
+}
+
+// Who stands still has no batch that would fail without it.
+void look_for_owner(JobId id, TimestampTz *looked_at)
+{
+	constexpr int64 look_every_us = 1'000'000;
+	TimestampTz now = GetCurrentTimestamp();
+	if (now - *looked_at < look_every_us)
+		return;
+	*looked_at = now;
+	forget(job_transaction([&] { (void)pause_without_owner(id); }));
+}
+
+} // namespace
+
 Go StepContext::next_batch(bool writes)
 {
 	MemoryContext old = MemoryContextSwitchTo(memory);
@@ -152,7 +176,7 @@ Go StepContext::next_batch(bool writes)
 			GetCurrentTimestamp() +
 			static_cast<int64>(settings.nice_ratio * static_cast<double>(worker.last_batch_us));
 	Go go;
-	TimestampTz stands_since = 0;
+	TimestampTz stands_since = 0, owner_seen_at = 0;
 	for (;;) {
 		take_interrupts();
 		reload_configuration(this);
@@ -174,7 +198,9 @@ Go StepContext::next_batch(bool writes)
 		else
 			break;
 		if (stands && stands_since == 0)
-			stands_since = now;
+			stands_since = owner_seen_at = now;
+		if (stands)
+			look_for_owner(job_id, &owner_seen_at);
 	}
 	if (stands_since != 0 && GetCurrentTimestamp() - stands_since > 1'000'000)
 		begin_rates();
@@ -312,19 +338,6 @@ Batch StepContext::run_batch(void (*body)(void *), void *arg, const BatchOptions
 	MemoryContextSwitchTo(old);
 	return outcome;
 }
-
-namespace {
-
-// Whatever the error says: without the role that the job worked for, it is paused, for reassign().
-bool pause_without_owner(JobId id)
-{
-	if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(worker.owner)))
-		return false;
-	(void)move_job(id, Action::pause, InvalidOid, "the role that owns it does not exist any more");
-	return true;
-}
-
-} // namespace
 
 Batch StepContext::handle_error(ErrorData *error)
 {

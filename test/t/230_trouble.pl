@@ -128,6 +128,20 @@ sql("SELECT safe_migrate.reassign($job, 'heir'), safe_migrate.resume($job)");
 ends_right($job, 'reassigned to another role');
 is(sql("SELECT owner FROM safe_migrate.jobs WHERE id = $job"), 'heir', 'whose job it is now');
 
+# ---- the same of one that stands still, and has no batch that would find it out
+fresh();
+sql('CREATE ROLE leaver LOGIN; GRANT SELECT, UPDATE ON orders TO leaver');
+$job = sql(q{SET ROLE leaver; SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status), writes = writes + 1', 'status_v2 IS NULL',
+	settings => '{"throttle_query": "SELECT true"}')});
+wait_for($node, "SELECT condition = 'throttled' FROM safe_migrate.progress WHERE job_id = $job");
+sql('BEGIN; DROP OWNED BY leaver; DROP ROLE leaver; COMMIT');
+wait_for($node, "SELECT state <> 'running' FROM safe_migrate.jobs WHERE id = $job");
+is(sql("SELECT state, state_reason FROM safe_migrate.jobs WHERE id = $job"),
+	'paused|the role that owns it does not exist any more', 'a role that is dropped while its job is throttled');
+sql("SELECT safe_migrate.configure($job, 'throttle_query', NULL), safe_migrate.reassign($job, 'heir')");
+sql("GRANT SELECT, UPDATE ON orders TO heir; SELECT safe_migrate.resume($job)");
+ends_right($job, 'reassigned to another role, too');
+
 # ---- rights revoked: failed, with what is missing; granted again and retried: complete
 fresh();
 sql('GRANT SELECT, UPDATE ON orders TO heir');
