@@ -35,6 +35,7 @@ SELECT pg_temp.told('ALTER TABLE items RENAME CONSTRAINT items_pkey TO things_pk
 SELECT pg_temp.told('ALTER TYPE pair RENAME ATTRIBUTE a TO c CASCADE');
 SELECT pg_temp.told('ALTER TYPE mood RENAME TO temper');
 SELECT pg_temp.told('ALTER TYPE mood RENAME VALUE ''good'' TO ''fine''');
+SELECT reason FROM safe_migrate.explain('ALTER TYPE mood RENAME VALUE ''good'' TO ''fine''');
 SELECT pg_temp.told('ALTER TYPE mood ADD VALUE ''fair''');
 SELECT pg_temp.told('ALTER TABLE items SET SCHEMA statement_names_2');
 SELECT pg_temp.told('ALTER SCHEMA statement_names_2 RENAME TO statement_names_3');

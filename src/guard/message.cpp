@@ -93,7 +93,10 @@ void append_client_break(StringInfo text, const Finding &finding)
 {
 	const char *name = qualified(finding.schema, finding.name);
 	appendStringInfoString(text, "clients that use ");
-	if (finding.column != nullptr)
+	if (finding.cause == Cause::enum_rename_value)
+		appendStringInfo(text, "value %s of %s", quote_literal_cstr(finding.column),
+						 finding.object);
+	else if (finding.column != nullptr)
 		appendStringInfo(text, "column %s", quote_identifier(finding.column));
 	else if (finding.object != nullptr)
 		appendStringInfoString(text, OidIsValid(finding.relation) ? quote_identifier(finding.object)

@@ -175,13 +175,13 @@ void note_asked_again(Node *predicate, const List *relations)
 				 errhint("%s", keys_first)));
 	Oid function = InvalidOid;
 	if (volatile_walker(predicate, &function))
-		ereport(NOTICE, (errmsg("the predicate calls volatile function %s",
-								format_procedure(function)),
-						 errdetail("The job asks it of each row again and again, until no row "
-								   "matches."),
-						 errhint("Where it always says the same of the same row, declare it STABLE "
-								 "or IMMUTABLE. %s",
-								 keys_first)));
+		ereport(NOTICE,
+				(errmsg("the predicate calls volatile function %s", format_procedure(function)),
+				 errdetail("The job asks it of each row again and again, until no row "
+						   "matches."),
+				 errhint("Where it always says the same of the same row, declare it STABLE "
+						 "or IMMUTABLE. %s",
+						 keys_first)));
 }
 
 } // namespace safe_migrate::operations::backfill
