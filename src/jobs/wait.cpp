@@ -54,7 +54,9 @@ void refuse_in_transaction(FunctionCallInfo fcinfo)
 			 errmsg_internal("%s", job.error_message ? job.error_message : "job failed"),
 			 job.error_detail ? errdetail_internal("%s", job.error_detail) : 0,
 			 job.error_hint ? errhint("%s", job.error_hint) : 0,
-			 errcontext("job " INT64_FORMAT " (%s of %s)", job.id, job.kind, job.relation_name)));
+			 *job.relation_name ? errcontext("job " INT64_FORMAT " (%s of %s)", job.id, job.kind,
+											 job.relation_name)
+								: errcontext("job " INT64_FORMAT " (%s)", job.id, job.kind)));
 	pg_unreachable();
 }
 

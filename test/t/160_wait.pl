@@ -233,5 +233,11 @@ $waiter->finish;
 is($waiter->result(0), 0, 'it goes on by itself');
 cmp_ok(sql("SELECT retries FROM safe_migrate.jobs WHERE id = $job"), '>', 0, 'the tries are counted');
 
+# ---- the error says of which job it is, and what that was about, if anything
+$job = sql(q{SELECT safe_migrate.apply('CREATE TABLE q AS SELECT 1 / 0 AS x')});
+like(error_of($node, "CALL safe_migrate.wait($job)"), qr/division by zero.*CONTEXT:  job $job \(apply\)$/ms, 'about no table');
+$job = sql(q{SELECT safe_migrate.delete_safely('orders', '1 / (id - id) > 0')});
+like(error_of($node, "CALL safe_migrate.wait($job)"), qr/division by zero.*CONTEXT:  job $job \(delete of public\.orders\)$/ms, 'about one');
+
 stays_clean($node);
 done_testing();
