@@ -236,8 +236,8 @@ cmp_ok(sql("SELECT retries FROM safe_migrate.jobs WHERE id = $job"), '>', 0, 'th
 # ---- the error says of which job it is, and what that was about, if anything
 $job = sql(q{SELECT safe_migrate.apply('CREATE TABLE q AS SELECT 1 / 0 AS x')});
 like(error_of($node, "CALL safe_migrate.wait($job)"), qr/division by zero.*CONTEXT:  job $job \(apply\)$/ms, 'about no table');
-$job = sql(q{SELECT safe_migrate.delete_safely('orders', '1 / (id - id) > 0')});
-like(error_of($node, "CALL safe_migrate.wait($job)"), qr/division by zero.*CONTEXT:  job $job \(delete of public\.orders\)$/ms, 'about one');
+$job = sql(q{SELECT safe_migrate.delete_safely('contended', '1 / (id - 1) > 0')});
+like(error_of($node, "CALL safe_migrate.wait($job)"), qr/division by zero.*CONTEXT:  job $job \(delete of public\.contended\)$/ms, 'about one');
 
 stays_clean($node);
 done_testing();
