@@ -330,6 +330,23 @@ void set_undo(JobId id, int step_no, const char *undo)
 				args);
 }
 
+List *load_steps_with_undo(JobId id, int before_step)
+{
+	List *steps = NIL;
+	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(before_step)};
+	pg::query("SELECT step_no, kind, definition::text, pass FROM safe_migrate.step"
+			  " WHERE job_id = $1 AND step_no < $2 AND definition ? 'undo' ORDER BY step_no DESC",
+			  args, 2, [&steps](HeapTuple t, TupleDesc d) {
+				  auto *step = static_cast<StepRow *>(palloc0(sizeof(StepRow)));
+				  step->step_no = pg::column_int4(t, d, 1);
+				  step->kind = pg::column_text(t, d, 2);
+				  step->definition = pg::column_text(t, d, 3);
+				  step->pass = pg::column_int4(t, d, 4);
+				  steps = lappend(steps, step);
+			  });
+	return steps;
+}
+
 void mark_begun(JobId id, int step_no, bool begun)
 {
 	const Arg args[] = {pg::arg_int8(id), pg::arg_int4(step_no), pg::arg_bool(begun)};

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 }
 
 namespace safe_migrate::jobs {
@@ -90,6 +91,8 @@ void start_step(JobId id, int step_no);
 void finish_step(JobId id, int step_no);
 // What takes its work back, as it is known when it is done; nullptr: it did nothing.
 void set_undo(JobId id, int step_no, const char *undo);
+// Those before it that something takes back, the last one first, as a list of StepRow *.
+List *load_steps_with_undo(JobId id, int before_step);
 // Of a step whose statement commits by itself: what is found done later was done by it, or not.
 void mark_begun(JobId id, int step_no, bool begun);
 // One that is pending, or, done in the caller's transaction, over.

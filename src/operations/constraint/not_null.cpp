@@ -106,6 +106,7 @@ void add_final_step(ddl::Recipe *recipe, Oid oid, const char *column, const Defi
 					   : "",
 				 oid, literal(column));
 	step->undo = undo_of_not_null(oid, column);
+	step->like = set_not_null(oid, column); // others may have made partitions NOT NULL meanwhile
 }
 
 // Nothing is left of the try where there are NULLs: the error has their number and some keys.

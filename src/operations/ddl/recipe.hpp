@@ -36,6 +36,7 @@ struct RecipeStep {
 	bool caller_path; // names in the SQL are found by the caller's search_path, else in pg_catalog
 					  // alone (expressions that were resolved and deparsed)
 	bool as_written;  // a statement of the user's: its undo is told anew when it is run
+	const char *like; // of another one: the statement that stands for it when its undo is told anew
 	bool reads_only;  // besides the catalog's own row: no throttle stops it
 	// where rows can stand in the way: their number and some keys, for the error
 	const char *count_query;

@@ -29,9 +29,13 @@ void run_statement(const StepRun &run)
 	check_target(*run.step); // as it cannot change any more
 	check_names(run.step->names);
 	ask_again(context, *run.step);
-	if (run.step->as_written)
-		set_undo(context.job_id, context.step_no, undo_teller(run.step->sql));
+	const char *told = run.step->as_written ? run.step->sql : run.step->like;
+	const char *undo = told ? undo_teller(told) : run.step->undo;
+	if (told)
+		set_undo(context.job_id, context.step_no, undo);
 	run_own_statement(run.step->sql, !run.step->caller_path);
+	if (!undo)
+		forget_lost_undo(run);
 }
 
 // Was the last try ended for those who waited behind its locks?  It would be again.

@@ -36,6 +36,7 @@ char *step_definition(const RecipeStep &step)
 	pg::json_text(&json, "done", step.done);
 	pg::json_bool(&json, "caller_path", step.caller_path);
 	pg::json_bool(&json, "as_written", step.as_written);
+	pg::json_text(&json, "like", step.like);
 	pg::json_bool(&json, "descend", step.descend);
 	pg::json_bool(&json, "reads_only", step.reads_only);
 	pg::json_text(&json, "count", step.count_query);
@@ -70,6 +71,7 @@ RecipeStep *read_step(const char *definition)
 	step->done = pg::json_get_text(object, "done");
 	step->caller_path = pg::json_get_bool(object, "caller_path", false);
 	step->as_written = pg::json_get_bool(object, "as_written", false);
+	step->like = pg::json_get_text(object, "like");
 	step->descend = pg::json_get_bool(object, "descend", false);
 	step->reads_only = pg::json_get_bool(object, "reads_only", false);
 	step->count_query = pg::json_get_text(object, "count");
@@ -78,6 +80,7 @@ RecipeStep *read_step(const char *definition)
 	step->cleanup = pg::json_get_text(object, "cleanup");
 	step->cleanup_when = pg::json_get_text(object, "cleanup_when");
 	step->still = pg::json_get_text(object, "still");
+	step->undo = pg::json_get_text(object, "undo");
 	step->still_what = pg::json_get_text(object, "still_what");
 	step->unjudged = pg::json_get_text(object, "unjudged");
 	step->names = pg::json_get_text(object, "names");

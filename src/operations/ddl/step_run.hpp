@@ -36,6 +36,10 @@ void check_names(const char *names);
 // and the guard does not let it; not where it was overridden then.
 void ask_again(const jobs::StepContext &context, const RecipeStep &step);
 
+// What the step has dropped for good earlier ones of its job can't take back any more: their undo
+// would be an error.
+void forget_lost_undo(const StepRun &run);
+
 // By the step's own queries.
 Found look_by_queries(StepRun *run);
 
