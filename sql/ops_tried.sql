@@ -126,16 +126,14 @@ ROLLBACK;
 RESET statement_timeout;
 
 -- what takes its time is not waited for
-CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN LOOP PERFORM 1; END LOOP; END';
-CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION slow();
+CREATE FUNCTION slow(int) RETURNS bool LANGUAGE plpgsql STABLE AS
+	'BEGIN LOOP PERFORM count(*) FROM generate_series(1, 1000); END LOOP; END';
 SET safe_migrate.ddl_lock_try = '50ms';
 SET statement_timeout = '30s';
 BEGIN;
-SELECT safe_migrate.apply('ALTER TABLE another ADD x int') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE key ADD CHECK (slow(id))') > 0 AS queued;
 ROLLBACK;
 RESET statement_timeout;
-
-DROP EVENT TRIGGER slow;
 SET safe_migrate.ddl_lock_try = '10s';
 
 -- what does more than can be taken back is not called: volatile functions, also within others
@@ -149,5 +147,43 @@ SELECT safe_migrate.apply('ALTER TABLE another ADD CHECK (pg_try_advisory_lock(1
 SELECT is_called FROM drawn;
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 ROLLBACK;
+
+-- nor is known what it would say, what those that it ends would say, and what comes after it
+CREATE SEQUENCE calls;
+CREATE TABLE rows (a int NOT NULL);
+INSERT INTO rows VALUES (1);
+CREATE DOMAIN small AS int;
+CREATE TABLE of_small (a small);
+INSERT INTO of_small VALUES (1);
+CREATE FUNCTION refuses(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN PERFORM nextval(''tried.calls''); RETURN false; END';
+CREATE FUNCTION hides_it(int) RETURNS bool LANGUAGE plpgsql STABLE AS
+	'BEGIN RETURN tried.refuses($1); EXCEPTION WHEN OTHERS THEN RETURN false; END';
+CREATE FUNCTION by_sql(int) RETURNS bool LANGUAGE sql AS 'SELECT nextval(''tried.calls'') IS NULL';
+CREATE FUNCTION numbered(int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN nextval(''tried.calls''); END';
+BEGIN;
+SELECT safe_migrate.apply('ALTER TABLE rows ADD CHECK (refuses(a))') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE rows ADD CHECK (by_sql(a))') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE rows ADD CHECK (nextval(''calls'') IS NULL)') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE rows ADD CHECK (hides_it(a))') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE rows ADD CHECK (refuses(a)); ALTER TABLE rows RENAME a TO b; ALTER TABLE rows RENAME a TO c') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER DOMAIN small ADD CHECK (refuses(VALUE))') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE rows ALTER a TYPE text USING numbered(a)') > 0 AS queued;
+SELECT safe_migrate.apply('ALTER TABLE rows ADD b text DEFAULT numbered(1)') > 0 AS queued;
+SELECT safe_migrate.apply('CREATE TABLE made AS SELECT numbered(a) FROM rows') > 0 AS queued;
+SELECT safe_migrate.apply('CREATE MATERIALIZED VIEW made AS SELECT refuses(a), numbered(a) FROM rows') > 0 AS queued;
+SELECT safe_migrate.apply('CREATE TABLE made PARTITION OF list FOR VALUES IN (nextval(''calls''))') > 0 AS queued;
+SELECT safe_migrate.apply('CREATE TABLE made PARTITION OF list FOR VALUES IN (numbered(1)::int)') > 0 AS queued;
+-- nor one of an event trigger, whatever it fires for; the server's own words come without it
+CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM nextval(''tried.calls''); RAISE ''refused''; END';
+CREATE EVENT TRIGGER on_ddl ON ddl_command_end EXECUTE FUNCTION on_ddl();
+SELECT safe_migrate.apply('ALTER TABLE another ADD x int') > 0 AS queued;
+SAVEPOINT s;
+SELECT safe_migrate.apply('CREATE INDEX twice ON another (a); CREATE INDEX twice ON list (a)');
+ROLLBACK TO s;
+ALTER EVENT TRIGGER on_ddl DISABLE;
+ALTER EVENT TRIGGER on_ddl ENABLE ALWAYS;
+SELECT safe_migrate.apply('ALTER TABLE another ADD y int') > 0 AS queued;
+ROLLBACK;
+SELECT is_called FROM calls;
 
 DROP SCHEMA tried CASCADE;

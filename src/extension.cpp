@@ -11,7 +11,6 @@
 #include "operations/ddl/permission.hpp"
 #include "operations/registry.hpp"
 #include "pg/session_relations.hpp"
-#include "pg/volatile_watch.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -32,7 +31,6 @@ void _PG_init(void)
 		return; // functions say what is missing
 
 	pg::remember_session_relations();
-	pg::watch_volatile_functions();
 	guard::install_guard();
 	guard::install_lock_budget(); // around the guard's own hook: after it
 	jobs::install_shared_memory();

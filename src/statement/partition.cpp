@@ -52,7 +52,15 @@ bool walk_for_users_functions(Node *node, void *context)
 	return pg::walk_expression(node, walk_for_users_functions, context);
 }
 
-bool is_harmless_datum(ParseState *state, PartitionKey key, int column, const Node *datum)
+bool is_built_in(Node *value) { return !walk_for_users_functions(value, nullptr); }
+
+bool takes_any(Node *) { return true; }
+
+using Test = bool (*)(Node *value);
+
+// Neither volatile nor refused by the test.
+bool is_harmless_datum(ParseState *state, PartitionKey key, int column, const Node *datum,
+					   Test test)
 {
 	if (IsA(datum, PartitionRangeDatum) || IsA(datum, Const) || is_min_or_max(datum))
 		return true;
@@ -62,19 +70,31 @@ bool is_harmless_datum(ParseState *state, PartitionKey key, int column, const No
 								  key->parttypmod[column], COERCION_ASSIGNMENT,
 								  COERCE_IMPLICIT_CAST, -1);
 	return value == nullptr || // the server's error to raise
-		   (!contain_volatile_functions(value) && !walk_for_users_functions(value, nullptr));
+		   (!contain_volatile_functions(value) && test(value));
 }
 
-bool are_harmless(ParseState *state, PartitionKey key, const List *datums)
+bool are_harmless(ParseState *state, PartitionKey key, const List *datums, Test test)
 {
 	ListCell *cell;
 	foreach (cell, datums) {
 		int column = key->strategy == PARTITION_STRATEGY_LIST ? 0 : foreach_current_index(cell);
 		if (column < key->partnatts &&
-			!is_harmless_datum(state, key, column, static_cast<const Node *>(lfirst(cell))))
+			!is_harmless_datum(state, key, column, static_cast<const Node *>(lfirst(cell)), test))
 			return false;
 	}
 	return true;
+}
+
+bool is_harmless(Relation parent, const PartitionBoundSpec *bound, const char *source, Test test)
+{
+	PartitionKey key = RelationGetPartitionKey(parent);
+	if (bound->strategy != key->strategy)
+		return true; // the server's error to raise
+	ParseState *state = make_parsestate(nullptr);
+	state->p_sourcetext = source;
+	return are_harmless(state, key, bound->listdatums, test) &&
+		   are_harmless(state, key, bound->lowerdatums, test) &&
+		   are_harmless(state, key, bound->upperdatums, test);
 }
 
 // The bound with its values, as transformPartitionBound() evaluates them; nullptr where that would
@@ -82,13 +102,10 @@ bool are_harmless(ParseState *state, PartitionKey key, const List *datums)
 PartitionBoundSpec *evaluate_bound(Relation parent, const PartitionBoundSpec *bound,
 								   const char *source)
 {
-	PartitionKey key = RelationGetPartitionKey(parent);
+	if (!is_harmless(parent, bound, source, is_built_in))
+		return nullptr;
 	ParseState *state = make_parsestate(nullptr);
 	state->p_sourcetext = source;
-	if (!are_harmless(state, key, bound->listdatums) ||
-		!are_harmless(state, key, bound->lowerdatums) ||
-		!are_harmless(state, key, bound->upperdatums))
-		return nullptr;
 	return transformPartitionBound(state, parent, const_cast<PartitionBoundSpec *>(bound));
 }
 
@@ -270,6 +287,11 @@ void attach_index(Analysis *analysis, const PartitionCmd *command)
 }
 
 } // namespace
+
+bool bound_is_volatile(Relation parent, const PartitionBoundSpec *bound, const char *source)
+{
+	return !is_harmless(parent, bound, source, takes_any);
+}
 
 void add_default_partition(Analysis *analysis, Relation parent, const PartitionBoundSpec *bound,
 						   Cause cause, const char *source)

@@ -10,6 +10,10 @@ extern "C" {
 
 namespace safe_migrate::statement {
 
+// Does a bound (as the parser left it) call VOLATILE functions?  The server does whenever it reads
+// the bound, which tells something else each time.
+bool bound_is_volatile(Relation parent, const PartitionBoundSpec *bound, const char *source);
+
 // The default partition of an open parent that gets a new partition with this bound (as the parser
 // left it): locked, and scanned unless its constraints exclude the bound.
 void add_default_partition(Analysis *analysis, Relation parent, const PartitionBoundSpec *bound,

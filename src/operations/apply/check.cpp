@@ -85,7 +85,7 @@ void check_create_table(const CreateStmt *create, const char *sql)
 		return;
 	Relation parent = ddl::open_owned_table(
 		RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false));
-	(void)partition::check_new_partition(parent, create, sql);
+	partition::check_new_partition(parent, create, sql);
 	table_close(parent, NoLock);
 }
 

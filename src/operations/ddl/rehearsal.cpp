@@ -32,6 +32,7 @@ struct Rehearsal {
 	const Recipe *recipe;
 	pg::TimeLimit limit; // from the first strong lock on
 	bool busy;			 // somebody was in the way of a strong lock
+	bool stopped;		 // a function would have been called that may change what stays changed
 	bool left_empty;	 // a table was made without the rows of its query
 	bool says_rows;		 // of the step that is run: its failure has more to say about rows
 };
@@ -128,9 +129,9 @@ bool run_steps(Rehearsal *rehearsal, const List *steps)
 		rehearsal->says_rows = step->sample_query != nullptr;
 		const char *sql = without_its_query(step->sql);
 		rehearsal->left_empty |= sql != step->sql;
-		pg::refuse_volatile_functions();
-		run_own_statement(sql, false);
-		pg::allow_volatile_functions();
+		pg::without_volatile_calls(&rehearsal->stopped, [sql] { run_own_statement(sql, false); });
+		if (rehearsal->stopped)
+			return false; // the call's own error was caught by who made it
 	}
 	return true;
 }
@@ -139,6 +140,8 @@ void run_quietly(Rehearsal *rehearsal)
 {
 	pg::set_local("client_min_messages", "error");
 	pg::set_local_ms("lock_timeout", settings::ddl_lock_try);
+	pg::set_local("session_replication_role", "replica",
+				  PGC_SUSET); // event triggers stay out of it
 	(void)run_steps(rehearsal, rehearsal->recipe->steps);
 	CHECK_FOR_INTERRUPTS(); // the limit's belongs in here
 }
@@ -184,16 +187,17 @@ bool is_of_emptiness(const Rehearsal &rehearsal, const ErrorData *error)
 // True: the locks were not free, another try may have more luck.
 bool try_once(Rehearsal *rehearsal)
 {
-	rehearsal->busy = rehearsal->left_empty = rehearsal->says_rows = false;
+	rehearsal->busy = rehearsal->stopped = false;
+	rehearsal->left_empty = rehearsal->says_rows = false;
 	ErrorData *error = pg::try_undone([&] { run_quietly(rehearsal); });
-	pg::allow_volatile_functions();
 	(void)pg::take_own_statement_mark(); // where the error came before it was a statement
 	bool over = pg::end_limit(&rehearsal->limit);
 	if (!error)
 		return rehearsal->busy;
 	bool by_user = error->sqlerrcode == ERRCODE_QUERY_CANCELED && !over;
-	if (by_user || !(is_of_the_moment(error) || is_of_emptiness(*rehearsal, error) ||
-					 (rehearsal->says_rows && is_violation(error))))
+	if (by_user ||
+		!(rehearsal->stopped || is_of_the_moment(error) || is_of_emptiness(*rehearsal, error) ||
+		  (rehearsal->says_rows && is_violation(error))))
 		ReThrowError(error);
 	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }

@@ -8,6 +8,7 @@
 #include "operations/user_text.hpp"
 #include "pg/boundary.hpp"
 #include "pg/pinned_settings.hpp"
+#include "statement/partition.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -280,6 +281,8 @@ void check_new_child(Relation parent, Relation child)
 
 void check_bound(Relation parent, char *child, PartitionBoundSpec *parsed, const char *sql)
 {
+	if (statement::bound_is_volatile(parent, parsed, sql))
+		return;
 	ParseState *state = make_parsestate(nullptr);
 	state->p_sourcetext = sql;
 	check_new_partition_bound(child, parent, make_bound(parent, parsed, sql).spec, state);
@@ -305,21 +308,22 @@ void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, cons
 	add_last_step(recipe, RelationGetRelid(parent), RelationGetRelid(child), bound, own, others);
 }
 
-Bound check_new_partition(Relation parent, const CreateStmt *statement, const char *sql)
+void check_new_partition(Relation parent, const CreateStmt *statement, const char *sql)
 {
 	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not partitioned", RelationGetRelationName(parent))));
-	Bound bound = make_bound(parent, statement->partbound, sql);
-	check_new_partition_bound(statement->relation->relname, parent, bound.spec,
-							  make_parsestate(nullptr));
-	return bound;
+	if (!statement::bound_is_volatile(parent, statement->partbound, sql))
+		check_new_partition_bound(statement->relation->relname, parent,
+								  make_bound(parent, statement->partbound, sql).spec,
+								  make_parsestate(nullptr));
 }
 
 void add_create_steps(ddl::Recipe *recipe, Relation parent, const CreateStmt *statement,
 					  const char *sql)
 {
-	Bound bound = check_new_partition(parent, statement, sql);
+	check_new_partition(parent, statement, sql);
+	Bound bound = make_bound(parent, statement->partbound, sql);
 	Proof proof = add_default_proof(recipe, parent, statement->relation->relname, bound.spec);
 	StringInfoData all, done;
 	initStringInfo(&all);

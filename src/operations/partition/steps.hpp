@@ -31,12 +31,12 @@ char *attach_again(Oid parent, Oid partition);
 void add_attach_steps(ddl::Recipe *recipe, Relation parent, Relation child, const Bound &bound);
 
 // The server's errors where the one can't become a partition of the other; and where there is no
-// room for a bound.
+// room for a bound, as far as that is known: not of one that would call VOLATILE functions.
 void check_new_child(Relation parent, Relation child);
 void check_bound(Relation parent, char *child, PartitionBoundSpec *parsed, const char *sql);
 
-// The bound of a CREATE TABLE … PARTITION OF; the server's errors where there is no room for it.
-Bound check_new_partition(Relation parent, const CreateStmt *statement, const char *sql);
+// The same of a CREATE TABLE … PARTITION OF.
+void check_new_partition(Relation parent, const CreateStmt *statement, const char *sql);
 
 // CREATE TABLE … PARTITION OF, as the caller wrote it, once it is proven that the default partition
 // holds no row for it.
