@@ -164,6 +164,15 @@ inline constexpr const char *nullable_child_message =
 	"column \"%s\" in child table must be marked NOT NULL";
 #endif
 
+// SET ACCESS METHOD of a partitioned table, EXCLUDE on one.
+#if PG_VERSION_NUM >= 170000
+inline constexpr bool partitioned_has_access_method = true;
+inline constexpr bool partitioned_has_exclusion = true;
+#else
+inline constexpr bool partitioned_has_access_method = false;
+inline constexpr bool partitioned_has_exclusion = false;
+#endif
+
 // ATPrepCmd(): ADD CONSTRAINT locks all descendants whatever it adds.
 #if PG_VERSION_NUM >= 180000
 inline constexpr bool add_constraint_locks_descendants = true;
@@ -195,6 +204,15 @@ inline const char *altered_constraint(const AlterTableCmd *command)
 	return castNode(ATAlterConstraint, command->def)->conname;
 #else
 	return castNode(Constraint, command->def)->conname;
+#endif
+}
+// ALTER CONSTRAINT of what is no foreign key: [NO] INHERIT of a NOT NULL (18).
+inline bool alters_other_constraints(const AlterTableCmd *command)
+{
+#if PG_VERSION_NUM >= 180000
+	return castNode(ATAlterConstraint, command->def)->alterInheritability;
+#else
+	return false;
 #endif
 }
 inline bool changes_enforcement(const AlterTableCmd *command, bool *enforces)

@@ -12,7 +12,7 @@ use Test::More;
 
 my $node = new_server('told', 'safe_migrate.guard' => 'off', 'safe_migrate.inline' => 'never',
 	'safe_migrate.ddl_lock_try' => '20ms');
-my $session = "SET client_min_messages = error; SET search_path = told;\n";
+my $session = "SET client_min_messages = warning; SET search_path = told;\n";
 
 # The error of each statement, by its number.
 sub errors_of
@@ -23,6 +23,7 @@ sub errors_of
 	my %error;
 	my $number;
 	$node->psql('postgres', $script, stderr => \my $stderr, on_error_stop => 0);
+	unlike($stderr, qr/leak/, 'and nothing is left open');
 	foreach (split /\n/, $stderr)
 	{
 		$number = $1 if /\@\@ (\d+)$/;

@@ -44,21 +44,6 @@ bool is_known(const Constraint *constraint)
 
 namespace {
 
-// ADD COLUMN; what follows these words is read as add_column_safely() reads it.
-void check_new_column(const Unit &unit, Relation relation, const AlterTableCmd *command)
-{
-	ddl::check_by_parse_analysis(relation, command, unit.sql);
-	column::check_name(relation, castNode(ColumnDef, command->def)->colname);
-	const char *text = text_after_add(unit);
-	if (!text)
-		return;
-	if (pg_strncasecmp(text, "column", 6) == 0) // a name would be quoted
-		text += 6;
-	ErrorData *error = pg::try_undone([&] { (void)column::read_definition(relation, text); });
-	if (error && error->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED) // by a recipe
-		ReThrowError(error);
-}
-
 void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
 	const char *added = text_after_add(unit);
@@ -114,6 +99,12 @@ void check_as_it_stands(const Unit &unit)
 	check_relation_kind(alter->objtype, alter->relation, oid, false);
 	check_kind_for(command, oid);
 	char kind = get_rel_relkind(oid);
+	if (kind == RELKIND_COMPOSITE_TYPE)
+		check_attribute_command(oid, command);
+	if (kind == RELKIND_VIEW && command->subtype == AT_ColumnDefault &&
+		get_attnum(oid, command->name) == InvalidAttrNumber)
+		refuse(ERRCODE_UNDEFINED_COLUMN, "column \"%s\" of relation \"%s\" does not exist",
+			   command->name, get_rel_name(oid));
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		return;
 	Relation relation = ddl::open_owned_table(oid);

@@ -29,8 +29,15 @@ void need_owners(ddl::Recipe *recipe, const Unit &unit);
 
 // Its parts: a sub-command on a column, on another thing of the table; any other statement.
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
+void check_new_column(const Unit &unit, Relation relation, const AlterTableCmd *command);
 void check_column_type(Relation relation, const AlterTableCmd *command,
 					   const FormData_pg_attribute *column, bool is_only, const char *sql);
+void check_identity_command(Relation relation, const AlterTableCmd *command,
+							const FormData_pg_attribute *column, bool is_only);
+void check_identity_type(Oid type);
+void check_storage_command(Relation relation, const AlterTableCmd *command);
+void check_of_type(Relation relation, const AlterTableCmd *command);
+void check_attribute_command(Oid type_relation, const AlterTableCmd *command);
 void check_table_command(Relation relation, const AlterTableCmd *command);
 void check_objects(const Unit &unit);
 // What others inherit, or it inherits from them.

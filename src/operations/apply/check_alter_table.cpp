@@ -2,6 +2,7 @@
 // change anything, in their words.
 #include "operations/apply/check.hpp"
 
+#include "operations/ddl/target.hpp"
 #include "pg/compat_alter.hpp"
 #include "pg/compat_analysis.hpp"
 #include "statement/constraint_rows.hpp"
@@ -100,54 +101,47 @@ void check_compression(Relation, const AlterTableCmd *command, Attribute *column
 						errmsg("invalid compression method \"%s\"", wanted)));
 }
 
-void not_in_state(const char *message, Relation relation, const AlterTableCmd *command)
-{
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg_internal(message, command->name, RelationGetRelationName(relation))));
-}
-
-void check_new_identity(Relation relation, const AlterTableCmd *command, Attribute *column,
-						const char *)
-{
-	if (column->attidentity != '\0')
-		not_in_state("column \"%s\" of relation \"%s\" is already an identity column", relation,
-					 command);
-	if (!column->attnotnull)
-		not_in_state("column \"%s\" of relation \"%s\" must be declared NOT NULL before identity "
-					 "can be added",
-					 relation, command);
-	if (column->atthasdef)
-		not_in_state("column \"%s\" of relation \"%s\" already has a default value", relation,
-					 command);
-}
-
-void check_identity(Relation relation, const AlterTableCmd *command, Attribute *column,
-					const char *)
-{
-	if (column->attidentity == '\0' && !command->missing_ok)
-		not_in_state("column \"%s\" of relation \"%s\" is not an identity column", relation,
-					 command);
-}
-
 void check_generated(Relation relation, const AlterTableCmd *command, Attribute *column,
 					 const char *)
 {
 	if (column->attgenerated == '\0' && !command->missing_ok)
-		not_in_state(pg::not_generated_message, relation, command);
+		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, pg::not_generated_message, command->name,
+			   RelationGetRelationName(relation));
 }
 
-// As ATExecDropNotNull(): a primary key's columns keep it.
+bool is_among(Relation relation, IndexAttrBitmapKind columns, Attribute *column)
+{
+	return bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber,
+						 RelationGetIndexAttrBitmap(relation, columns));
+}
+
+bool is_not_null_in_parent(Relation partition, const char *column)
+{
+	Relation parent =
+		table_open(get_partition_parent(RelationGetRelid(partition), true), AccessShareLock);
+	AttrNumber number = get_attnum(RelationGetRelid(parent), column);
+	bool is = number > 0 && TupleDescAttr(RelationGetDescr(parent), number - 1)->attnotnull;
+	table_close(parent, NoLock);
+	return is;
+}
+
+// As ATExecDropNotNull(): who else wants it.
 void check_nullable(Relation relation, const AlterTableCmd *command, Attribute *column,
 					const char *)
 {
-	Bitmapset *key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	if (bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, key))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("column \"%s\" is in a primary key", command->name)));
 	if (column->attidentity != '\0')
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 						errmsg("column \"%s\" of relation \"%s\" is an identity column",
 							   command->name, RelationGetRelationName(relation))));
+	if (is_among(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY, column))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("column \"%s\" is in a primary key", command->name)));
+	if (is_among(relation, INDEX_ATTR_BITMAP_IDENTITY_KEY, column))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+			   "column \"%s\" is in index used as replica identity", command->name);
+	if (relation->rd_rel->relispartition && is_not_null_in_parent(relation, command->name))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "column \"%s\" is marked NOT NULL in parent table",
+			   command->name);
 }
 
 // ---------------------------------------------------------------- names of other things
@@ -199,16 +193,16 @@ void check_replica_identity(Relation relation, const AlterTableCmd *command)
 }
 
 // As ATExecAlterConstraint(), which has no SQLSTATE for it.
-void check_altered_constraint(Relation relation, const char *name)
+void check_altered_constraint(Relation relation, const AlterTableCmd *command)
 {
-	Oid oid = get_relation_constraint_oid(RelationGetRelid(relation), name, false);
-	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
-	if (!HeapTupleIsValid(tuple))
-		return;
-	bool has_parent =
-		OidIsValid(reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->conparentid);
-	ReleaseSysCache(tuple);
-	if (has_parent)
+	const char *name = pg::altered_constraint(command);
+	const statement::ConstraintRow *row =
+		statement::read_constraint(ddl::find_constraint(relation, name));
+	if (row && row->type != CONSTRAINT_FOREIGN && !pg::alters_other_constraints(command))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE,
+			   "constraint \"%s\" of relation \"%s\" is not a foreign key constraint", name,
+			   RelationGetRelationName(relation));
+	if (row && OidIsValid(row->parent))
 		ereport(ERROR, (errmsg("cannot alter constraint \"%s\" on relation \"%s\"", name,
 							   RelationGetRelationName(relation))));
 }
@@ -239,10 +233,11 @@ void check_column_command(const Unit &unit, Relation relation, const AlterTableC
 		{AT_SetStorage, check_storage},
 		{AT_SetCompression, check_compression},
 		{AT_AlterColumnType, nullptr},
-		{AT_AddIdentity, check_new_identity},
-		{AT_SetIdentity, check_identity},
-		{AT_DropIdentity, check_identity},
+		{AT_AddIdentity, nullptr},
+		{AT_SetIdentity, nullptr},
+		{AT_DropIdentity, nullptr},
 	};
+	bool is_only = !castNode(AlterTableStmt, unit.statement)->relation->inh;
 	for (const Known &one : known) {
 		if (one.type != command->subtype || !command->name)
 			continue;
@@ -254,19 +249,22 @@ void check_column_command(const Unit &unit, Relation relation, const AlterTableC
 		if (number < 0 && !may_be_system(one.type))
 			refuse(ERRCODE_FEATURE_NOT_SUPPORTED, "cannot alter system column \"%s\"",
 				   command->name);
-		if (number > 0 && one.type == AT_AlterColumnType)
-			check_column_type(relation, command,
-							  TupleDescAttr(RelationGetDescr(relation), number - 1),
-							  !castNode(AlterTableStmt, unit.statement)->relation->inh, unit.sql);
-		if (number > 0 && one.check)
-			one.check(relation, command, TupleDescAttr(RelationGetDescr(relation), number - 1),
-					  unit.sql);
+		if (number <= 0)
+			continue;
+		Attribute *column = TupleDescAttr(RelationGetDescr(relation), number - 1);
+		if (one.type == AT_AlterColumnType)
+			check_column_type(relation, command, column, is_only, unit.sql);
+		if (one.type == AT_AddIdentity || one.type == AT_SetIdentity || one.type == AT_DropIdentity)
+			check_identity_command(relation, command, column, is_only);
+		if (one.check)
+			one.check(relation, command, column, unit.sql);
 	}
 }
 
 void check_table_command(Relation relation, const AlterTableCmd *command)
 {
 	Oid oid = RelationGetRelid(relation);
+	check_storage_command(relation, command);
 	switch (command->subtype) {
 		case AT_ReplicaIdentity:
 			check_replica_identity(relation, command);
@@ -290,7 +288,10 @@ void check_table_command(Relation relation, const AlterTableCmd *command)
 						 errmsg("\"%s\" is not a typed table", RelationGetRelationName(relation))));
 			break;
 		case AT_AlterConstraint:
-			check_altered_constraint(relation, pg::altered_constraint(command));
+			check_altered_constraint(relation, command);
+			break;
+		case AT_AddOf:
+			check_of_type(relation, command);
 			break;
 		default:
 			break;

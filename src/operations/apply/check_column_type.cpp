@@ -124,13 +124,6 @@ TypeChange read_change(Relation relation, const AlterTableCmd *command)
 	return change;
 }
 
-void check_identity_type(Attribute *column, Oid type)
-{
-	if (column->attidentity != '\0' && type != INT2OID && type != INT4OID && type != INT8OID)
-		refuse(ERRCODE_INVALID_PARAMETER_VALUE,
-			   "identity column type must be smallint, integer, or bigint");
-}
-
 void check_default(Relation relation, Attribute *column, const TypeChange &change)
 {
 	Node *value = column->atthasdef ? build_column_default(relation, column->attnum) : nullptr;
@@ -239,7 +232,8 @@ void check_column_type(Relation relation, const AlterTableCmd *command,
 	TypeChange change = read_change(relation, command);
 	if (has_rows(relation) && value)
 		check_cast(command, state, value, change, column->attgenerated != '\0');
-	check_identity_type(column, change.type);
+	if (column->attidentity != '\0')
+		check_identity_type(change.type);
 	check_children(relation, command, is_only);
 	ListCell *cell;
 	foreach (cell, is_only ? list_make1_oid(RelationGetRelid(relation))

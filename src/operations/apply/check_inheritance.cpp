@@ -2,19 +2,25 @@
 // ATExecAttachPartition() and what recurses look at them.
 #include "operations/apply/check.hpp"
 
+#include "operations/constraint/add.hpp"
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "operations/partition/steps.hpp"
 #include "pg/compat_alter.hpp"
+#include "statement/constraint_rows.hpp"
+#include "statement/index_match.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/genam.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
+#include "commands/trigger.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_type.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -83,10 +89,16 @@ void check_constraints_of_child(Relation child, Relation parent)
 // As ATPrepAddInherit() and ATExecAddInherit().
 void check_may_inherit(Relation child, Relation parent)
 {
+	if (OidIsValid(child->rd_rel->reloftype))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of typed table");
 	if (child->rd_rel->relispartition)
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of a partition");
 	if (is_partitioned(child))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of partitioned table");
+	char kind = parent->rd_rel->relkind;
+	if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW || kind == RELKIND_SEQUENCE)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "ALTER action %s cannot be performed on relation \"%s\"",
+			   "INHERIT", RelationGetRelationName(parent));
 	if (is_partitioned(parent))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot inherit from partitioned table \"%s\"",
 			   RelationGetRelationName(parent));
@@ -114,9 +126,15 @@ void check_inheritance(Relation child, const AlterTableCmd *command)
 			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
 							errmsg("relation \"%s\" would be inherited from more than once",
 								   RelationGetRelationName(parent))));
+		if (const char *trigger = FindTriggerIncompatibleWithInheritance(child->trigdesc))
+			refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+				   "trigger \"%s\" prevents table \"%s\" from becoming an inheritance child",
+				   trigger, RelationGetRelationName(child));
 		check_columns_of_child(child, parent);
 		check_constraints_of_child(child, parent);
-	} else if (!is_child)
+	} else if (child->rd_rel->relispartition)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot change inheritance of a partition");
+	else if (!is_child)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation \"%s\" is not a parent of relation \"%s\"",
 							   RelationGetRelationName(parent), RelationGetRelationName(child))));
@@ -139,6 +157,19 @@ void check_columns_of_partition(Relation child, Relation parent)
 	}
 }
 
+// As AttachPartitionEnsureIndexes(): the parent's key would be a second one.
+void check_primary_key_of_partition(Relation child, Relation parent)
+{
+	(void)RelationGetIndexList(parent); // sets rd_pkindex
+	if (!OidIsValid(parent->rd_pkindex))
+		return;
+	Relation index = index_open(parent->rd_pkindex, AccessShareLock);
+	statement::IndexShape shape = statement::shape_of_index(parent, index);
+	if (!statement::has_matching_index(RelationGetRelid(child), shape, true))
+		constraint::refuse_second_primary_key(child);
+	index_close(index, NoLock);
+}
+
 void check_attach(Relation parent, const PartitionCmd *command, const char *sql)
 {
 	Oid oid = RangeVarGetRelid(command->name, NoLock, false);
@@ -146,14 +177,21 @@ void check_attach(Relation parent, const PartitionCmd *command, const char *sql)
 		return;
 	Relation child = ddl::open_owned_table(oid);
 	partition::check_new_child(parent, child);
+	if (OidIsValid(child->rd_rel->reloftype))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach a typed table as partition");
 	if (has_superclass(oid))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance child as partition");
 	if (!is_partitioned(child) && has_children(oid))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach inheritance parent as partition");
 	check_columns_of_partition(child, parent);
 	partition::check_bound(parent, RelationGetRelationName(child), command->bound, sql);
+	if (const char *trigger = FindTriggerIncompatibleWithInheritance(child->trigdesc))
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+			   "trigger \"%s\" prevents table \"%s\" from becoming a partition", trigger,
+			   RelationGetRelationName(child));
 	check_columns_of_child(child, parent);
 	check_constraints_of_child(child, parent);
+	check_primary_key_of_partition(child, parent);
 	table_close(child, NoLock);
 }
 
@@ -174,6 +212,12 @@ bool is_not_null(Oid relation, const char *column)
 	return not_null;
 }
 
+bool has_inherited_check(Oid relation, const char *name)
+{
+	const statement::ConstraintRow *row = statement::find_constraint(relation, name);
+	return row && row->type == CONSTRAINT_CHECK && !row->no_inherit;
+}
+
 void check_only(Relation relation, const AlterTableCmd *command)
 {
 	if (command->subtype == AT_AddColumn && !command->missing_ok)
@@ -181,6 +225,13 @@ void check_only(Relation relation, const AlterTableCmd *command)
 	if (command->subtype == AT_AddConstraint &&
 		is_inherited_check(castNode(Constraint, command->def)))
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "constraint must be added to child tables too");
+	if (command->subtype == AT_SetNotNull && is_partitioned(relation) &&
+		!is_not_null(RelationGetRelid(relation), command->name))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "constraint must be added to child tables too");
+	if (command->subtype == AT_DropConstraint && is_partitioned(relation) &&
+		has_inherited_check(RelationGetRelid(relation), command->name))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+			   "cannot remove constraint from only the partitioned table when partitions exist");
 	if (command->subtype == AT_DropColumn && is_partitioned(relation) && !command->missing_ok)
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
 			   "cannot drop column from only the partitioned table when partitions exist");
@@ -190,12 +241,61 @@ void check_only(Relation relation, const AlterTableCmd *command)
 			   "cannot remove constraint from only the partitioned table when partitions exist");
 }
 
+// As ATExecAddColumn() merges it with what children have of that name.
+void check_column_in_children(Relation relation, const ColumnDef *definition)
+{
+	Oid type;
+	int32 typmod;
+	if (!OidIsValid(LookupTypeNameOid(nullptr, definition->typeName, true))) // serial
+		return;
+	typenameTypeIdAndMod(nullptr, definition->typeName, &type, &typmod);
+	ListCell *cell;
+	foreach (cell, find_all_inheritors(RelationGetRelid(relation), NoLock, nullptr)) {
+		HeapTuple tuple = SearchSysCacheAttName(lfirst_oid(cell), definition->colname);
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		auto form = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+		bool is_another = form->atttypid != type || form->atttypmod != typmod;
+		ReleaseSysCache(tuple);
+		if (is_another && lfirst_oid(cell) != RelationGetRelid(relation))
+			refuse(ERRCODE_DATATYPE_MISMATCH,
+				   "child table \"%s\" has different type for column \"%s\"",
+				   get_rel_name(lfirst_oid(cell)), definition->colname);
+	}
+}
+
+// As ATAddForeignKeyConstraint(), AddRelationNewConstraints() and transformTableConstraint().
+void check_constraint_of_partitions(Relation relation, const Constraint *constraint, bool is_only)
+{
+	const char *name = RelationGetRelationName(relation);
+	if (constraint->contype == CONSTR_FOREIGN && is_only)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE,
+			   "cannot use ONLY for foreign key on partitioned table \"%s\" referencing relation "
+			   "\"%s\"",
+			   name, constraint->pktable->relname);
+	if (constraint->contype == CONSTR_FOREIGN && constraint->skip_validation &&
+		!pg::partitioned_keys_can_be_not_valid)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE,
+			   "cannot add NOT VALID foreign key on partitioned table \"%s\" referencing relation "
+			   "\"%s\"",
+			   name, constraint->pktable->relname);
+	if (constraint->contype == CONSTR_CHECK && constraint->is_no_inherit)
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+			   "cannot add NO INHERIT constraint to partitioned table \"%s\"", name);
+	if (constraint->contype == CONSTR_EXCLUSION && !pg::partitioned_has_exclusion)
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+			   "exclusion constraints are not supported on partitioned tables");
+}
+
 } // namespace
 
 void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
 	Oid oid = RelationGetRelid(relation);
-	if (!castNode(AlterTableStmt, unit.statement)->relation->inh && has_children(oid))
+	bool is_only = !castNode(AlterTableStmt, unit.statement)->relation->inh;
+	if (is_partitioned(relation) && command->subtype == AT_AddConstraint)
+		check_constraint_of_partitions(relation, castNode(Constraint, command->def), is_only);
+	if (is_only && has_children(oid))
 		check_only(relation, command);
 	switch (command->subtype) {
 		case AT_AddInherit:
@@ -210,6 +310,8 @@ void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd
 		case AT_AddColumn:
 			if (relation->rd_rel->relispartition)
 				refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot add column to a partition");
+			if (!is_only)
+				check_column_in_children(relation, castNode(ColumnDef, command->def));
 			return;
 		case AT_DropColumn:
 			if (inherited_count(oid, command->name) > 0)

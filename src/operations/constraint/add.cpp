@@ -7,7 +7,9 @@
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"
 #include "pg/boundary.hpp"
+#include "pg/compat_alter.hpp"
 #include "pg/compat_analysis.hpp"
+#include "statement/constraint_rows.hpp"
 #include "statement/relations.hpp"
 
 extern "C" {
@@ -103,6 +105,9 @@ void add_partitioned_key(ddl::Recipe *recipe, Relation relation, const Definitio
 
 void refuse_exclude(Relation relation)
 {
+	if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && !pg::partitioned_has_exclusion)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("exclusion constraints are not supported on partitioned tables")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -121,7 +126,10 @@ void check_name(Relation relation, const Definition &definition, bool may_be_the
 	if (definition.type == CONSTR_UNIQUE || definition.type == CONSTR_PRIMARY || !definition.name ||
 		!ConstraintNameIsUsed(CONSTRAINT_RELATION, oid, definition.name))
 		return;
-	if (may_be_there && definition.body && ddl::holds(exists_query(oid, definition, false)))
+	const statement::ConstraintRow *there = statement::find_constraint(oid, definition.name);
+	bool is_inherited = there && !there->is_local; // MergeWithExistingConstraint() makes it its own
+	if ((may_be_there || is_inherited) && definition.body &&
+		ddl::holds(exists_query(oid, definition, false)))
 		return;
 	ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 					errmsg("constraint \"%s\" for relation \"%s\" already exists", definition.name,

@@ -244,6 +244,7 @@ void check_key_columns(Relation relation, const List *columns)
 void read_referenced(Definition *definition, Relation referenced)
 {
 	const Constraint *parsed = definition->parsed;
+	check_kind_of_referenced(referenced);
 	definition->referenced = RelationGetRelid(referenced);
 	definition->referenced_columns =
 		parsed->pk_attrs == NIL ? primary_key_columns(referenced) : names_of(parsed->pk_attrs);
@@ -252,6 +253,31 @@ void read_referenced(Definition *definition, Relation referenced)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_FOREIGN_KEY),
 						errmsg("number of referencing and referenced columns for foreign key "
 							   "disagree")));
+}
+
+bool is_set(char action)
+{
+	return action == FKCONSTR_ACTION_SETNULL || action == FKCONSTR_ACTION_SETDEFAULT;
+}
+
+// What is generated can't be set.
+void check_actions(Relation relation, const Definition &definition)
+{
+	const Constraint *parsed = definition.parsed;
+	bool on_update =
+		is_set(parsed->fk_upd_action) || parsed->fk_upd_action == FKCONSTR_ACTION_CASCADE;
+	if (!on_update && !is_set(parsed->fk_del_action))
+		return;
+	ListCell *cell;
+	foreach (cell, definition.columns) {
+		AttrNumber number =
+			get_attnum(RelationGetRelid(relation), static_cast<const char *>(lfirst(cell)));
+		if (TupleDescAttr(RelationGetDescr(relation), number - 1)->attgenerated != '\0')
+			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+							errmsg("invalid %s action for foreign key constraint containing "
+								   "generated column",
+								   on_update ? "ON UPDATE" : "ON DELETE")));
+	}
 }
 
 // As validateFkOnDeleteSetColumns().
@@ -282,6 +308,7 @@ void read_foreign_key(Definition *definition, Relation relation)
 	check_key_columns(relation, definition->columns);
 	read_referenced(definition, referenced);
 	check_set_columns(*definition);
+	check_actions(relation, *definition);
 	if (!definition->named)
 		definition->name = ChooseConstraintName(RelationGetRelationName(relation),
 												index::joined_names(definition->columns), "fkey",

@@ -29,6 +29,9 @@ struct Definition {
 // relation is locked against changes by the caller.
 Definition read_definition(Relation relation, const char *text);
 
+// Error 42809 where no foreign key can refer to it.
+void check_kind_of_referenced(Relation referenced);
+
 // Of a new foreign key: errors 42809 and 42P16 where no such table can be referred to, 42830 and
 // 55000 where no unique index is to be referred to, 42501 where the current user may not.
 void check_referenced(Relation relation, const Definition &definition);

@@ -16,13 +16,8 @@ namespace safe_migrate::operations::constraint {
 namespace {
 
 // As ATAddForeignKeyConstraint().
-void check_kinds(Relation relation, Relation referenced)
+void check_persistence(Relation relation, Relation referenced)
 {
-	const char *name = RelationGetRelationName(referenced);
-	char kind = referenced->rd_rel->relkind;
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("referenced relation \"%s\" is not a table", name)));
 	char own = relation->rd_rel->relpersistence;
 	char other = referenced->rd_rel->relpersistence;
 	if (own == RELPERSISTENCE_PERMANENT && other != RELPERSISTENCE_PERMANENT)
@@ -104,10 +99,19 @@ void check_referenced_key(Relation referenced, const List *columns)
 
 } // namespace
 
+void check_kind_of_referenced(Relation referenced)
+{
+	char kind = referenced->rd_rel->relkind;
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("referenced relation \"%s\" is not a table",
+							   RelationGetRelationName(referenced))));
+}
+
 void check_referenced(Relation relation, const Definition &definition)
 {
 	Relation referenced = relation_open(definition.referenced, AccessShareLock);
-	check_kinds(relation, referenced);
+	check_persistence(relation, referenced);
 	check_referenced_key(referenced, definition.referenced_columns);
 	check_may_refer(referenced, definition.referenced_columns);
 	relation_close(referenced, NoLock);
