@@ -12,7 +12,7 @@ SET safe_migrate.inline = never;
 CREATE FUNCTION steps(job bigint) RETURNS TABLE (state text, kind text, description text) LANGUAGE sql
 BEGIN ATOMIC SELECT s.state, s.kind, regexp_replace(s.description, '( ADD CONSTRAINT .*_not_null"?) .*', '\1 …') FROM safe_migrate.job_steps s
 	WHERE s.job_id = $1 AND s.description !~ 'SET NOT NULL' ORDER BY step_no; END;
-CREATE FUNCTION random_int() RETURNS int LANGUAGE sql AS 'SELECT 5';
+CREATE FUNCTION random_int() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 5; END';
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN loose AS text;
 CREATE TABLE ref (id int PRIMARY KEY);

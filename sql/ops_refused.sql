@@ -25,6 +25,7 @@ CREATE MATERIALIZED VIEW mv AS SELECT id, a FROM t;
 CREATE VIEW v AS SELECT id, a FROM t;
 CREATE FUNCTION changing(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION put_in(int) RETURNS int LANGUAGE sql AS 'SELECT $1'; -- its body takes its place before the server looks
+CREATE FUNCTION not_put_in(int) RETURNS int LANGUAGE sql AS 'SELECT $1 + random()::int';
 CREATE FUNCTION row_of(int) RETURNS record LANGUAGE sql IMMUTABLE AS 'SELECT $1, $1';
 SET safe_migrate.inline = never;
 
@@ -42,6 +43,7 @@ SET safe_migrate.inline = never;
 :index 'CREATE INDEX ON t USING gist (pt NULLS FIRST)');
 :index 'CREATE INDEX ON t (changing(a))');
 :index 'CREATE INDEX ON t (put_in(changing(a)))');
+:index 'CREATE INDEX ON t (not_put_in(a))');
 :index 'CREATE INDEX ON t (row_of(a))');
 :index 'CREATE INDEX ON t (sum(a))');
 :index 'CREATE INDEX ON t (((SELECT 1)))');

@@ -11,6 +11,9 @@ CREATE DOMAIN plain AS text;
 CREATE DOMAIN random_default AS float8 DEFAULT random();
 CREATE FUNCTION told(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION left_volatile() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION put_in(int) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1'; -- its body takes its place
+CREATE FUNCTION not_put_in() RETURNS float8 LANGUAGE sql AS 'SELECT random()';
+CREATE FUNCTION tells(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT statement_alter.told($1)';
 CREATE TABLE ref (id int PRIMARY KEY, u text UNIQUE);
 INSERT INTO ref VALUES (1, 'u');
 CREATE TABLE t (
@@ -61,6 +64,9 @@ SELECT * FROM pg_temp.says(ARRAY[
 	'ALTER TABLE t ADD x float8 DEFAULT random()',
 	'ALTER TABLE t ADD x int DEFAULT left_volatile()',
 	'ALTER TABLE t ADD x int DEFAULT told(1)',
+	'ALTER TABLE t ADD x int DEFAULT put_in(put_in(1))',
+	'ALTER TABLE t ADD x float8 DEFAULT not_put_in()',
+	'ALTER TABLE t ADD x int DEFAULT tells(put_in(1))',
 	'ALTER TABLE t ADD x bigserial',
 	'ALTER TABLE t ADD x int GENERATED ALWAYS AS IDENTITY',
 	'ALTER TABLE t ADD x int GENERATED ALWAYS AS (a + 1) STORED',

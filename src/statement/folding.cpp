@@ -1,7 +1,9 @@
 // See folding.hpp.
 #include "statement/folding.hpp"
 
+#include "pg/call_watch.hpp"
 #include "pg/compat_alter.hpp"
+#include "pg/transaction.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -74,6 +76,11 @@ bool may_be_folded(Oid function, void *node)
 	return may_be;
 }
 
+bool has_support_of_users(Oid function, void *)
+{
+	return function >= FirstNormalObjectId && OidIsValid(get_func_support(function));
+}
+
 // array_eq() and its kin call the functions of the type that they are given.
 bool is_user_type(Oid type)
 {
@@ -111,6 +118,35 @@ bool find_user_code(Node *node, void *context)
 	if (check_functions_in_node(node, may_be_folded, node) || works_on_user_type(node))
 		return true;
 	return pg::walk_expression(node, find_user_code, context);
+}
+
+// Would planning do more of the users' than put bodies of SQL functions in their places, that no
+// watch of calls sees?
+bool find_unwatched(Node *node, void *context)
+{
+	if (node == nullptr)
+		return false;
+	if (check_functions_in_node(node, has_support_of_users, nullptr) || works_on_user_type(node))
+		return true;
+	return pg::walk_expression(node, find_unwatched, context);
+}
+
+Node *planned(Node *expression)
+{
+	return reinterpret_cast<Node *>(expression_planner(reinterpret_cast<Expr *>(expression)));
+}
+
+// nullptr where it would call a function of the users', or the server refuses it.
+Node *plan_without_calls(Node *expression)
+{
+	Node *result = nullptr;
+	bool stopped = false;
+	ErrorData *error = pg::run_subtransaction([&] {
+		pg::without_calls(pg::Calls::of_users, &stopped, [&] { result = planned(expression); });
+	});
+	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return error || stopped ? nullptr : result;
 }
 
 bool has_check(Oid domain)
@@ -153,11 +189,16 @@ bool is_named_in(const List *names, const char *name)
 
 bool calls_user_code(Node *expression) { return find_user_code(expression, nullptr); }
 
-Node *plan_built_in(Node *expression)
+Node *plan_built_in(Node *expression, bool *is_planned)
 {
-	if (calls_user_code(expression))
-		return expression;
-	return reinterpret_cast<Node *>(expression_planner(reinterpret_cast<Expr *>(expression)));
+	Node *result = nullptr;
+	if (!calls_user_code(expression))
+		result = planned(expression);
+	else if (!find_unwatched(expression, nullptr))
+		result = plan_without_calls(expression);
+	if (is_planned)
+		*is_planned = result != nullptr;
+	return result ? result : expression;
 }
 
 bool is_volatile(Node *expression) { return contain_volatile_functions(plan_built_in(expression)); }

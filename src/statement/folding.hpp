@@ -14,11 +14,12 @@ namespace safe_migrate::statement {
 // Could the planner, folding it, run code that was not built in?
 bool calls_user_code(Node *expression);
 
-// expression_planner() where only built-in functions can run; else the expression as it is.
-Node *plan_built_in(Node *expression);
+// expression_planner() where only built-in functions run, the bodies of SQL functions in their
+// places; else (*is_planned false) the expression as it is.
+Node *plan_built_in(Node *expression, bool *is_planned = nullptr);
 
-// contain_volatile_functions() of the planned expression.  Of an SQL function that the planner
-// would have replaced by its body it is the declaration that counts.
+// contain_volatile_functions_after_planning(), as far as it can be planned; else the functions
+// count as they are declared.
 bool is_volatile(Node *expression);
 
 // DomainHasConstraints(), domains over domains included, without planning the constraints.

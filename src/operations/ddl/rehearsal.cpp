@@ -3,12 +3,12 @@
 
 #include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
+#include "pg/call_watch.hpp"
 #include "pg/guc.hpp"
 #include "pg/own_statement.hpp"
 #include "pg/standby.hpp"
 #include "pg/time_limit.hpp"
 #include "pg/transaction.hpp"
-#include "pg/volatile_watch.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -129,7 +129,8 @@ bool run_steps(Rehearsal *rehearsal, const List *steps)
 		rehearsal->says_rows = step->sample_query != nullptr;
 		const char *sql = without_its_query(step->sql);
 		rehearsal->left_empty |= sql != step->sql;
-		pg::without_volatile_calls(&rehearsal->stopped, [sql] { run_own_statement(sql, false); });
+		pg::without_calls(pg::Calls::of_volatile, &rehearsal->stopped,
+						  [sql] { run_own_statement(sql, false); });
 		if (rehearsal->stopped)
 			return false; // the call's own error was caught by who made it
 	}

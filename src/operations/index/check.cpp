@@ -114,7 +114,8 @@ void check_options(const IndexStmt *statement, const Method &method)
 	(void)index_reloptions(method.routine->amoptions, options, true);
 }
 
-// The server looks once the bodies of SQL functions are in their place: these are left to it.
+// Where it can't be planned here, SQL functions are left to the server, which looks once their
+// bodies are in their places.
 bool is_mutable(Oid function, void *)
 {
 	if (func_volatile(function) == PROVOLATILE_IMMUTABLE)
@@ -139,8 +140,10 @@ bool has_mutable(Node *node, void *context)
 // As CheckPredicate() and ComputeIndexAttrs().
 void check_immutable(const Node *expression, const char *what)
 {
-	Node *planned = statement::plan_built_in(static_cast<Node *>(copyObjectImpl(expression)));
-	if (contain_mutable_functions(planned) && has_mutable(planned, nullptr))
+	bool is_planned;
+	Node *planned =
+		statement::plan_built_in(static_cast<Node *>(copyObjectImpl(expression)), &is_planned);
+	if (contain_mutable_functions(planned) && (is_planned || has_mutable(planned, nullptr)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 						errmsg("functions in index %s must be marked IMMUTABLE", what)));
 }

@@ -1,10 +1,11 @@
-// See volatile_watch.hpp.  The server announces the functions of expressions when it gets them
+// See call_watch.hpp.  The server announces the functions of expressions when it gets them
 // ready to run (OAT_FUNCTION_EXECUTE), built-in ones too; of those that it calls by itself (event
 // triggers, triggers, input and output of types) only the call can be seen, by fmgr's hooks.
-#include "pg/volatile_watch.hpp"
+#include "pg/call_watch.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -19,8 +20,7 @@ namespace safe_migrate::pg {
 
 namespace {
 
-bool watching = false;
-bool stopped = false;
+CallWatch watch = {};
 
 // One of the server's hooks.  Where a library that is loaded meanwhile puts its own before ours,
 // ours stays and hands on.
@@ -56,23 +56,28 @@ bool is_harmless(Oid function)
 		   function == F_GEN_RANDOM_UUID;
 }
 
+bool is_watching(Calls calls) { return (watch.calls & static_cast<int>(calls)) != 0; }
+
 bool is_watched(Oid function)
 {
-	return func_volatile(function) == PROVOLATILE_VOLATILE && !is_harmless(function);
+	if (is_watching(Calls::of_users) && function >= FirstNormalObjectId)
+		return true;
+	return is_watching(Calls::of_volatile) && !is_harmless(function) &&
+		   func_volatile(function) == PROVOLATILE_VOLATILE;
 }
 
 void stop(Oid function)
 {
-	stopped = true;
+	watch.stopped = true;
 	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-					errmsg_internal("function %u is not called where it is only tried", function)));
+					errmsg_internal("function %u is not called here", function)));
 }
 
 void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument)
 {
 	if (access_place.previous)
 		access_place.previous(access, class_id, object, sub_id, argument);
-	if (watching && access == OAT_FUNCTION_EXECUTE && is_watched(object))
+	if (watch.calls != 0 && access == OAT_FUNCTION_EXECUTE && is_watched(object))
 		stop(object);
 }
 
@@ -97,31 +102,36 @@ bool is_call_watched(Oid function) { return is_written_by_users(function) && is_
 bool needs_call_hook(Oid function)
 {
 	return (needs_place.previous && needs_place.previous(function)) ||
-		   (watching && is_call_watched(function));
+		   (watch.calls != 0 && is_call_watched(function));
 }
 
 void on_call(FmgrHookEventType event, FmgrInfo *function, Datum *argument)
 {
 	if (call_place.previous)
 		call_place.previous(event, function, argument);
-	if (watching && event == FHET_START && is_call_watched(function->fn_oid))
+	if (watch.calls != 0 && event == FHET_START && is_call_watched(function->fn_oid))
 		stop(function->fn_oid);
 }
 
 } // namespace
 
-void begin_volatile_watch()
+CallWatch begin_call_watch(Calls calls)
 {
 	access_place.take(&object_access_hook, on_access);
 	needs_place.take(&needs_fmgr_hook, needs_call_hook);
 	call_place.take(&fmgr_hook, on_call);
-	stopped = false;
-	watching = true;
+	CallWatch outer = watch;
+	watch.calls |= static_cast<int>(calls);
+	watch.stopped = false;
+	return outer;
 }
 
-bool end_volatile_watch()
+bool end_call_watch(const CallWatch &outer)
 {
-	watching = false;
+	bool stopped = watch.stopped;
+	watch = outer;
+	if (watch.calls != 0)
+		return stopped;
 	call_place.give_back(&fmgr_hook, on_call);
 	needs_place.give_back(&needs_fmgr_hook, needs_call_hook);
 	access_place.give_back(&object_access_hook, on_access);
