@@ -59,21 +59,6 @@ void check_alter_table(const Unit &unit, Relation relation, const AlterTableCmd 
 	check_tree_command(unit, relation, command);
 }
 
-void check_create_table(const CreateStmt *create, const char *sql)
-{
-	const char *name = create->relation->relname;
-	Oid schema = RangeVarGetCreationNamespace(create->relation);
-	if (!create->if_not_exists && OidIsValid(get_relname_relid(name, schema)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
-	if (!create->partbound)
-		return;
-	Relation parent = ddl::open_owned_table(
-		RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false));
-	partition::check_new_partition(parent, create, sql);
-	table_close(parent, NoLock);
-}
-
 } // namespace
 
 void check_as_it_stands(const Unit &unit)
@@ -81,7 +66,7 @@ void check_as_it_stands(const Unit &unit)
 	if (IsA(unit.statement, IndexStmt))
 		(void)index::is_to_be_made(read_index(unit));
 	if (IsA(unit.statement, CreateStmt))
-		check_create_table(castNode(CreateStmt, unit.statement), unit.sql);
+		check_created_table(castNode(CreateStmt, unit.statement), unit.sql);
 	if (IsA(unit.statement, RenameStmt))
 		check_rename(castNode(RenameStmt, unit.statement));
 	if (IsA(unit.statement, AlterObjectSchemaStmt))

@@ -289,6 +289,50 @@ void check_constraint_of_partitions(Relation relation, const Constraint *constra
 
 } // namespace
 
+namespace {
+
+void check_missing_columns(Relation child, Relation parent)
+{
+	TupleDesc wanted = RelationGetDescr(parent);
+	for (int i = 0; i < wanted->natts; i++) {
+		const FormData_pg_attribute *column = TupleDescAttr(wanted, i);
+		if (!column->attisdropped &&
+			get_attnum(RelationGetRelid(child), NameStr(column->attname)) <= 0)
+			refuse(ERRCODE_DATATYPE_MISMATCH, "child table is missing column \"%s\"",
+				   NameStr(column->attname));
+	}
+}
+
+} // namespace
+
+void check_attached(const AlterTableStmt *alter)
+{
+	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
+	if (command->subtype != AT_AttachPartition || alter->objtype != OBJECT_TABLE)
+		return;
+	Oid parent = RangeVarGetRelid(alter->relation, NoLock, true);
+	Oid child = RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, true);
+	if (!OidIsValid(child) || !OidIsValid(parent) ||
+		get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE)
+		return;
+	char kind = get_rel_relkind(child);
+	if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW || kind == RELKIND_SEQUENCE)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "ALTER action %s cannot be performed on relation \"%s\"",
+			   "ATTACH PARTITION", get_rel_name(child));
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		return;
+	Relation whole = table_open(parent, AccessShareLock);
+	Relation part = table_open(child, AccessShareLock);
+	if (!part->rd_rel->relispartition && OidIsValid(part->rd_rel->reloftype))
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot attach a typed table as partition");
+	if (!part->rd_rel->relispartition) {
+		check_columns_of_partition(part, whole);
+		check_missing_columns(part, whole);
+	}
+	table_close(part, AccessShareLock);
+	table_close(whole, AccessShareLock);
+}
+
 void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {
 	Oid oid = RelationGetRelid(relation);

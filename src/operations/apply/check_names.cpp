@@ -68,6 +68,8 @@ void check_names(const Unit &unit)
 {
 	if (IsA(unit.statement, DropStmt))
 		check_dropped(castNode(DropStmt, unit.statement));
+	if (IsA(unit.statement, AlterTableStmt))
+		check_attached(castNode(AlterTableStmt, unit.statement));
 	if (IsA(unit.statement, ReindexStmt))
 		check_reindexed(castNode(ReindexStmt, unit.statement));
 }

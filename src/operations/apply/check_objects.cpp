@@ -1,5 +1,6 @@
 // See check.hpp.  What statements other than ALTER TABLE name beside the table itself.
 #include "operations/apply/check.hpp"
+#include "operations/apply/check_expressions.hpp"
 
 #include "operations/ddl/restrict.hpp"
 #include "pg/compat_analysis.hpp"
@@ -34,8 +35,6 @@ extern "C" {
 
 namespace safe_migrate::operations::apply {
 
-namespace {
-
 void add_relation(ParseState *state, Relation relation, const char *alias)
 {
 	addNSItemToQuery(state,
@@ -50,43 +49,7 @@ void check_condition(ParseState *state, const Node *condition, ParseExprKind kin
 	(void)transformWhereClause(state, static_cast<Node *>(copyObjectImpl(condition)), kind, name);
 }
 
-// ---------------------------------------------------------------- triggers
-
-void check_trigger_function(const CreateTrigStmt *create)
-{
-	Oid function = LookupFuncName(create->funcname, 0, nullptr, false);
-	if (get_func_rettype(function) != TRIGGEROID)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("function %s must return type %s",
-							   NameListToString(create->funcname), "trigger")));
-}
-
-// As CreateTriggerFiringOn().
-void check_trigger(const CreateTrigStmt *create, const char *sql)
-{
-	check_trigger_function(create);
-	Relation relation = relation_openrv(create->relation, AccessShareLock);
-	Oid oid = RelationGetRelid(relation);
-	const char *name = RelationGetRelationName(relation);
-	if (!create->replace && OidIsValid(get_trigger_oid(oid, create->trigname, true)))
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-						errmsg("trigger \"%s\" for relation \"%s\" already exists",
-							   create->trigname, name)));
-	ListCell *cell;
-	foreach (cell, create->columns)
-		if (get_attnum(oid, strVal(lfirst(cell))) == InvalidAttrNumber)
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-							errmsg("column \"%s\" of relation \"%s\" does not exist",
-								   strVal(lfirst(cell)), name)));
-	if (create->whenClause) {
-		ParseState *state = make_parsestate(nullptr);
-		state->p_sourcetext = sql;
-		add_relation(state, relation, "old");
-		add_relation(state, relation, "new");
-		check_condition(state, create->whenClause, EXPR_KIND_TRIGGER_WHEN, "WHEN");
-	}
-	relation_close(relation, NoLock);
-}
+namespace {
 
 // ---------------------------------------------------------------- policies
 
@@ -116,7 +79,17 @@ void check_policy(RangeVar *table, const List *roles, const Node *qual, const No
 
 void check_new_policy(const CreatePolicyStmt *create, const char *sql)
 {
+	bool is_insert = strcmp(create->cmd_name, "insert") == 0;
+	bool only_reads =
+		strcmp(create->cmd_name, "select") == 0 || strcmp(create->cmd_name, "delete") == 0;
+	if (only_reads && create->with_check)
+		refuse(ERRCODE_SYNTAX_ERROR, "WITH CHECK cannot be applied to SELECT or DELETE");
+	if (is_insert && create->qual)
+		refuse(ERRCODE_SYNTAX_ERROR, "only WITH CHECK expression allowed for INSERT");
 	Oid oid = RangeVarGetRelid(create->table, NoLock, false);
+	char kind = get_rel_relkind(oid);
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "\"%s\" is not a table", create->table->relname);
 	if (OidIsValid(get_relation_policy_oid(oid, create->policy_name, true)))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 						errmsg("policy \"%s\" for table \"%s\" already exists", create->policy_name,
@@ -219,6 +192,21 @@ void check_drop(const DropStmt *drop)
 	}
 }
 
+// As truncate_check_rel(), ExecuteTruncate().
+void check_truncate(const TruncateStmt *truncate)
+{
+	ListCell *cell;
+	foreach (cell, truncate->relations) {
+		auto *name = lfirst_node(RangeVar, cell);
+		char kind = get_rel_relkind(RangeVarGetRelid(name, NoLock, false));
+		if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE &&
+			kind != RELKIND_FOREIGN_TABLE)
+			refuse(ERRCODE_WRONG_OBJECT_TYPE, "\"%s\" is not a table", name->relname);
+		if (kind == RELKIND_PARTITIONED_TABLE && !name->inh)
+			refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot truncate only a partitioned table");
+	}
+}
+
 void check_cluster(const pg::Cluster *cluster)
 {
 	RangeVar *name = pg::clustered_relation(cluster);
@@ -301,6 +289,10 @@ void check_objects(const Unit &unit)
 	switch (nodeTag(statement)) {
 		case T_CreateTrigStmt:
 			return check_trigger(castNode(CreateTrigStmt, statement), unit.sql);
+		case T_RuleStmt:
+			return check_rule(castNode(RuleStmt, statement), unit.sql);
+		case T_TruncateStmt:
+			return check_truncate(castNode(TruncateStmt, statement));
 		case T_CreatePolicyStmt:
 			return check_new_policy(castNode(CreatePolicyStmt, statement), unit.sql);
 		case T_AlterPolicyStmt:

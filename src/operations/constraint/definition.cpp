@@ -122,6 +122,9 @@ List *names_of(const List *strings)
 	return names;
 }
 
+constexpr const char *no_such_key_column =
+	"column \"%s\" referenced in foreign key constraint does not exist";
+
 // message: what is said of a name that the relation has no column of.
 void check_columns(Relation relation, const List *columns, const char *message)
 {
@@ -232,13 +235,25 @@ void check_types(Relation relation, Relation referenced, const Definition &defin
 // As transformColumnNameList().
 void check_key_columns(Relation relation, const List *columns)
 {
-	check_columns(relation, columns,
-				  "column \"%s\" referenced in foreign key constraint does not exist");
+	check_columns(relation, columns, no_such_key_column);
 	ListCell *cell;
 	foreach (cell, columns)
 		if (get_attnum(RelationGetRelid(relation), static_cast<const char *>(lfirst(cell))) < 0)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("system columns cannot be used in foreign keys")));
+}
+
+// As transformFkeyCheckAttrs().
+void refuse_repeated(const List *columns)
+{
+	ListCell *cell, *other;
+	foreach (cell, columns)
+		foreach (other, columns)
+			if (cell != other && strcmp(static_cast<const char *>(lfirst(cell)),
+										static_cast<const char *>(lfirst(other))) == 0)
+				ereport(ERROR, (errcode(ERRCODE_INVALID_FOREIGN_KEY),
+								errmsg("foreign key referenced-columns list must not contain "
+									   "duplicates")));
 }
 
 void read_referenced(Definition *definition, Relation referenced)
@@ -249,6 +264,7 @@ void read_referenced(Definition *definition, Relation referenced)
 	definition->referenced_columns =
 		parsed->pk_attrs == NIL ? primary_key_columns(referenced) : names_of(parsed->pk_attrs);
 	check_key_columns(referenced, definition->referenced_columns);
+	refuse_repeated(definition->referenced_columns);
 	if (list_length(definition->columns) != list_length(definition->referenced_columns))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_FOREIGN_KEY),
 						errmsg("number of referencing and referenced columns for foreign key "
@@ -281,8 +297,9 @@ void check_actions(Relation relation, const Definition &definition)
 }
 
 // As validateFkOnDeleteSetColumns().
-void check_set_columns(const Definition &definition)
+void check_set_columns(Relation relation, const Definition &definition)
 {
+	check_columns(relation, names_of(definition.parsed->fk_del_set_cols), no_such_key_column);
 	ListCell *cell, *other;
 	foreach (cell, definition.parsed->fk_del_set_cols) {
 		bool among = false;
@@ -307,7 +324,7 @@ void read_foreign_key(Definition *definition, Relation relation)
 	definition->columns = names_of(parsed->fk_attrs);
 	check_key_columns(relation, definition->columns);
 	read_referenced(definition, referenced);
-	check_set_columns(*definition);
+	check_set_columns(relation, *definition);
 	check_actions(relation, *definition);
 	if (!definition->named)
 		definition->name = ChooseConstraintName(RelationGetRelationName(relation),
@@ -450,6 +467,17 @@ Definition read_definition(Relation relation, const char *source)
 			break;
 	}
 	text.leave();
+	return definition;
+}
+
+Definition foreign_key(Relation relation, const Constraint *parsed)
+{
+	Definition definition = {};
+	definition.parsed = parsed;
+	definition.type = CONSTR_FOREIGN;
+	definition.named = parsed->conname != nullptr;
+	definition.name = definition.named ? pstrdup(parsed->conname) : nullptr;
+	read_foreign_key(&definition, relation);
 	return definition;
 }
 

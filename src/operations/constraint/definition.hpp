@@ -29,6 +29,9 @@ struct Definition {
 // relation is locked against changes by the caller.
 Definition read_definition(Relation relation, const char *text);
 
+// A foreign key, as the parser left it, of an open table.
+Definition foreign_key(Relation relation, const Constraint *parsed);
+
 // Error 42809 where no foreign key can refer to it.
 void check_kind_of_referenced(Relation referenced);
 
