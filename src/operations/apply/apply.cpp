@@ -201,14 +201,15 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 	UnitContext context = {};
 	ListCell *cell;
 	foreach (cell, units) {
-		const auto *unit = static_cast<const Unit *>(lfirst(cell));
+		auto *unit = static_cast<Unit *>(lfirst(cell));
+		unit->is_queued = !predict;
 		context.enter(*unit, units);
 		if (unit->parts != NIL)
 			check_parts_together(castNode(AlterTableStmt, unit->statement));
 		bool apart = unit->parts != NIL && !is_brief_as_one(*unit);
 		if (unit->parts != NIL && !apart)
 			check_parts(*unit, earlier);
-		List *steps = apart ? unit->parts : list_make1(const_cast<Unit *>(unit));
+		List *steps = apart ? unit->parts : list_make1(unit);
 		ListCell *part;
 		foreach (part, steps)
 			plan_unit(&recipe, *static_cast<const Unit *>(lfirst(part)), &earlier, predict);

@@ -66,7 +66,7 @@ void check_as_it_stands(const Unit &unit)
 	if (IsA(unit.statement, IndexStmt))
 		(void)index::is_to_be_made(read_index(unit));
 	if (IsA(unit.statement, CreateStmt))
-		check_created_table(castNode(CreateStmt, unit.statement), unit.sql);
+		check_created_table(unit);
 	if (IsA(unit.statement, RenameStmt))
 		check_rename(castNode(RenameStmt, unit.statement));
 	if (IsA(unit.statement, AlterObjectSchemaStmt))

@@ -40,7 +40,7 @@ void check_of_type(Relation relation, const AlterTableCmd *command);
 void check_attribute_command(Oid type_relation, const AlterTableCmd *command);
 void check_table_command(Relation relation, const AlterTableCmd *command);
 void check_objects(const Unit &unit);
-void check_created_table(const CreateStmt *create, const char *sql);
+void check_created_table(const Unit &unit);
 void check_trigger(const CreateTrigStmt *create, const char *sql);
 void check_rule(const RuleStmt *create, const char *sql);
 // ATTACH PARTITION, before anything else is said of it.

@@ -146,8 +146,9 @@ void check_elements(const CreateStmt *create, Relation parent)
 
 } // namespace
 
-void check_created_table(const CreateStmt *create, const char *sql)
+void check_created_table(const Unit &unit)
 {
+	const auto *create = castNode(CreateStmt, unit.statement);
 	const char *name = create->relation->relname;
 	Oid schema = RangeVarGetCreationNamespace(create->relation);
 	bool is_there = OidIsValid(get_relname_relid(name, schema));
@@ -155,13 +156,13 @@ void check_created_table(const CreateStmt *create, const char *sql)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
 	if (!create->partbound) {
-		if (!is_there)
-			pg::run_undone([&] { check_keys(create, sql); });
+		if (!is_there && unit.is_queued)
+			pg::run_undone([&] { check_keys(create, unit.sql); });
 		return;
 	}
 	Relation parent = ddl::open_owned_table(
 		RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false));
-	(void)partition::check_new_partition(parent, create, sql);
+	(void)partition::check_new_partition(parent, create, unit.sql);
 	check_elements(create, parent);
 	table_close(parent, NoLock);
 }

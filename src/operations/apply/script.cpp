@@ -127,7 +127,7 @@ int compare_passes(const ListCell *a, const ListCell *b)
 Unit *new_unit(const char *sql, Node *statement, int number)
 {
 	auto *unit = static_cast<Unit *>(palloc(sizeof(Unit)));
-	*unit = {sql, statement, number, NIL};
+	*unit = {sql, statement, number, false, NIL};
 	return unit;
 }
 

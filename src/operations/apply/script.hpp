@@ -14,6 +14,7 @@ struct Unit {
 	const char *sql; // of the unit alone, without a semicolon
 	Node *statement; // parsed
 	int number;		 // of the statement of the script that it is from, from 1
+	bool is_queued;	 // by apply() now: what stops nobody may be tried and undone to look at it
 	List *parts;	 // of Unit *: of an ALTER TABLE with several sub-commands each of them, in the
 					 // order in which the server carries them out; else NIL
 };
