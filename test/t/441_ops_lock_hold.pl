@@ -73,6 +73,28 @@ wait_for($node, q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USIN
 is(sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t}), 10, 'a client gets its turn while the function goes on');
 wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%stays_on%' AND pid <> pg_backend_pid())});
 is(sql(q{SELECT count(*) FROM safe_migrate.jobs WHERE definition LIKE '%stays_on%'}), 0, 'by a session that is ended');
+
+# so is the statement that takes away what a failed step has left
+sql(q{
+	CREATE TABLE parts (id int) PARTITION BY RANGE (id);
+	CREATE TABLE part (id int);
+	INSERT INTO part VALUES (1), (100);
+	CREATE FUNCTION waits_too() RETURNS event_trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE NOT pg_try_advisory_xact_lock_shared(3) LOOP PERFORM pg_sleep(0.05); END LOOP;
+	END $$;
+	CREATE EVENT TRIGGER waits_too ON sql_drop EXECUTE FUNCTION waits_too();
+});
+$holder->query_safe('SELECT pg_advisory_lock(3)');
+$job = sql(q{SELECT safe_migrate.attach_partition_safely('parts', 'part', 'FOR VALUES FROM (0) TO (10)')});
+wait_for($node, q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'part'::regclass AND mode = 'AccessExclusiveLock' AND granted)});
+my ($status, $rows) = $node->psql('postgres', q{SET lock_timeout = '20s'; SELECT count(*) FROM part});
+is($rows, 2, 'a client gets its turn while what a failed step has left is taken away');
+wait_for_state($node, $job, 'failed');
+is(sql(qq{SELECT error_sqlstate, (SELECT count(*) FROM safe_migrate.events e
+	WHERE e.job_id = $job AND kind = 'notice' AND detail ~ 'could not be taken away.*others wait') FROM safe_migrate.jobs WHERE id = $job}),
+	'23514|1', 'which the job tells, besides its own error');
+$holder->query_safe('SELECT pg_advisory_unlock(3)');
 $holder->quit;
 stays_clean($node);
 $node->stop;

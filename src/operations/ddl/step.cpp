@@ -6,6 +6,7 @@
 #include "jobs/worker.hpp"
 #include "operations/ddl/permission.hpp"
 #include "operations/ddl/sql.hpp"
+#include "operations/ddl/statement_locks.hpp"
 #include "operations/ddl/step_run.hpp"
 #include "pg/guc.hpp"
 #include "pg/json.hpp"
@@ -307,11 +308,26 @@ ErrorData *ask_whether_to_clean(StepRun *run, bool *needed)
 	});
 }
 
+// In one short stay, and held no longer than others may wait behind them.
+void take_locks_to_clean(const StepRun &run)
+{
+	RecipeStep cleaning = {};
+	add_statement_locks(&cleaning, run.step->cleanup);
+	TimestampTz deadline =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), run.context->settings.ddl_lock_try);
+	for_each_lock(cleaning, [deadline](Oid relation, LOCKMODE mode) {
+		stay_until(deadline);
+		LockRelationOid(relation, mode);
+		(void)limit_hold(relation, mode);
+	});
+}
+
 ErrorData *clean_in_transaction(const StepRun &run)
 {
 	return job_transaction([&] {
 		pg::set_local_ms("lock_timeout", run.context->settings.ddl_lock_try);
 		PushActiveSnapshot(GetTransactionSnapshot());
+		take_locks_to_clean(run);
 		run_own_statement(run.step->cleanup, true);
 		PopActiveSnapshot();
 	});
