@@ -55,4 +55,7 @@ count_truth() { # WHAT STATUS SECONDS
 
 run_truth() { side_by_side truth_run truth truth.py ${names[@]+"${names[@]}"}; }
 
-run_fuzz() { side_by_side truth_run fuzz fuzz.py ${names[@]+--seed "${names[0]}"}; }
+run_fuzz() {
+	side_by_side truth_run fuzz fuzz.py ${names[@]+--seed "${names[0]}"}
+	side_by_side truth_run apply-fuzz apply_fuzz.py ${names[@]+--seed "${names[0]}"}
+}

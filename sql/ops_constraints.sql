@@ -91,6 +91,13 @@ SELECT safe_migrate.add_constraint_safely('t', 'FOREIGN KEY (a, id) REFERENCES r
 SELECT safe_migrate.add_constraint_safely('pg_class', 'CHECK (oid > 0)');
 SELECT safe_migrate.add_constraint_safely('t_pkey', 'CHECK (id > 0)');
 SELECT safe_migrate.add_constraint_safely('t', NULL);
+-- of a composite type, whose IS NOT NULL would look at the fields
+CREATE TYPE two_ints AS (x int, y int);
+CREATE TABLE pairs (p two_ints);
+INSERT INTO pairs VALUES (ROW(NULL, NULL)), (ROW(1, NULL)), (NULL);
+CALL safe_migrate.wait(safe_migrate.add_not_null_safely('pairs', 'p', job_name => 'pairs'));
+CALL safe_migrate.wait(safe_migrate.add_not_null_safely('pairs', 'p', 'ROW(7, 7)::two_ints'));
+SELECT p, p IS DISTINCT FROM NULL AS filled FROM pairs ORDER BY 1;
 SELECT safe_migrate.add_not_null_safely('t', 'nix');
 SELECT safe_migrate.add_not_null_safely('t', 'ctid');
 SELECT safe_migrate.add_not_null_safely('t', 'ref_id', '1, a = 2');

@@ -49,14 +49,13 @@ void refuse_in_transaction(FunctionCallInfo fcinfo)
 {
 	const char *code =
 		job.error_sqlstate && strlen(job.error_sqlstate) == 5 ? job.error_sqlstate : "XX000";
-	ereport(ERROR,
-			(errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
-			 errmsg_internal("%s", job.error_message ? job.error_message : "job failed"),
-			 job.error_detail ? errdetail_internal("%s", job.error_detail) : 0,
-			 job.error_hint ? errhint("%s", job.error_hint) : 0,
-			 *job.relation_name ? errcontext("job " INT64_FORMAT " (%s of %s)", job.id, job.kind,
-											 job.relation_name)
-								: errcontext("job " INT64_FORMAT " (%s)", job.id, job.kind)));
+	const char *what =
+		*job.relation_name ? psprintf("%s of %s", job.kind, job.relation_name) : job.kind;
+	ereport(ERROR, (errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
+					errmsg_internal("%s", job.error_message ? job.error_message : "job failed"),
+					job.error_detail ? errdetail_internal("%s", job.error_detail) : 0,
+					job.error_hint ? errhint("%s", job.error_hint) : 0,
+					errcontext("job " INT64_FORMAT " (%s)", job.id, what)));
 	pg_unreachable();
 }
 

@@ -55,6 +55,7 @@ class Run:
 		self.said, self.pressed = '', False
 		self.pid, self.terminal = pty.fork()
 		if self.pid == 0:
+			signal.signal(signal.SIGINT, signal.SIG_DFL) # which is ignored by what a shell runs in the background
 			os.chdir(options.checkout)
 			os.environ.pop('PYTHONDONTWRITEBYTECODE', None)		# by which one sees that it imports
 			os.execvpe(command[0], command, os.environ | {'TMPDIR': folder} | environment)

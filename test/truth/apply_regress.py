@@ -44,7 +44,7 @@ FROM pg_attribute JOIN pg_class c ON c.oid = attrelid AND relkind IN ('r', 'p', 
 	LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid >= 16384 AND NOT attisdropped AND attnum > 0 AND relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^(pg_|safe_migrate)')
 UNION ALL SELECT 'constraint', conrelid::regclass || '.' || conname, concat_ws('|', pg_get_constraintdef(oid), convalidated, conislocal,
-	coninhcount, connoinherit AND contype NOT IN ('p', 'u'), conparentid <> 0)
+	coninhcount, connoinherit AND contype NOT IN ('p', 'u', 'f'), conparentid <> 0)
 FROM pg_constraint WHERE oid >= 16384 AND conrelid <> 0
 UNION ALL SELECT 'index', indexrelid::regclass::text, concat_ws('|', pg_get_indexdef(indexrelid), indisvalid, indisclustered, indisreplident)
 FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indexrelid >= 16384 AND relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^(pg_|safe_migrate)')

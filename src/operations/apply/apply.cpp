@@ -89,9 +89,41 @@ bool undo_depends(const ddl::Recipe &recipe, const ddl::Recipe &steps, const Uni
 	return false;
 }
 
+// What comes before a unit: statements, and of its own ALTER TABLE other parts.
+struct Before {
+	Earlier statements;
+	Earlier parts;
+	Earlier all;
+};
+
+Before before_statement(const Earlier &earlier)
+{
+	Before before = {earlier, {}, earlier};
+	for (List **list : {&before.all.relations, &before.all.names, &before.all.moved})
+		*list = list_copy(*list);
+	before.parts.parts = true;
+	return before;
+}
+
+// An error may be one that they take away.
+bool may_come_to_be(const Before &before, const ErrorData *error, const Unit &unit,
+					const List *touched, bool checks)
+{
+	for (const Earlier *earlier : {&before.statements, &before.parts})
+		if (may_come_to_be(*earlier, error, unit, overlaps(touched, earlier->relations), checks))
+			return true;
+	return false;
+}
+
+void note_part(Before *before, const Unit &unit, const List *touched)
+{
+	note_earlier(&before->parts, unit, touched);
+	note_earlier(&before->all, unit, touched);
+}
+
 // The steps of one unit as far as they can be told now.  Looked at in a subtransaction: an error
 // may be one that earlier statements of the script take away.
-void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool predict)
+void plan_unit(ddl::Recipe *recipe, const Unit &unit, Before *before, bool predict)
 {
 	ddl::Recipe steps = {};
 	List *touched = NIL;
@@ -102,13 +134,13 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		judged = loses_or_breaks(unit);
 		add_steps(&steps, unit, &checks);
 	});
-	bool touched_before = overlaps(touched, earlier->relations);
-	if (error && !may_come_to_be(*earlier, error, unit, touched_before, checks))
+	if (error && !may_come_to_be(*before, error, unit, touched, checks))
 		ReThrowError(error);
+	bool touched_before = overlaps(touched, before->all.relations);
 	if (judged)
 		recipe->judged = recipe->judged ? psprintf("%s;\n%s", recipe->judged, unit.sql) : unit.sql;
-	bool made_before = !error && !touched_before && undo_depends(*recipe, steps, unit, *earlier);
-	const char *names = names_of(unit, earlier);
+	bool made_before = !error && !touched_before && undo_depends(*recipe, steps, unit, before->all);
+	const char *names = names_of(unit, &before->all);
 	bool later = error || touched_before || made_before;
 	if (!later || (predict && !error && !made_before)) {
 		expect_names(&steps, names);
@@ -116,16 +148,16 @@ void plan_unit(ddl::Recipe *recipe, const Unit &unit, Earlier *earlier, bool pre
 		recipe->owned = list_concat_unique_oid(recipe->owned, steps.owned);
 	} else
 		add_later_step(recipe, unit, names);
-	note_earlier(earlier, unit, touched);
+	note_part(before, unit, touched);
 	recipe->relations = list_concat_unique_oid(recipe->relations, touched);
 	if (!recipe->temporary)
 		recipe->temporary = temporary_relation(unit.statement);
 }
 
 // The sub-commands of an ALTER TABLE that is one step: what the server would refuse of each.
-void check_parts(const Unit &unit, const Earlier &before)
+void check_parts(const Unit &unit, const Earlier &earlier)
 {
-	Earlier earlier = copy_of(before);
+	Before before = before_statement(earlier);
 	ListCell *cell;
 	foreach (cell, unit.parts) {
 		const auto *part = static_cast<const Unit *>(lfirst(cell));
@@ -137,10 +169,9 @@ void check_parts(const Unit &unit, const Earlier &before)
 			touched = touched_relations(*part);
 			add_steps(&steps, *part, &checks);
 		});
-		if (error &&
-			!may_come_to_be(earlier, error, *part, overlaps(touched, earlier.relations), checks))
+		if (error && !may_come_to_be(before, error, *part, touched, checks))
 			ReThrowError(error);
-		note_earlier(&earlier, *part, touched);
+		note_part(&before, *part, touched);
 	}
 }
 
@@ -210,9 +241,11 @@ ddl::Recipe make_recipe(const char *ddl, bool predict)
 		if (unit->parts != NIL && !apart)
 			check_parts(*unit, earlier);
 		List *steps = apart ? unit->parts : list_make1(unit);
+		Before before = before_statement(earlier);
 		ListCell *part;
 		foreach (part, steps)
-			plan_unit(&recipe, *static_cast<const Unit *>(lfirst(part)), &earlier, predict);
+			plan_unit(&recipe, *static_cast<const Unit *>(lfirst(part)), &before, predict);
+		earlier = before.all;
 		context.leave();
 	}
 	// no relation by its oid: a second call is known by the text alone

@@ -6,6 +6,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_type.h"
 #include "utils/lsyscache.h"
@@ -57,9 +58,24 @@ bool adds_primary_key(const AlterTableCmd *command)
 	return false;
 }
 
-bool sets_persistence(const AlterTableCmd *command)
+// As ATPrepCmd(): not where the first leaves it as it is.
+void check_persistence(const AlterTableStmt *alter)
 {
-	return command->subtype == AT_SetLogged || command->subtype == AT_SetUnLogged;
+	Oid relation = RangeVarGetRelid(alter->relation, NoLock, true);
+	if (!OidIsValid(relation))
+		return;
+	char now = get_rel_persistence(relation);
+	bool changes = false;
+	ListCell *cell;
+	foreach (cell, alter->cmds) {
+		AlterTableType type = lfirst_node(AlterTableCmd, cell)->subtype;
+		if (type != AT_SetLogged && type != AT_SetUnLogged)
+			continue;
+		if (changes)
+			refuse(ERRCODE_FEATURE_NOT_SUPPORTED, "cannot change persistence setting twice");
+		changes =
+			now != (type == AT_SetLogged ? RELPERSISTENCE_PERMANENT : RELPERSISTENCE_UNLOGGED);
+	}
 }
 
 bool sets_tablespace(const AlterTableCmd *command) { return command->subtype == AT_SetTableSpace; }
@@ -119,9 +135,10 @@ void check_types_given(const AlterTableStmt *alter, const char *column)
 
 void check_parts_together(const AlterTableStmt *alter)
 {
+	if (alter->missing_ok && !OidIsValid(RangeVarGetRelid(alter->relation, NoLock, true)))
+		return;
 	const char *table = alter->relation->relname;
-	if (is_repeated(alter, sets_persistence))
-		refuse(ERRCODE_FEATURE_NOT_SUPPORTED, "cannot change persistence setting twice");
+	check_persistence(alter);
 	if (is_repeated(alter, sets_tablespace))
 		refuse(ERRCODE_SYNTAX_ERROR, "cannot have multiple SET TABLESPACE subcommands");
 	if (const char *name = repeated(alter, dropped_column))

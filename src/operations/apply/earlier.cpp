@@ -168,6 +168,40 @@ List *moved_names(const Node *statement)
 	}
 }
 
+bool is_primary(const Node *constraint)
+{
+	return IsA(constraint, Constraint) &&
+		   reinterpret_cast<const Constraint *>(constraint)->contype == CONSTR_PRIMARY;
+}
+
+// Is it an ALTER TABLE whose only sub-command adds a primary key?
+bool is_key_added(const Node *statement)
+{
+	if (!IsA(statement, AlterTableStmt))
+		return false;
+	const auto *command =
+		linitial_node(AlterTableCmd, reinterpret_cast<const AlterTableStmt *>(statement)->cmds);
+	if (command->subtype == AT_AddConstraint)
+		return is_primary(command->def);
+	ListCell *cell;
+	foreach (cell, command->subtype == AT_AddColumn ? castNode(ColumnDef, command->def)->constraints
+													: NIL)
+		if (is_primary(static_cast<const Node *>(lfirst(cell))))
+			return true;
+	return false;
+}
+
+// What a sub-command changes of its table: the column or constraint.
+List *changed_names(const AlterTableCmd *command)
+{
+	const char *name = command->name;
+	if (command->subtype == AT_AddColumn)
+		name = castNode(ColumnDef, command->def)->colname;
+	if (command->subtype == AT_AddConstraint)
+		name = castNode(Constraint, command->def)->conname;
+	return name ? list_make1(const_cast<char *>(name)) : NIL;
+}
+
 statement::Identifiers identifiers(const Unit &unit)
 {
 	return statement::identifiers_of(unit.sql, static_cast<int>(strlen(unit.sql)));
@@ -252,26 +286,40 @@ bool tells_of_earlier(const ErrorData *error, const Earlier &earlier, const List
 
 } // namespace
 
-Earlier copy_of(const Earlier &earlier)
+namespace {
+
+void note_part_names(Earlier *earlier, const AlterTableStmt *alter)
 {
-	Earlier copy = earlier;
-	for (List **list : {&copy.relations, &copy.names, &copy.moved})
-		*list = list_copy(*list);
-	return copy;
+	ListCell *cell;
+	foreach (cell, alter->cmds)
+		earlier->names =
+			list_concat(earlier->names, changed_names(lfirst_node(AlterTableCmd, cell)));
 }
 
-void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
+void note_all_names(Earlier *earlier, const Unit &unit, const List *touched)
 {
-	const Node *statement = unit.statement;
 	statement::Identifiers found = identifiers(unit);
-	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
+	earlier->any_name = earlier->any_name || found.all;
 	earlier->names = list_concat(earlier->names, found.names);
 	ListCell *cell;
 	foreach (cell, touched) // partitions get names made of theirs
 		if (char *name = get_rel_name(lfirst_oid(cell)))
 			earlier->names = lappend(earlier->names, name);
+}
+
+} // namespace
+
+void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
+{
+	const Node *statement = unit.statement;
+	earlier->relations = list_concat_unique_oid(earlier->relations, touched);
+	if (earlier->parts && IsA(statement, AlterTableStmt))
+		note_part_names(earlier, reinterpret_cast<const AlterTableStmt *>(statement));
+	else
+		note_all_names(earlier, unit, touched);
 	earlier->moved = list_concat(earlier->moved, moved_names(statement));
-	earlier->any_name = earlier->any_name || found.all || makes_what_it_does_not_name(statement);
+	earlier->any_name =
+		earlier->any_name || (!earlier->parts && makes_what_it_does_not_name(statement));
 	earlier->creates = earlier->creates || makes_names(statement);
 	earlier->drops = earlier->drops || makes_room(statement);
 	earlier->cascades = earlier->cascades || is_cascade(statement);
@@ -295,7 +343,8 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 	switch (error->sqlerrcode) {
 		case ERRCODE_UNDEFINED_FUNCTION: // and operators
 		case ERRCODE_UNDEFINED_OBJECT:	 // and operator classes
-			if ((touched && earlier.retypes) || (earlier.creates && refers(unit.statement)))
+			if ((touched && earlier.retypes) ||
+				(earlier.creates && !earlier.parts && refers(unit.statement)))
 				return true;
 			[[fallthrough]];
 		case ERRCODE_UNDEFINED_COLUMN:
@@ -315,13 +364,17 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_DUPLICATE_SCHEMA:
 		case ERRCODE_DUPLICATE_FUNCTION:
 		case ERRCODE_INVALID_OBJECT_DEFINITION: // a partition that would overlap another
-			return earlier.drops;
+			return earlier.drops && (!earlier.parts || tells_of_earlier(error, earlier, own));
 		case ERRCODE_INVALID_TABLE_DEFINITION: // a second primary key
-			return earlier.drops || earlier.creates;
+			return !earlier.parts || is_key_added(unit.statement)
+					   ? earlier.drops || earlier.creates
+					   : tells_of_earlier(error, earlier, own);
 		case ERRCODE_FEATURE_NOT_SUPPORTED: // what uses a column, which can be dropped
 			return checks && (touched || earlier.cascades || earlier.any_name ||
 							  tells_of_earlier(error, earlier, own));
 		default:
+			if (earlier.parts)
+				return tells_of_earlier(error, earlier, own);
 			return (checks && touched) ||
 				   ((earlier.creates || touched) &&
 					category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||

@@ -11,7 +11,7 @@ namespace safe_migrate::operations::apply {
 
 struct Earlier {
 	List *relations; // oids that they touch
-	List *names;	 // char *: identifiers that they mention
+	List *names;	 // char *: identifiers that they mention; of parts what they change
 	List *moved;	 // … relations whose names may mean something else by then
 	bool any_name;	 // one can't be read, or makes what it does not name
 	bool creates;	 // they make names
@@ -20,9 +20,8 @@ struct Earlier {
 	bool retypes;	 // they change types of columns
 	bool grants;	 // they make members of roles, or give away what they don't name
 	bool values;	 // they add values to an enum
+	bool parts;		 // they are sub-commands of the same ALTER TABLE
 };
-
-Earlier copy_of(const Earlier &earlier); // one that can be added to
 
 // Notes a unit whose effects touch the relations.
 void note_earlier(Earlier *earlier, const Unit &unit, const List *touched);

@@ -42,8 +42,8 @@ char *step_definition(Oid relation, const char *column, const char *fill)
 
 char *fill_statement(Oid relation, const char *column, const char *fill)
 {
-	return psprintf("UPDATE %s SET %s WHERE %s IS NULL", ddl::quoted_name(relation),
-					assignment(column, fill), quote_identifier(column));
+	return psprintf("UPDATE %s SET %s WHERE %s", ddl::quoted_name(relation),
+					assignment(column, fill), ddl::null_test_of(relation, column, true));
 }
 
 void check_may_fill(Oid relation)

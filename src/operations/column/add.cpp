@@ -240,11 +240,11 @@ void add_part(ddl::Recipe *recipe, Oid oid, const Definition &definition, const 
 	appendStringInfoChar(&json, '}');
 	const char *table = quoted_name(oid);
 	const char *column = identifier(definition.name);
-	const char *sql =
-		part.constraint ? psprintf("ALTER TABLE %s ADD %s", table, part.constraint)
-		: part.not_null
-			? psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, column)
-			: psprintf("UPDATE %s SET %s = %s WHERE %s IS NULL", table, column, part.fill, column);
+	const char *sql = part.constraint ? psprintf("ALTER TABLE %s ADD %s", table, part.constraint)
+					  : part.not_null
+						  ? psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, column)
+						  : psprintf("UPDATE %s SET %s = %s WHERE %s", table, column, part.fill,
+									 ddl::null_test(definition.name, definition.type, true));
 	ddl::RecipeStep *step = ddl::add_step(recipe, "column part", sql);
 	step->definition = json.data;
 	step->effect = statement::Effect::scan;

@@ -73,7 +73,8 @@ Definition interim(Relation relation, const char *column)
 	if (pg::not_null_can_be_not_valid)
 		definition.body = psprintf("NOT NULL %s", quote_identifier(column));
 	else {
-		definition.expression = psprintf("(%s IS NOT NULL)", quote_identifier(column));
+		definition.expression =
+			psprintf("(%s)", ddl::null_test_of(RelationGetRelid(relation), column, false));
 		definition.body = psprintf("CHECK (%s)", definition.expression);
 	}
 	definition.columns = list_make1(pstrdup(column));

@@ -70,8 +70,9 @@ void append_violations(StringInfo query, Oid relation, const Definition &definit
 		return;
 	}
 	if (definition.type == CONSTR_NOTNULL) {
-		appendStringInfo(query, "FROM %s WHERE %s IS NULL", quoted_name(relation),
-						 quote_identifier(static_cast<const char *>(linitial(definition.columns))));
+		const auto *column = static_cast<const char *>(linitial(definition.columns));
+		appendStringInfo(query, "FROM %s WHERE %s", quoted_name(relation),
+						 ddl::null_test_of(relation, column, true));
 		return;
 	}
 	appendStringInfo(query, "FROM %s%s f WHERE ", only(relation), quoted_name(relation));

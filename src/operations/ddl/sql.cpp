@@ -30,6 +30,19 @@ char *literal(const char *text) { return quote_literal_cstr(text); }
 
 char *identifier(const char *name) { return pstrdup(quote_identifier(name)); }
 
+char *null_test(const char *column, Oid type, bool is_null)
+{
+	const char *name = quote_identifier(column);
+	if (type_is_rowtype(type))
+		return psprintf("%s IS %sDISTINCT FROM NULL", name, is_null ? "NOT " : "");
+	return psprintf("%s IS %sNULL", name, is_null ? "" : "NOT ");
+}
+
+char *null_test_of(Oid relation, const char *column, bool is_null)
+{
+	return null_test(column, get_atttype(relation, get_attnum(relation, column)), is_null);
+}
+
 char *constraint_text(Oid constraint)
 {
 	pg::PinnedSettings pinned = {};

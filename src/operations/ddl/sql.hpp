@@ -12,6 +12,11 @@ char *literal(const char *text);
 // Name as an identifier: quote_identifier(), palloc'd.
 char *identifier(const char *name);
 
+// "c IS NULL", "c IS NOT NULL" as NOT NULL sees it: of a composite type SQL's own words would look
+// at the fields.
+char *null_test(const char *column, Oid type, bool is_null);
+char *null_test_of(Oid relation, const char *column, bool is_null);
+
 // The definition of what is there, with names that are found under any search_path: as
 // pg_get_constraintdef() shows it.
 char *constraint_text(Oid constraint);
