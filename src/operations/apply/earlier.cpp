@@ -168,25 +168,26 @@ List *moved_names(const Node *statement)
 	}
 }
 
-bool is_primary(const Node *constraint)
+bool is_primary(const Constraint *constraint) { return constraint->contype == CONSTR_PRIMARY; }
+
+bool is_key(const Constraint *constraint)
 {
-	return IsA(constraint, Constraint) &&
-		   reinterpret_cast<const Constraint *>(constraint)->contype == CONSTR_PRIMARY;
+	return constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE;
 }
 
-// Is it an ALTER TABLE whose only sub-command adds a primary key?
-bool is_key_added(const Node *statement)
+// Is it an ALTER TABLE whose only sub-command adds such a constraint?
+bool adds(const Node *statement, bool (*is)(const Constraint *))
 {
 	if (!IsA(statement, AlterTableStmt))
 		return false;
 	const auto *command =
 		linitial_node(AlterTableCmd, reinterpret_cast<const AlterTableStmt *>(statement)->cmds);
 	if (command->subtype == AT_AddConstraint)
-		return is_primary(command->def);
+		return is(castNode(Constraint, command->def));
 	ListCell *cell;
 	foreach (cell, command->subtype == AT_AddColumn ? castNode(ColumnDef, command->def)->constraints
 													: NIL)
-		if (is_primary(static_cast<const Node *>(lfirst(cell))))
+		if (is(lfirst_node(Constraint, cell)))
 			return true;
 	return false;
 }
@@ -328,6 +329,7 @@ void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
 					  IsA(statement, AlterRoleStmt) || IsA(statement, CreateRoleStmt) ||
 					  IsA(statement, AlterOwnerStmt) || IsA(statement, ReassignOwnedStmt) ||
 					  any_command(statement, command_gives_away);
+	earlier->keys = earlier->keys || adds(statement, is_key);
 	earlier->values = earlier->values || IsA(statement, AlterEnumStmt);
 }
 
@@ -344,7 +346,7 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_UNDEFINED_FUNCTION: // and operators
 		case ERRCODE_UNDEFINED_OBJECT:	 // and operator classes
 			if ((touched && earlier.retypes) ||
-				(earlier.creates && !earlier.parts && refers(unit.statement)))
+				((earlier.parts ? earlier.keys : earlier.creates) && refers(unit.statement)))
 				return true;
 			[[fallthrough]];
 		case ERRCODE_UNDEFINED_COLUMN:
@@ -353,7 +355,8 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 				   tells_of_earlier(error, earlier, own);
 		case ERRCODE_UNDEFINED_TABLE:
 		case ERRCODE_INVALID_FOREIGN_KEY: // the key that it refers to
-			return earlier.any_name || tells_of_earlier(error, earlier, NIL);
+			return earlier.any_name || (earlier.parts && earlier.keys) ||
+				   tells_of_earlier(error, earlier, NIL);
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return earlier.grants || tells_of_earlier(error, earlier, NIL);
 		case ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST:
@@ -366,7 +369,7 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_INVALID_OBJECT_DEFINITION: // a partition that would overlap another
 			return earlier.drops && (!earlier.parts || tells_of_earlier(error, earlier, own));
 		case ERRCODE_INVALID_TABLE_DEFINITION: // a second primary key
-			return !earlier.parts || is_key_added(unit.statement)
+			return !earlier.parts || adds(unit.statement, is_primary)
 					   ? earlier.drops || earlier.creates
 					   : tells_of_earlier(error, earlier, own);
 		case ERRCODE_FEATURE_NOT_SUPPORTED: // what uses a column, which can be dropped

@@ -20,6 +20,7 @@ struct Earlier {
 	bool retypes;	 // they change types of columns
 	bool grants;	 // they make members of roles, or give away what they don't name
 	bool values;	 // they add values to an enum
+	bool keys;		 // they add primary or unique keys
 	bool parts;		 // they are sub-commands of the same ALTER TABLE
 };
 
