@@ -33,6 +33,7 @@ void _PG_init(void)
 	pg::remember_session_relations();
 	guard::install_guard();
 	guard::install_lock_budget(); // around the guard's own hook: after it
+	guard::tell_session_end_by(jobs::keep_last_words);
 	jobs::install_shared_memory();
 	jobs::install_at_commit();
 	jobs::install_database_lifecycle();

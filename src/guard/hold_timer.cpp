@@ -5,6 +5,7 @@
 #include "guard/hold_timer.hpp"
 
 #include "guard/blockers.hpp"
+#include "guard/lock_budget.hpp"
 #include "pg/finally.hpp"
 #include "pg/lock_table.hpp"
 #include "pg/oid_places.hpp"
@@ -60,6 +61,7 @@ TimeoutId timeout_id;
 bool timeout_registered = false;
 TimestampTz next_look = 0;
 
+SessionEndTeller session_end_teller = nullptr;
 ProcessUtility_hook_type previous_utility = nullptr;
 ExecutorRun_hook_type previous_run = nullptr;
 emit_log_hook_type previous_log = nullptr;
@@ -201,6 +203,8 @@ void tell_log()
 	const bool session = ended.how == Ended::terminated;
 	if (ended.how == Ended::no || ended.told)
 		return;
+	if (session && session_end_teller != nullptr)
+		session_end_teller(psprintf("others waited for its locks: %s", describe_end()));
 	ereport(LOG, (session ? errmsg("session ended because others waited for its locks")
 						  : errmsg("statement ended because others waited for its locks"),
 				  errdetail_internal("%s", describe_end())));
@@ -372,6 +376,8 @@ void forget_hold(const WantedLock &lock)
 	});
 	arm();
 }
+
+void tell_session_end_by(SessionEndTeller teller) { session_end_teller = teller; }
 
 bool limits_hold() { return n_holds > 0; }
 

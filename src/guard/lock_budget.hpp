@@ -47,6 +47,10 @@ void give_back_look(Oid relation);
 // ms, 0 = none.
 int limit_queued_hold(Oid relation, int mode);
 
+// Told why, where the limit ends the session, as its transaction is aborted.
+using SessionEndTeller = void (*)(const char *why);
+void tell_session_end_by(SessionEndTeller teller); // from _PG_init
+
 // Does this transaction hold a strong lock on a relation that others may use?
 bool holds_strong_lock();
 

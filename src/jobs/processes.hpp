@@ -17,6 +17,10 @@ BackgroundWorkerHandle *start_process(const char *type, const char *function, Oi
 									  int slot);
 void set_up_signals(bool cancellable);
 
+// From a process that is about to end: why.  Kept for the job where it is the leading worker of
+// one.
+void keep_last_words(const char *why);
+
 // ALTER ROLE and ALTER DATABASE … SET reach workers: undoes what would break a job.
 void force_settings();
 

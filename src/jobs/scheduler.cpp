@@ -108,6 +108,8 @@ Reserve reserve_worker(const JobRow &job, int number, Oid connect_as, int *slot)
 		shared->workers[i].number = number;
 		shared->workers[i].connect_as = connect_as;
 		shared->workers[i].owner = job.owner;
+		if (LiveJob *live = number == 0 ? find_live_job(home, job.id, false) : nullptr)
+			live->last_words[0] = '\0';
 		*slot = i;
 		return Reserve::taken;
 	}
@@ -180,6 +182,7 @@ struct Seen {
 	TimestampTz not_before;
 	int failures;
 	bool lead_seen;
+	char last_words[sizeof LiveJob::last_words];
 };
 
 Seen look_at_live(const JobRow &job)
@@ -201,8 +204,10 @@ Seen look_at_live(const JobRow &job)
 		live->start_failures = job.starts;
 		live->not_before = GetCurrentTimestamp() + restart_pause_us(job.starts);
 	}
-	return {has_lead, live->workers_wanted, live->not_before, live->start_failures,
-			live->lead_seen};
+	Seen seen = {has_lead, live->workers_wanted, live->not_before, live->start_failures};
+	seen.lead_seen = live->lead_seen;
+	set_text(seen.last_words, sizeof seen.last_words, live->last_words);
+	return seen;
 }
 
 // Not where somebody's open transaction holds the job's row: other jobs would wait with it.
@@ -222,6 +227,12 @@ template <class F> void change_row(const JobRow &job, Round *round, F &&change)
 void pause_job(const JobRow &job, const char *reason, Round *round)
 {
 	change_row(job, round, [&] { (void)move_job(job.id, Action::pause, InvalidOid, reason); });
+}
+
+const char *with_last_words(const char *what, const Seen &seen, const char *without)
+{
+	return seen.last_words[0] ? psprintf("%s: %s", what, seen.last_words)
+							  : psprintf("%s%s", what, without);
 }
 
 void care_for(const JobRow &job, Round *round)
@@ -261,12 +272,14 @@ void care_for(const JobRow &job, Round *round)
 	}
 	if (seen.failures > most_start_failures) {
 		pause_job(job,
-				  "its worker ended again and again without getting anywhere; see the server log",
+				  with_last_words("its worker ended again and again without getting anywhere", seen,
+								  "; see the server log"),
 				  round);
 		return;
 	}
 	if (due > now) {
-		set_condition(job.id, Condition::retrying, "its worker ended and is started again");
+		set_condition(job.id, Condition::retrying,
+					  with_last_words("its worker ended and is started again", seen, ""));
 		look_again_at(round, due);
 		return;
 	}

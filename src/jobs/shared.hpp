@@ -59,7 +59,7 @@ struct LiveJob {
 	uint32 control;		// bumped when the job's row was changed by somebody
 	uint32 notices;		// events that wait() prints, written since the entry is there
 	char phase[48];
-	char detail[200]; // of the condition: who is in the way, which signal
+	char detail[300]; // of the condition: who is in the way, which signal
 	int32 waiting_for_pid;
 	int64 rows_written, rows_seen;
 	int64 units_done, units_total; // blocks of this pass
@@ -73,6 +73,7 @@ struct LiveJob {
 	int start_failures;
 	bool lead_seen; // a leading worker was started since the server was: crashes end this memory
 	TimestampTz not_before; // the scheduler starts no worker for it before this
+	char last_words[300];	// of the leading worker that ended last: why, as far as it knew
 };
 
 // Of a worker in the middle of a long statement: who interrupts it.

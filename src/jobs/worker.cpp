@@ -331,6 +331,16 @@ void run_job()
 }
 
 } // namespace
+
+void keep_last_words(const char *why)
+{
+	if (worker.job_id == 0 || worker.number != 0)
+		return;
+	Guard guard;
+	if (LiveJob *live = find_live_job(worker.home, worker.job_id, false))
+		set_text(live->last_words, sizeof live->last_words, why);
+}
+
 } // namespace safe_migrate::jobs
 
 extern "C" {

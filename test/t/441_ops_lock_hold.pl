@@ -74,6 +74,25 @@ is(sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t}), 10, 'a client gets 
 wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%stays_on%' AND pid <> pg_backend_pid())});
 is(sql(q{SELECT count(*) FROM safe_migrate.jobs WHERE definition LIKE '%stays_on%'}), 0, 'by a session that is ended');
 
+# in a worker: its job says why it ended, and goes on
+sql(q{
+	CREATE FUNCTION stays_at_work(id int) RETURNS bool LANGUAGE plpgsql AS $$
+	BEGIN
+		LOOP BEGIN IF pg_try_advisory_xact_lock_shared(4) THEN RETURN true; END IF; PERFORM pg_sleep(0.05); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+	END $$;
+});
+$holder->query_safe('SELECT pg_advisory_lock(4)');
+$job = sql("SELECT safe_migrate.apply('ALTER TABLE t ADD CONSTRAINT f CHECK (stays_at_work(id))')");
+my $why = '';
+for (my $tries = 0; $why !~ /others waited/ && $tries < 300; $tries++)
+{
+	sql(q{SET lock_timeout = '60s'; SELECT count(*) FROM t; SELECT pg_sleep(0.1)});
+	$why = sql("SELECT detail FROM safe_migrate.progress WHERE job_id = $job");
+}
+like($why, qr/^its worker ended and is started again: others waited for its locks: Process \d+ has waited .* on "public\.t"/, 'a worker that catches each cancel is ended, and its job says why');
+$holder->query_safe('SELECT pg_advisory_unlock(4)');
+wait_for_state($node, $job, 'succeeded');
+
 # so is the statement that takes away what a failed step has left
 sql(q{
 	CREATE TABLE parts (id int) PARTITION BY RANGE (id);
