@@ -93,12 +93,23 @@ CREATE TABLE slice (
 	rows_unmatched bigint NOT NULL DEFAULT 0,
 	rows_kept     bigint NOT NULL DEFAULT 0,
 	rows_old      bigint NOT NULL DEFAULT 0,     -- of those written, there before the step began
+	rows_again    bigint NOT NULL DEFAULT 0,     -- of those written, last written by the job itself
+	rows_thrice   bigint NOT NULL DEFAULT 0,     -- of those, by a batch that had written such rows
 	begun         bigint NOT NULL DEFAULT 0,     -- the next transaction (xid8) when the step began
 	sample        text,                          -- a row that could not be written: its ctid, and by whom it is held
 	locked_by     xid,                           -- that row
 	PRIMARY KEY (job_id, step_no, slice_no),
 	FOREIGN KEY (job_id, step_no) REFERENCES step ON DELETE CASCADE
 );
+
+CREATE TABLE own_write (
+	job_id  bigint NOT NULL,
+	step_no int NOT NULL,
+	once    xid[] NOT NULL,                      -- transactions of batches
+	again   xid[] NOT NULL,                      -- of those that wrote rows of the former, or of these
+	FOREIGN KEY (job_id, step_no) REFERENCES step ON DELETE CASCADE
+);
+CREATE INDEX own_write_step ON own_write (job_id, step_no);
 
 CREATE TABLE event (
 	id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -522,6 +533,7 @@ COMMENT ON TYPE step_state IS 'a step is pending, running, done or failed';
 COMMENT ON TABLE job IS 'one row a job; written by the extension alone, read it through the view jobs';
 COMMENT ON TABLE step IS 'the ordered steps of a job; read it through the view job_steps';
 COMMENT ON TABLE slice IS 'the parts of a step that workers share: a block range of a table, with its cursor and counts';
+COMMENT ON TABLE own_write IS 'by which transactions a step has written rows, where what it writes may make rows match again';
 COMMENT ON TABLE event IS 'what happened to jobs; read it through the view events';
 
 COMMENT ON FUNCTION pause(bigint, text) IS 'stops a job after its current batch, until resume(); the reason is shown in jobs';

@@ -95,12 +95,40 @@ CREATE FUNCTION feed() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER feed BEFORE UPDATE ON fed FOR EACH ROW EXECUTE FUNCTION feed();
 CALL safe_migrate.wait(safe_migrate.backfill('fed', 'b = id', 'b IS NULL AND (id > 0 OR (SELECT count(b) FROM fed) > 750)'));
 SELECT b FROM fed WHERE id = 0;
--- so does it where rows match again and again by each other, however often they are written
-CREATE TABLE swing (id int PRIMARY KEY, v int);
+-- rows that match again and again by each other are written three times, not more
+CREATE TABLE swing (id int PRIMARY KEY, v int, times int DEFAULT 0);
 INSERT INTO swing VALUES (1, 10), (2, 20);
-CALL safe_migrate.wait(safe_migrate.backfill('swing', 'v = (SELECT o.v FROM swing o WHERE o.id = 3 - swing.id)',
+CALL safe_migrate.wait(safe_migrate.backfill('swing', 'v = (SELECT o.v FROM swing o WHERE o.id = 3 - swing.id), times = times + 1',
 	'v IS DISTINCT FROM (SELECT o.v FROM swing o WHERE o.id = 3 - swing.id)', job_name => 'swing'));
-SELECT state FROM safe_migrate.jobs WHERE name = 'swing';
+SELECT state, error_sqlstate, error_message, error_detail, error_hint FROM safe_migrate.jobs WHERE name = 'swing';
+SELECT max(times) FROM swing;
+-- also where others come to match for the first time meanwhile
+CREATE TABLE swings (id int PRIMARY KEY, v int, times int DEFAULT 0);
+INSERT INTO swings SELECT i, CASE WHEN i <= 3 THEN i END FROM generate_series(1, 30) i;
+CALL safe_migrate.wait(safe_migrate.backfill('swings', 'v = (SELECT o.v FROM swings o WHERE o.id = CASE WHEN swings.id <= 2 THEN 3 - swings.id ELSE swings.id - 1 END), times = times + 1',
+	'CASE WHEN id <= 2 THEN v IS DISTINCT FROM (SELECT o.v FROM swings o WHERE o.id = 3 - swings.id)'
+	' ELSE v IS NULL AND (SELECT o.v FROM swings o WHERE o.id = swings.id - 1) IS NOT NULL END', job_name => 'swings'));
+SELECT state FROM safe_migrate.jobs WHERE name = 'swings';
+SELECT max(times) FROM swings;
+-- and where a function says another thing each time
+CREATE SEQUENCE flip;
+CREATE FUNCTION flips(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN nextval(''flip'') % 2 = 1; END';
+CREATE TABLE flipping (id int PRIMARY KEY, n int);
+INSERT INTO flipping SELECT i, 0 FROM generate_series(1, 1000) i;
+CALL safe_migrate.wait(safe_migrate.backfill('flipping', 'n = n + 1', 'flips(n)', job_name => 'flipping'));
+SELECT state, error_sqlstate FROM safe_migrate.jobs WHERE name = 'flipping';
+SELECT max(n) FROM flipping;
+-- what settles may take more
+CREATE TABLE tree (id int PRIMARY KEY, total int, times int DEFAULT 0);
+INSERT INTO tree SELECT i FROM generate_series(1, 127) i;
+CALL safe_migrate.wait(safe_migrate.backfill('tree', 'total = 1 + (SELECT coalesce(sum(c.total), 0) FROM tree c WHERE c.id IN (2 * tree.id, 2 * tree.id + 1)), times = times + 1',
+	'total IS DISTINCT FROM 1 + (SELECT coalesce(sum(c.total), 0) FROM tree c WHERE c.id IN (2 * tree.id, 2 * tree.id + 1))', job_name => 'tree'));
+SELECT state FROM safe_migrate.jobs WHERE name = 'tree';
+SELECT total, times FROM tree WHERE id = 1;
+SELECT count(*) FROM safe_migrate.own_write JOIN safe_migrate.jobs ON id = job_id AND state = 'succeeded';
+DROP TABLE swings, flipping, tree;
+DROP FUNCTION flips;
+DROP SEQUENCE flip;
 -- a row that a trigger keeps back is not one that was written, however long others come
 CREATE TABLE kept (id serial, b int);
 INSERT INTO kept SELECT i FROM generate_series(-5, 5) i;

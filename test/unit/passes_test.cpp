@@ -110,3 +110,21 @@ TEST(Passes, RowsThatWereThereBeforeAreWrittenHoweverManyPassesItTakes)
 	result.rows_old = 0;
 	EXPECT_EQ(after_pass(result), PassVerdict::keeps_coming);
 }
+
+TEST(Passes, RowsThatTheJobWritesForTheThirdTimeBecomeFewerByHalfOrFailIt)
+{
+	PassResult result = pass(3, 10);
+	result.reads_itself = true;
+	result.rows_old = 1;
+	result.rows_again = 10;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+	result.rows_again_before = 10;
+	EXPECT_EQ(after_pass(result), PassVerdict::again); // others than those of the pass before
+	result.rows_thrice = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::circling);
+	result.rows_again_before = 20;
+	EXPECT_EQ(after_pass(result), PassVerdict::again);
+	result.rows_again_before = 19;
+	result.rows_locked = 1;
+	EXPECT_EQ(after_pass(result), PassVerdict::circling);
+}

@@ -50,15 +50,22 @@ void learn_share(SliceRunner &runner, int line_pointers, int rows)
 			0.05 * (static_cast<double>(rows) / line_pointers - runner.matching_share);
 }
 
-// Was the row there before the job began?
-bool is_old(const Batch &batch, const Page content, const ItemPointerData &tid)
+Past past_of(const Batch &batch, const Page content, const ItemPointerData &tid)
 {
 	if (!TransactionIdIsValid(batch.old_before))
-		return false;
+		return {};
 	ItemId item = PageGetItemId(content, ItemPointerGetOffsetNumber(&tid));
 	auto *header = reinterpret_cast<HeapTupleHeader>(PageGetItem(content, item));
-	return HeapTupleHeaderXminFrozen(header) ||
-		   TransactionIdPrecedes(HeapTupleHeaderGetRawXmin(header), batch.old_before);
+	// the raw one is what it was, also where the row has been frozen since
+	const TransactionId xmin = HeapTupleHeaderGetRawXmin(header);
+	if (TransactionIdPrecedes(xmin, batch.old_before))
+		return {true, false, false};
+	const bool frozen = HeapTupleHeaderXminFrozen(header);
+	// else inserted, by a trigger
+	if (batch.own == nullptr || (header->t_infomask & HEAP_UPDATED) == 0)
+		return {frozen, false, false};
+	const bool thrice = batch.own->again.has(xmin);
+	return {frozen, thrice || batch.own->once.has(xmin), thrice};
 }
 
 void note_skipped(Batch &batch, const ItemPointerData &tid)
@@ -84,7 +91,7 @@ void note_unmatched(Batch &batch, const ItemPointerData &tid)
 	batch.runner.unmatched_reported = true;
 }
 
-void count(Batch &batch, Written written, const ItemPointerData &tid, bool old)
+void count(Batch &batch, Written written, const ItemPointerData &tid, const Past &past)
 {
 	BatchTotals &totals = batch.result.totals;
 
@@ -100,7 +107,9 @@ void count(Batch &batch, Written written, const ItemPointerData &tid, bool old)
 			break;
 	}
 	totals.rows_written++;
-	totals.rows_old += old;
+	totals.rows_old += past.old;
+	totals.rows_again += past.again;
+	totals.rows_thrice += past.thrice;
 }
 
 // A row that goes out of line takes less than its length.
@@ -127,9 +136,12 @@ bool queue(Batch &batch, const Visit &visit, const RowCandidate &row)
 {
 	const bool queued = queue_row(batch.executor, row);
 
-	if (queued)
-		batch.queued_old += is_old(batch, visit.content, row.tid);
-	else
+	if (queued) {
+		const Past past = past_of(batch, visit.content, row.tid);
+		batch.queued_old += past.old;
+		batch.queued_again += past.again;
+		batch.queued_thrice += past.thrice;
+	} else
 		note_skipped(batch, row.tid);
 	return queued;
 }
@@ -137,8 +149,8 @@ bool queue(Batch &batch, const Visit &visit, const RowCandidate &row)
 void write_row(Batch &batch, Visit &visit, const RowCandidate &row, HeapTuple version, Size length)
 {
 	if (batch.direct) {
-		const bool old = is_old(batch, visit.content, row.tid);
-		count(batch, update_row(batch.writer, row.tid, version), row.tid, old);
+		const Past past = past_of(batch, visit.content, row.tid);
+		count(batch, update_row(batch.writer, row.tid, version), row.tid, past);
 		return;
 	}
 	heap_freetuple(version);
@@ -149,8 +161,8 @@ void write_row(Batch &batch, Visit &visit, const RowCandidate &row, HeapTuple ve
 void erase(Batch &batch, const Visit &visit, const RowCandidate &row)
 {
 	if (batch.direct) {
-		const bool old = is_old(batch, visit.content, row.tid);
-		count(batch, erase_row(batch.writer, row.tid), row.tid, old);
+		const Past past = past_of(batch, visit.content, row.tid);
+		count(batch, erase_row(batch.writer, row.tid), row.tid, past);
 	} else
 		(void)queue(batch, visit, row);
 }
@@ -231,7 +243,9 @@ void flush_rows(Batch &batch)
 	batch.result.totals.rows_kept += flushed.kept;
 	// which were kept isn't known: at least so many old ones were written
 	batch.result.totals.rows_old += Max(batch.queued_old - flushed.kept, 0);
-	batch.queued_old = 0;
+	batch.result.totals.rows_again += Max(batch.queued_again - flushed.kept, 0);
+	batch.result.totals.rows_thrice += Max(batch.queued_thrice - flushed.kept, 0);
+	batch.queued_old = batch.queued_again = batch.queued_thrice = 0;
 	double each = static_cast<double>(batch.clock.elapsed_us() - before) / rows;
 	bool first = runner.us_per_executor_row <= 0;
 	runner.us_per_executor_row += (first ? 1 : 0.3) * (each - runner.us_per_executor_row);

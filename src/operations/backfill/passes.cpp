@@ -23,10 +23,22 @@ bool rows_keep_coming(const PassResult &result)
 		   result.rows_written_before > 0 && rows_found(result) * 2 > result.rows_written_before;
 }
 
+// Rows that match again by what was written to others may settle, as sums up a tree do: then there
+// are ever fewer.  If there are less than half as many in each pass, all of them together are fewer
+// than the first of these passes wrote.  If not, rows chase each other, or the predicate's
+// functions do not say what the rows say.
+bool goes_in_circles(const PassResult &result)
+{
+	return result.rows_thrice > 0 && result.rows_again_before > 0 &&
+		   result.rows_again * 2 > result.rows_again_before;
+}
+
 } // namespace
 
 PassVerdict after_pass(const PassResult &result)
 {
+	if (goes_in_circles(result))
+		return PassVerdict::circling;
 	if (rows_found(result) > 0 && !rows_keep_coming(result))
 		return PassVerdict::again;
 	if (result.rows_locked > 0)

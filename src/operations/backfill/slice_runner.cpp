@@ -253,10 +253,10 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 
 BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 {
-	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, 0, false,
-				   {},		false};
+	Batch batch = {*runner, nullptr, *runner->definition, true, {}, {}, {}, {}, 0, false};
 
 	batch.old_before = limits.old_before;
+	batch.own = limits.own;
 	batch.leaf = try_relation_open(runner->leaf, RowExclusiveLock);
 	if (batch.leaf == nullptr || !is_same_leaf(*runner, batch.leaf)) {
 		if (batch.leaf)

@@ -6,6 +6,7 @@
 // and may go on.
 #pragma once
 #include "operations/backfill/definition.hpp"
+#include "operations/backfill/own_writes.hpp"
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -23,6 +24,8 @@ struct BatchTotals {
 	int64 rows_unmatched; // left alone since the new row would still satisfy the predicate
 	int64 rows_kept;	  // a BEFORE trigger returned NULL
 	int64 rows_old;		  // of those written, older than BatchLimits.old_before
+	int64 rows_again;	  // of those written, last written by the job, too
+	int64 rows_thrice;	  // of these, by a batch that had written such rows
 	int64 pages_visited;
 };
 
@@ -52,6 +55,7 @@ struct BatchLimits {
 	int lock_timeout_ms; // for FK checks and triggers that may wait
 	int64 wal_piece;	 // WAL that may stay unflushed meanwhile, in bytes; 0 = any
 	TransactionId old_before; // for rows_old; invalid: none is
+	const OwnWrites *own;	  // for rows_again; nullptr: none is
 };
 
 class SliceRunner; // opaque, allocated in `context`

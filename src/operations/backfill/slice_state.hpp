@@ -31,6 +31,13 @@ public:
 	bool was_aborted; // a batch, perhaps since a trigger changed a key that others look at
 };
 
+// What is known of the version that a row is about to get rid of.
+struct Past {
+	bool old;	 // there before the job began
+	bool again;	 // written by the job, and by nobody since
+	bool thrice; // by a batch that had written such rows
+};
+
 // One batch in the making.
 struct Batch {
 	SliceRunner &runner;
@@ -46,8 +53,10 @@ struct Batch {
 	ItemPointerData row;	  // the last one looked at, for error contexts
 	double move_cost;		  // of a row out of its page, in visits of a page
 	TransactionId old_before; // as in BatchLimits
+	const OwnWrites *own;	  // the same
 	int64 queued_old;		  // of the rows queued for the executor, those older than that
-	bool fill;				  // page filling: leave rows for a later visit when the page is full
+	int64 queued_again, queued_thrice;
+	bool fill; // page filling: leave rows for a later visit when the page is full
 };
 
 // Error context callback; arg is the Batch.

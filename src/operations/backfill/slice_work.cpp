@@ -15,6 +15,7 @@
 #include "settings.hpp"
 
 extern "C" {
+#include "access/xact.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -35,6 +36,9 @@ struct Work {
 	Slice slice;
 	SliceRunner *runner;
 	BatchTotals unsaved;
+	OwnWrites *own;			 // of the passes before; in the batches since it was saved:
+	List *once, *again;		 // transactions that wrote rows, and such as it had written before
+	bool own_saved;			 // by the batch at hand
 	const char *sample;		 // of a row that was left alone
 	TransactionId locked_by; // that row; invalid: not for a lock
 	TimestampTz saved_at;
@@ -58,6 +62,8 @@ void add(BatchTotals *sum, const BatchTotals &batch)
 	sum->rows_unmatched += batch.rows_unmatched;
 	sum->rows_kept += batch.rows_kept;
 	sum->rows_old += batch.rows_old;
+	sum->rows_again += batch.rows_again;
+	sum->rows_thrice += batch.rows_thrice;
 	sum->pages_visited += batch.pages_visited;
 }
 
@@ -82,6 +88,42 @@ void keep_sample(Work *work, const BatchResult &result)
 		work->locked_by = result.locked_by;
 	}
 	MemoryContextSwitchTo(old);
+}
+
+// May a row that it has written come to match by what it writes?
+bool writes_may_return(const Work &work)
+{
+	return work.definition->reads_itself && work.definition->action == RowAction::update;
+}
+
+void keep_own(Work *work, const BatchTotals &totals)
+{
+	const TransactionId xid = GetTopTransactionIdIfAny();
+	if (totals.rows_written == 0 || !TransactionIdIsValid(xid) || !writes_may_return(*work))
+		return;
+	MemoryContext old = MemoryContextSwitchTo(work->context->memory);
+	List **list = totals.rows_again > 0 ? &work->again : &work->once;
+	*list = lappend_oid(*list, xid);
+	MemoryContextSwitchTo(old);
+}
+
+void forget_saved(Work *work)
+{
+	list_free(work->once);
+	list_free(work->again);
+	work->once = work->again = NIL;
+	work->own_saved = false;
+}
+
+// Needs a transaction; false where the slice is another one by now.
+bool save(const Work *work, BlockNumber cursor, bool done)
+{
+	const StepContext *context = work->context;
+	if (!save_slice(context->job_id, context->step_no, work->slice, cursor, done, work->unsaved,
+					work->sample, work->locked_by))
+		return false;
+	store_own_writes(context->job_id, context->step_no, work->once, work->again);
+	return true;
 }
 
 enum class Outcome : uint8_t { more, wait, finished, changed, lost };
@@ -138,8 +180,12 @@ Outcome batch_body(Work *work, BatchResult *result)
 	}
 	if (TransactionIdIsValid(work->stuck_xid) && pg::is_past_horizon(work->stuck_xid))
 		work->stuck_xid = InvalidTransactionId;
-	BatchLimits limits = {work->target.us(), !TransactionIdIsValid(work->stuck_xid),
-						  batch_lock_timeout_ms, wal_piece, comparable(work->slice.begun)};
+	BatchLimits limits = {work->target.us(),
+						  !TransactionIdIsValid(work->stuck_xid),
+						  batch_lock_timeout_ms,
+						  wal_piece,
+						  comparable(work->slice.begun),
+						  work->own->pass > 0 ? work->own : nullptr};
 	if (!work->definition->fire_triggers)
 		check_may_disable_triggers();
 	*result = run_batch(work->runner, limits);
@@ -151,16 +197,16 @@ Outcome batch_body(Work *work, BatchResult *result)
 		return Outcome::changed;
 	}
 	add(&work->unsaved, result->totals);
+	keep_own(work, result->totals);
 	keep_sample(work, *result);
 	bool finished = result->end == BatchEnd::finished;
 	TimestampTz now = GetCurrentTimestamp();
 	if (finished || now - work->saved_at >= save_every_us) {
-		if (!save_slice(context->job_id, context->step_no, work->slice,
-						finished ? work->slice.end_block : result->cursor, finished, work->unsaved,
-						work->sample, work->locked_by))
+		if (!save(work, finished ? work->slice.end_block : result->cursor, finished))
 			return Outcome::lost;
 		work->saved_at = now;
 		work->unsaved = BatchTotals{};
+		work->own_saved = true;
 	}
 	if (finished)
 		return Outcome::finished;
@@ -225,18 +271,25 @@ bool run_batches(Work *work)
 		BatchResult result = {};
 		Outcome outcome = Outcome::lost;
 		BatchTotals unsaved_before = work->unsaved;
+		const int n_once = list_length(work->once);
+		const int n_again = list_length(work->again);
 		Batch batch =
 			context->run_batch([&] { outcome = batch_body(work, &result); },
 							   {batch_lock_timeout_ms, true, !work->definition->fire_triggers});
 		if (batch != Batch::committed) {
 			batch_aborted(work->runner);
 			work->unsaved = unsaved_before;
+			work->once = list_truncate(work->once, n_once);
+			work->again = list_truncate(work->again, n_again);
+			work->own_saved = false;
 			work->target.shrink();
 			if (batch == Batch::stop)
 				return false;
 			continue;
 		}
 		batch_committed(work->runner);
+		if (work->own_saved)
+			forget_saved(work);
 		work->over = outcome != Outcome::more && outcome != Outcome::wait;
 		if (outcome == Outcome::changed)
 			context->report(work->change);
@@ -266,6 +319,9 @@ Batch take(Work *work, bool *mine)
 			*mine = reload_slice(context->job_id, context->step_no, &work->slice);
 			if (!*mine)
 				release_slice(context->job_id, context->step_no, work->slice.slice_no);
+			else if (writes_may_return(*work) && work->slice.pass > 1 &&
+					 work->own->pass != work->slice.pass)
+				load_own_writes(context->job_id, context->step_no, work->slice.pass, work->own);
 		},
 		{1000, true, false});
 }
@@ -282,8 +338,7 @@ void let_go(Work *work, bool stopped)
 			if (!claim_slice(context->job_id, context->step_no, work->slice.slice_no))
 				return;
 			if (!work->over)
-				(void)save_slice(context->job_id, context->step_no, work->slice, work->cursor,
-								 false, work->unsaved, work->sample, work->locked_by);
+				(void)save(work, work->cursor, false);
 			release_slice(context->job_id, context->step_no, work->slice.slice_no);
 		},
 		{batch_lock_timeout_ms, true, false});
@@ -293,12 +348,13 @@ void let_go(Work *work, bool stopped)
 
 } // namespace
 
-bool work_on_slice(StepContext *context, const Definition &definition, Slice slice)
+bool work_on_slice(StepContext *context, const Definition &definition, Slice slice, OwnWrites *own)
 {
 	Work work = {};
 	work.context = context;
 	work.definition = &definition;
 	work.slice = slice;
+	work.own = own;
 	work.target = BatchTarget(batch_time_us(context));
 	bool mine;
 	if (context->next_batch(false) == Go::stop)

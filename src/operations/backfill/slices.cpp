@@ -302,13 +302,16 @@ bool save_slice(jobs::JobId job, int step_no, const Slice &slice, BlockNumber cu
 						pg::arg_oid(slice.relfilenumber),
 						TransactionIdIsValid(locked_by) ? pg::arg_xid(locked_by)
 														: pg::arg_null(XIDOID),
-						pg::arg_int8(added.rows_old)};
+						pg::arg_int8(added.rows_old),
+						pg::arg_int8(added.rows_again),
+						pg::arg_int8(added.rows_thrice)};
 	uint64 found = pg::execute(
 		"UPDATE safe_migrate.slice SET cursor_block = greatest(cursor_block, $4), done = $5,"
 		" rows_matched = rows_matched + $6, rows_written = rows_written + $7,"
 		" rows_hot = rows_hot + $8, rows_locked = rows_locked + $9,"
 		" rows_unmatched = rows_unmatched + $10, rows_kept = rows_kept + $11,"
-		" rows_old = rows_old + $17, sample = coalesce($12, sample),"
+		" rows_old = rows_old + $17, rows_again = rows_again + $18,"
+		" rows_thrice = rows_thrice + $19, sample = coalesce($12, sample),"
 		" locked_by = coalesce($16, locked_by)"
 		" WHERE job_id = $1 AND step_no = $2 AND slice_no = $3 AND NOT done AND pass = $13"
 		" AND relation = $14 AND relfilenumber = $15",
@@ -321,7 +324,8 @@ PassTotals pass_totals(jobs::JobId job, int step_no)
 	PassTotals totals = {};
 	const Arg args[] = {pg::arg_int8(job), pg::arg_int4(step_no)};
 	pg::query("SELECT count(*) FILTER (WHERE NOT done)::int, sum(rows_written)::bigint,"
-			  " sum(rows_old)::bigint, sum(rows_locked)::bigint, sum(rows_unmatched)::bigint,"
+			  " sum(rows_old)::bigint, sum(rows_again)::bigint, sum(rows_thrice)::bigint,"
+			  " sum(rows_locked)::bigint, sum(rows_unmatched)::bigint,"
 			  " sum(rows_kept)::bigint,"
 			  " sum(end_block - first_block)::bigint, sum(cursor_block - first_block)::bigint,"
 			  " min(sample), (pg_catalog.array_agg(locked_by ORDER BY sample))[1],"
@@ -337,9 +341,11 @@ PassTotals pass_totals(jobs::JobId job, int step_no)
 					  pg::column_int8(t, d, 6),
 					  pg::column_int8(t, d, 7),
 					  pg::column_int8(t, d, 8),
-					  pg::column_text(t, d, 9),
-					  pg::column_oid(t, d, 10),
-					  FullTransactionIdFromU64(static_cast<uint64>(pg::column_int8(t, d, 11)))};
+					  pg::column_int8(t, d, 9),
+					  pg::column_int8(t, d, 10),
+					  pg::column_text(t, d, 11),
+					  pg::column_oid(t, d, 12),
+					  FullTransactionIdFromU64(static_cast<uint64>(pg::column_int8(t, d, 13)))};
 			  });
 	return totals;
 }

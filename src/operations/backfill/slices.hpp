@@ -29,7 +29,7 @@ struct SliceList {
 
 struct PassTotals {
 	int slices_open;
-	int64 rows_written, rows_old, rows_locked, rows_unmatched, rows_kept;
+	int64 rows_written, rows_old, rows_again, rows_thrice, rows_locked, rows_unmatched, rows_kept;
 	int64 blocks_total, blocks_done;
 	char *sample;			 // a row that could not be written and why, palloc'd; nullptr = none
 	TransactionId locked_by; // that row; invalid: not for a lock

@@ -28,7 +28,9 @@ struct Run {
 	Definition *definition;
 	int pass;
 	PassStart start;
-	int64 found_before;			   // by the pass before this one
+	int64 found_before; // by the pass before this one
+	int64 again_before; // rows_again of the last pass that had any
+	OwnWrites own;
 	TimestampTz only_locked_since; // 0 = no
 	MemoryContext list_memory;	   // of the slices to be taken
 };
@@ -113,7 +115,7 @@ Taken work_on_slices(Run *run)
 	if (batch != Batch::committed)
 		return batch == Batch::stop ? Taken::stop : Taken::some;
 	for (int i = 0; i < list.n; i++)
-		if (!work_on_slice(context, *run->definition, list.slices[i]))
+		if (!work_on_slice(context, *run->definition, list.slices[i], &run->own))
 			return Taken::stop;
 	return list.n == 0 ? Taken::none_open : Taken::some;
 }
@@ -144,6 +146,21 @@ bool finish_pass(Run *run, PassTotals *totals)
 		{1000, true, false});
 }
 
+[[noreturn]] void raise_circling(const PassTotals &totals)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_CHECK_VIOLATION),
+		 errmsg_plural(INT64_FORMAT " row matches the predicate each time the job has written it",
+					   INT64_FORMAT " rows match the predicate each time the job has written them",
+					   totals.rows_thrice, totals.rows_thrice),
+		 errdetail("Nobody else has changed them meanwhile: rows make each other match, or a "
+				   "function says something else each time."),
+		 errhint("Choose a predicate that a written row no longer satisfies, whatever is written "
+				 "to other rows.")));
+	pg_unreachable();
+}
+
 // The errors a finished pass may end the job with.
 [[noreturn]] void raise_verdict(PassVerdict verdict, const PassTotals &totals)
 {
@@ -170,6 +187,8 @@ bool finish_pass(Run *run, PassTotals *totals)
 					 "Look for rows where an expression gives null or the value it had, and queue "
 					 "another job for them.")));
 			break;
+		case PassVerdict::circling:
+			raise_circling(totals);
 		default:
 			ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 							errmsg_plural("a trigger kept back " INT64_FORMAT " row",
@@ -217,6 +236,7 @@ bool end_step(Run *run, PassVerdict verdict, const PassTotals &totals)
 				tell_keeps_coming(*run, totals);
 			else if (verdict != PassVerdict::complete)
 				raise_verdict(verdict, totals);
+			forget_own_writes(context->job_id, context->step_no);
 			finish_step(context->job_id, context->step_no);
 		},
 		{1000, false, false});
@@ -275,6 +295,9 @@ void lead(Run *run)
 							 totals.rows_written,
 							 run->found_before,
 							 totals.rows_old,
+							 totals.rows_again,
+							 totals.rows_thrice,
+							 run->again_before,
 							 0,
 							 totals.rows_locked,
 							 totals.rows_unmatched,
@@ -297,6 +320,8 @@ void lead(Run *run)
 			int64 pause = Min(INT64CONST(5000), 100 + (now - run->only_locked_since) / 4000);
 			context->wait_ms(pause);
 		}
+		if (result.rows_again > 0)
+			run->again_before = result.rows_again;
 		run->found_before = result.rows_written + result.rows_missed;
 		pass++;
 	}
@@ -312,6 +337,8 @@ void run_step(StepContext *context)
 	run.definition = from_json(context->definition);
 	run.list_memory =
 		AllocSetContextCreate(context->memory, "safe_migrate slice list", ALLOCSET_DEFAULT_SIZES);
+	run.own.memory =
+		AllocSetContextCreate(context->memory, "safe_migrate own writes", ALLOCSET_DEFAULT_SIZES);
 	if (context->worker_number == 0)
 		lead(&run);
 	else if (work_on_slices(&run) != Taken::stop)
