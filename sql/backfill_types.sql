@@ -107,6 +107,7 @@ CREATE TABLE jb (id int, w int);
 INSERT INTO ja VALUES (1, 10);
 INSERT INTO jb VALUES (1, 20);
 SELECT fill($$k = (SELECT max(v + w) FROM ja NATURAL JOIN jb)$$, $$k IS DISTINCT FROM 30$$);
+SELECT fill($$k = (SELECT max(j.b) FROM (ja JOIN jb USING (id)) AS j (n, b))$$, $$k IS NULL OR k IN (SELECT j.n + 29 FROM (ja JOIN jb USING (id)) AS j (n))$$);
 SELECT fill($$k = (SELECT max((l).v) FROM ja l)$$, $$k IS DISTINCT FROM 10$$);
 SELECT DISTINCT k FROM t;
 

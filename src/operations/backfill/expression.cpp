@@ -203,6 +203,7 @@ bool forget_names(Node *node, void *arg)
 		castNode(JoinExpr, node)->alias = nullptr;
 		castNode(JoinExpr, node)->join_using_alias = nullptr;
 		castNode(JoinExpr, node)->isNatural = false; // written out as USING
+		castNode(JoinExpr, node)->usingClause = NIL; // whose meaning is in its condition
 	} else if (IsA(node, Query)) {
 		ListCell *lc;
 		foreach (lc, castNode(Query, node)->rtable) {
