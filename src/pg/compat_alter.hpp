@@ -149,7 +149,7 @@ inline constexpr const char *not_generated_message =
 // ATExecValidateConstraint()'s message, of constraint and relation.
 #if PG_VERSION_NUM >= 180000
 inline constexpr const char *not_validated_message =
-	"constraint \"%s\" of relation \"%s\" is not a foreign key, check, or not-null constraint";
+	"cannot validate constraint \"%s\" of relation \"%s\"";
 #else
 inline constexpr const char *not_validated_message =
 	"constraint \"%s\" of relation \"%s\" is not a foreign key or check constraint";
@@ -162,6 +162,27 @@ inline constexpr const char *nullable_child_message =
 #else
 inline constexpr const char *nullable_child_message =
 	"column \"%s\" in child table must be marked NOT NULL";
+#endif
+
+// What 18 says or does otherwise: check_of_type() of a table's row type; renametrig() of a
+// partition's trigger; ATTACH and DETACH of a table that is not partitioned; SET LOGGED, SET
+// UNLOGGED of a partitioned table, which did nothing; ALTER TABLE ONLY … DROP CONSTRAINT and DROP
+// NOT NULL of one, which leaves its partitions theirs.
+#if PG_VERSION_NUM >= 180000
+inline constexpr const char *table_row_type_message = "type %s is the row type of another table";
+inline constexpr int trigger_of_parent = ERRCODE_FEATURE_NOT_SUPPORTED;
+inline constexpr int not_partitioned = ERRCODE_WRONG_OBJECT_TYPE;
+inline constexpr const char *not_partitioned_message =
+	"ALTER action %2$s cannot be performed on relation \"%1$s\"";
+inline constexpr bool partitioned_has_persistence = false;
+inline constexpr bool only_keeps_constraints_below = true;
+#else
+inline constexpr const char *table_row_type_message = "type %s is not a composite type";
+inline constexpr int trigger_of_parent = ERRCODE_INTERNAL_ERROR;
+inline constexpr int not_partitioned = ERRCODE_INVALID_OBJECT_DEFINITION;
+inline constexpr const char *not_partitioned_message = "table \"%s\" is not partitioned";
+inline constexpr bool partitioned_has_persistence = true;
+inline constexpr bool only_keeps_constraints_below = false;
 #endif
 
 // SET ACCESS METHOD of a partitioned table, EXCLUDE on one.

@@ -35,6 +35,7 @@ void check_column_type(Relation relation, const AlterTableCmd *command,
 void check_identity_command(Relation relation, const AlterTableCmd *command,
 							const FormData_pg_attribute *column, bool is_only);
 void check_identity_type(Oid type);
+void check_storage_mode(const char *mode, Oid type);
 void check_storage_command(Relation relation, const AlterTableCmd *command);
 void check_of_type(Relation relation, const AlterTableCmd *command);
 void check_attribute_command(Oid type_relation, const AlterTableCmd *command);

@@ -70,20 +70,9 @@ void check_default(Relation relation, const AlterTableCmd *command, Attribute *c
 					  column->atttypmod, command->name, '\0');
 }
 
-// As GetAttributeStorage().
 void check_storage(Relation, const AlterTableCmd *command, Attribute *column, const char *)
 {
-	const char *mode = strVal(command->def);
-	bool is_plain = pg_strcasecmp(mode, "plain") == 0;
-	bool is_default = pg::has_default_storage && pg_strcasecmp(mode, "default") == 0;
-	if (!is_plain && !is_default && pg_strcasecmp(mode, "external") != 0 &&
-		pg_strcasecmp(mode, "extended") != 0 && pg_strcasecmp(mode, "main") != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid storage type \"%s\"", mode)));
-	if (!is_plain && !is_default && !TypeIsToastable(column->atttypid))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("column data type %s can only have storage PLAIN",
-							   format_type_be(column->atttypid))));
+	check_storage_mode(strVal(command->def), column->atttypid);
 }
 
 // As GetAttributeCompression().
@@ -125,6 +114,21 @@ bool is_not_null_in_parent(Relation partition, const char *column)
 	return is;
 }
 
+// Where NOT NULL is a constraint; nullptr: the table's own, or none.
+const char *inherited_not_null(Relation relation, AttrNumber column)
+{
+	constexpr char not_null = 'n'; // CONSTRAINT_NOTNULL
+	ListCell *cell;
+	foreach (cell, pg::not_null_is_a_constraint
+					   ? statement::constraints_on(RelationGetRelid(relation))
+					   : NIL) {
+		const auto *row = static_cast<const statement::ConstraintRow *>(lfirst(cell));
+		if (row->type == not_null && statement::has_key(row, column) && row->n_parents > 0)
+			return row->name;
+	}
+	return nullptr;
+}
+
 // As ATExecDropNotNull(): who else wants it.
 void check_nullable(Relation relation, const AlterTableCmd *command, Attribute *column,
 					const char *)
@@ -142,6 +146,10 @@ void check_nullable(Relation relation, const AlterTableCmd *command, Attribute *
 	if (relation->rd_rel->relispartition && is_not_null_in_parent(relation, command->name))
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "column \"%s\" is marked NOT NULL in parent table",
 			   command->name);
+	if (const char *constraint = inherited_not_null(relation, column->attnum))
+		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
+			   "cannot drop inherited constraint \"%s\" of relation \"%s\"", constraint,
+			   RelationGetRelationName(relation));
 }
 
 // ---------------------------------------------------------------- names of other things
@@ -214,6 +222,21 @@ bool may_be_system(AlterTableType type)
 }
 
 } // namespace
+
+// As GetAttributeStorage().
+void check_storage_mode(const char *mode, Oid type)
+{
+	bool is_plain = pg_strcasecmp(mode, "plain") == 0;
+	bool is_default = pg::has_default_storage && pg_strcasecmp(mode, "default") == 0;
+	if (!is_plain && !is_default && pg_strcasecmp(mode, "external") != 0 &&
+		pg_strcasecmp(mode, "extended") != 0 && pg_strcasecmp(mode, "main") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid storage type \"%s\"", mode)));
+	if (!is_plain && !is_default && !TypeIsToastable(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column data type %s can only have storage PLAIN", format_type_be(type))));
+}
 
 void check_column_command(const Unit &unit, Relation relation, const AlterTableCmd *command)
 {

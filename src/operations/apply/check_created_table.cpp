@@ -160,8 +160,10 @@ void check_created_table(const Unit &unit)
 			pg::run_undone([&] { check_keys(create, unit.sql); });
 		return;
 	}
-	Relation parent = ddl::open_owned_table(
-		RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false));
+	Oid whole = RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, false);
+	if (get_rel_relkind(whole) == RELKIND_RELATION)
+		refuse(ERRCODE_INVALID_OBJECT_DEFINITION, "\"%s\" is not partitioned", get_rel_name(whole));
+	Relation parent = ddl::open_owned_table(whole);
 	(void)partition::check_new_partition(parent, create, unit.sql);
 	check_elements(create, parent);
 	table_close(parent, NoLock);

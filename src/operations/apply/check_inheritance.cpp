@@ -229,6 +229,7 @@ void check_only(Relation relation, const AlterTableCmd *command)
 		!is_not_null(RelationGetRelid(relation), command->name))
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION, "constraint must be added to child tables too");
 	if (command->subtype == AT_DropConstraint && is_partitioned(relation) &&
+		!pg::only_keeps_constraints_below &&
 		has_inherited_check(RelationGetRelid(relation), command->name))
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
 			   "cannot remove constraint from only the partitioned table when partitions exist");
@@ -236,7 +237,7 @@ void check_only(Relation relation, const AlterTableCmd *command)
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
 			   "cannot drop column from only the partitioned table when partitions exist");
 	if (command->subtype == AT_DropNotNull && is_partitioned(relation) &&
-		is_not_null(RelationGetRelid(relation), command->name))
+		!pg::only_keeps_constraints_below && is_not_null(RelationGetRelid(relation), command->name))
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
 			   "cannot remove constraint from only the partitioned table when partitions exist");
 }
@@ -308,9 +309,15 @@ void check_missing_columns(Relation child, Relation parent)
 void check_attached(const AlterTableStmt *alter)
 {
 	const auto *command = linitial_node(AlterTableCmd, alter->cmds);
-	if (command->subtype != AT_AttachPartition || alter->objtype != OBJECT_TABLE)
+	bool attaches = command->subtype == AT_AttachPartition;
+	bool detaches = command->subtype == AT_DetachPartition;
+	Oid parent =
+		attaches || detaches ? RangeVarGetRelid(alter->relation, NoLock, true) : InvalidOid;
+	if (OidIsValid(parent) && get_rel_relkind(parent) == RELKIND_RELATION)
+		refuse(pg::not_partitioned, pg::not_partitioned_message, get_rel_name(parent),
+			   attaches ? "ATTACH PARTITION" : "DETACH PARTITION");
+	if (!attaches || alter->objtype != OBJECT_TABLE)
 		return;
-	Oid parent = RangeVarGetRelid(alter->relation, NoLock, true);
 	Oid child = RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, true);
 	if (!OidIsValid(child) || !OidIsValid(parent) ||
 		get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE)

@@ -5,6 +5,7 @@
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"
 #include "operations/ddl/parse_analysis.hpp"
+#include "pg/compat_alter.hpp"
 #include "pg/transaction.hpp"
 
 extern "C" {
@@ -53,6 +54,8 @@ void check_type_of_new(Relation relation, ColumnDef *definition)
 	CheckAttributeType(definition->colname, type, GetColumnDefCollation(nullptr, definition, type),
 					   list_make1_oid(relation->rd_rel->reltype), 0);
 	check_compression(definition->compression, type);
+	if (const char *mode = pg::storage_name(definition))
+		check_storage_mode(mode, type);
 }
 
 } // namespace

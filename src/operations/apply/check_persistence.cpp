@@ -60,6 +60,12 @@ void check_unlogged(Relation relation)
 void check_storage_command(Relation relation, const AlterTableCmd *command)
 {
 	char persistence = relation->rd_rel->relpersistence;
+	bool is_partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	bool sets = command->subtype == AT_SetLogged || command->subtype == AT_SetUnLogged;
+	if (sets && is_partitioned && !pg::partitioned_has_persistence)
+		refuse(ERRCODE_WRONG_OBJECT_TYPE, "ALTER action %s cannot be performed on relation \"%s\"",
+			   command->subtype == AT_SetLogged ? "SET LOGGED" : "SET UNLOGGED",
+			   RelationGetRelationName(relation));
 	switch (command->subtype) {
 		case AT_SetLogged:
 			if (persistence == RELPERSISTENCE_UNLOGGED)
@@ -75,8 +81,7 @@ void check_storage_command(Relation relation, const AlterTableCmd *command)
 					   "only shared relations can be placed in pg_global tablespace");
 			return;
 		case AT_SetAccessMethod:
-			if (!pg::partitioned_has_access_method &&
-				relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+			if (!pg::partitioned_has_access_method && is_partitioned)
 				refuse(ERRCODE_WRONG_OBJECT_TYPE,
 					   "cannot change access method of a partitioned table");
 			return;

@@ -4,6 +4,7 @@
 #include "operations/apply/check.hpp"
 
 #include "pg/catalog_scan.hpp"
+#include "pg/compat_alter.hpp"
 #include "statement/constraint_rows.hpp"
 
 extern "C" {
@@ -247,14 +248,14 @@ bool is_of_parent(Oid trigger)
 	return is;
 }
 
-// As renametrig(), which has no SQLSTATE for a partition's.
+// As renametrig().
 void check_renamed_trigger(const RenameStmt *rename, Oid oid)
 {
 	const char *table = get_rel_name(oid);
 	if (!can_have_triggers(get_rel_relkind(oid)))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "relation \"%s\" cannot have triggers", table);
 	if (is_of_parent(get_trigger_oid(oid, rename->subname, false)))
-		refuse(ERRCODE_INTERNAL_ERROR, "cannot rename trigger \"%s\" on table \"%s\"",
+		refuse(pg::trigger_of_parent, "cannot rename trigger \"%s\" on table \"%s\"",
 			   rename->subname, table);
 	if (strcmp(rename->subname, rename->newname) != 0 &&
 		OidIsValid(get_trigger_oid(oid, rename->newname, true)))

@@ -2,6 +2,8 @@
 // ATTypedTableRecursion() and what follows it.
 #include "operations/apply/check.hpp"
 
+#include "pg/compat_alter.hpp"
+
 extern "C" {
 #include "access/table.h"
 #include "catalog/pg_class.h"
@@ -63,7 +65,10 @@ void check_of_type(Relation relation, const AlterTableCmd *command)
 {
 	Oid type = typenameTypeId(nullptr, castNode(TypeName, command->def));
 	if (!is_composite(type))
-		refuse(ERRCODE_WRONG_OBJECT_TYPE, "type %s is not a composite type", format_type_be(type));
+		refuse(ERRCODE_WRONG_OBJECT_TYPE,
+			   OidIsValid(get_typ_typrelid(type)) ? pg::table_row_type_message
+												  : "type %s is not a composite type",
+			   format_type_be(type));
 	if (has_superclass(RelationGetRelid(relation)))
 		refuse(ERRCODE_WRONG_OBJECT_TYPE, "typed tables cannot inherit");
 	TupleDesc columns = lookup_rowtype_tupdesc(type, -1);

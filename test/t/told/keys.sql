@@ -1,4 +1,4 @@
--- what the server says otherwise from 18 on
+-- VALIDATE CONSTRAINT of what is no CHECK or foreign key
 CREATE TABLE t (id int PRIMARY KEY, a int, CONSTRAINT ex EXCLUDE USING btree (a WITH =), CONSTRAINT ck CHECK (a > 0));
 CREATE TABLE fk (a int REFERENCES t);
 CREATE FUNCTION trigf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
