@@ -103,7 +103,6 @@ ROLLBACK;
 :plan 'ALTER TABLE ONLY parent RENAME a TO c');
 :plan 'ALTER TABLE ONLY parent RENAME CONSTRAINT positive TO c');
 :plan 'ALTER TABLE ONLY list DROP b');
-:plan 'ALTER TABLE ONLY list ALTER a DROP NOT NULL');
 :plan 'ALTER TABLE list1 ADD x int');
 :plan 'ALTER TABLE list1 INHERIT parent');
 :plan 'ALTER TABLE list INHERIT parent');
