@@ -43,13 +43,15 @@ DROP INDEX top, mine;
 CREATE INDEX m1b_a_idx ON m1b (a);
 CREATE UNIQUE INDEX m2_id_a_key ON m2 (id, a);
 CREATE INDEX m1a_a_idx ON m1a (a, id);
+CREATE INDEX m1a_other ON m1a (a DESC);
+CREATE INDEX m2_other ON m2 (a);
 RESET ROLE;
-UPDATE pg_index SET indisvalid = false WHERE indexrelid IN ('otr.m1b_a_idx'::regclass, 'otr.m2_id_a_key'::regclass, 'otr.m1a_a_idx'::regclass);
+UPDATE pg_index SET indisvalid = false WHERE indexrelid IN ('otr.m1a_other'::regclass, 'otr.m2_other'::regclass, 'otr.m1b_a_idx'::regclass, 'otr.m2_id_a_key'::regclass, 'otr.m1a_a_idx'::regclass);
 SET ROLE otr_owner;
 CALL safe_migrate.wait(safe_migrate.create_index_safely('CREATE INDEX top ON m (a)'));
 CALL safe_migrate.wait(safe_migrate.add_constraint_safely('m', 'UNIQUE (id, a)'));
 SELECT * FROM indexes ORDER BY relname COLLATE "C";
-DROP INDEX top, m1a_a_idx;
+DROP INDEX top, m1a_a_idx, m1a_other;
 ALTER TABLE m DROP CONSTRAINT m_id_a_key;
 -- a constraint's lacks constraints
 ALTER TABLE ONLY m1 ADD CONSTRAINT mine UNIQUE (id, a);

@@ -385,19 +385,43 @@ Existing compare_existing(const char *sql, Oid *found)
 	return existing;
 }
 
+namespace {
+
+// Left by an earlier try, of that definition?
+bool is_wreck(Oid table, const Definition &definition, const char *name, List *taken)
+{
+	Oid found;
+	return !is_taken(taken_name(table, name), taken) &&
+		   compare_existing(create_statement(definition, name, table, true), &found) ==
+			   Existing::same_invalid &&
+		   !get_rel_relispartition(found) && !OidIsValid(get_index_constraint(found));
+}
+
+// Whoever made it, under whatever name; nullptr: none.
+char *name_of_wreck(Relation relation, const Definition &definition, List *taken)
+{
+	ListCell *cell;
+	foreach (cell, RelationGetIndexList(relation)) {
+		char *name = get_index_isvalid(lfirst_oid(cell)) ? nullptr : get_rel_name(lfirst_oid(cell));
+		if (name && is_wreck(RelationGetRelid(relation), definition, name, taken))
+			return name;
+	}
+	return nullptr;
+}
+
+} // namespace
+
 char *choose_partition_name(Relation relation, const Definition &definition, const char *label,
 							List *taken)
 {
-	Oid table = RelationGetRelid(relation);
 	bool primary = strcmp(label, "pkey") == 0;
 	char *first = makeObjectName(RelationGetRelationName(relation),
 								 primary ? nullptr : joined_names(definition.column_names), label);
-	Oid found;
-	bool is_wreck = !is_taken(taken_name(table, first), taken) &&
-					compare_existing(create_statement(definition, first, table, true), &found) ==
-						Existing::same_invalid &&
-					!get_rel_relispartition(found) && !OidIsValid(get_index_constraint(found));
-	return is_wreck ? first : choose_name(relation, definition.column_names, label, taken);
+	if (is_wreck(RelationGetRelid(relation), definition, first, taken))
+		return first;
+	// (of a key it is the constraint's name, too)
+	char *wreck = strcmp(label, "idx") == 0 ? name_of_wreck(relation, definition, taken) : nullptr;
+	return wreck ? wreck : choose_name(relation, definition.column_names, label, taken);
 }
 
 } // namespace safe_migrate::operations::index

@@ -38,8 +38,8 @@ char *joined_names(const List *names);
 // The name that the server would choose for it on that table: "orders_a_lower_idx"; not one of
 // `taken` (of taken_name()).  label: "idx", "key", "pkey".
 char *choose_name(Relation relation, List *column_names, const char *label, List *taken);
-// The same for a partition: what an earlier try has left there invalid, of the same definition and
-// under the first of these names, is built again.
+// The same for a partition: what an earlier try has left there invalid, of the same definition, is
+// built again under its own name; of a key where it is the first of these names.
 char *choose_partition_name(Relation relation, const Definition &definition, const char *label,
 							List *taken);
 // The name of an index of that table, as one of `taken`: a schema's own.
