@@ -103,6 +103,24 @@ CALL run('renamed');
 SELECT b, v, p FROM t WHERE id = 7;
 SELECT is_called FROM counted;
 
+-- the same call under the names of now finds its job, another one does not; columns of the table, too
+SELECT safe_migrate.pause(safe_migrate.backfill('t', 'v = upper(p)', 'v IS NULL AND p IS NOT NULL', job_name => 'columns'));
+RESET ROLE;
+ALTER TABLE t RENAME p TO q;
+SET ROLE bo_alice;
+SET search_path = bo, bo2, public;
+SELECT safe_migrate.backfill('t', 'b = (## id + normed(1)) :: smaller + nextval(''counted'') * 0, v = ((id, normed(2)) :: pair2).x, q = ''(1,2)'' :: pair2',
+	'b IS NULL OR v = ''right'' OR q = ''right''', job_name => 'renamed') = (SELECT id FROM safe_migrate.jobs WHERE name = 'renamed') AS same;
+SELECT safe_migrate.backfill('t', 'b = (## id + normed(1)) :: smaller + nextval(''counted'') * 0, v = ((id, normed(3)) :: pair2).x, q = ''(1,2)'' :: pair2',
+	'b IS NULL OR v = ''right'' OR q = ''right''', job_name => 'renamed');
+SELECT safe_migrate.backfill('t', 'v = upper(q)', 'v IS NULL AND q IS NOT NULL', job_name => 'columns') = (SELECT id FROM safe_migrate.jobs WHERE name = 'columns') AS same;
+SELECT safe_migrate.backfill('t', 'v = lower(q)', 'v IS NULL AND q IS NOT NULL', job_name => 'columns');
+SELECT safe_migrate.cancel('columns');
+SET search_path = bo, public;
+RESET ROLE;
+ALTER TABLE t RENAME q TO p;
+SET ROLE bo_alice;
+
 -- a type that is gone and another in its place, before its input function is asked
 RESET ROLE;
 CREATE DOMAIN odd AS int;

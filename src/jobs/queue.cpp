@@ -47,9 +47,23 @@ void free_name(JobId id, const char *name)
 					 errdetail("The table that it was for does not exist any more.")));
 }
 
+// What its texts name may have been renamed since.
+bool is_same_in_other_words(const NewJob &job, const Existing &found)
+{
+	if (found.same || !job.is_same || found.relation != job.relation ||
+		strcmp(found.kind, job.kind) != 0)
+		return false;
+	const char *step = nullptr;
+	const Arg args[] = {pg::arg_int8(found.id)};
+	pg::query("SELECT definition FROM safe_migrate.step WHERE job_id = $1 AND step_no = 1", args, 1,
+			  [&step](HeapTuple t, TupleDesc d) { step = pg::column_text(t, d, 1); });
+	return step && job.is_same(step, job.argument);
+}
+
 bool find_by_name(const NewJob &job, Existing *found)
 {
 	bool any = false;
+	*found = {};
 	const Arg args[] = {
 		pg::arg_oid(GetUserId()),  pg::arg_text(job.name),
 		pg::arg_text(job.kind),	   pg::arg_jsonb(job.definition),
@@ -64,6 +78,7 @@ bool find_by_name(const NewJob &job, Existing *found)
 							pg::column_bool(t, d, 3), pg::column_bool(t, d, 4),
 							pg::column_text(t, d, 5), pg::column_oid(t, d, 6)};
 			  });
+	found->same = found->same || (any && is_same_in_other_words(job, *found));
 	if (any && !found->same && is_left_over(*found)) {
 		free_name(found->id, job.name);
 		return false;

@@ -25,6 +25,10 @@ struct NewJob {
 	int workers;
 	const NewStep *steps;
 	int n_steps;
+	// Where the job of that name has another definition: is it the same in other words?  It is
+	// given that job's first step; nullptr = never.
+	bool (*is_same)(const char *step_definition, void *argument);
+	void *argument;
 	bool renews_steps; // of a failed or cancelled job that a second call queues again: these then
 };
 

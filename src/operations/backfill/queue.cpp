@@ -3,10 +3,14 @@
 #include "operations/backfill/asked_again.hpp"
 #include "operations/backfill/inline.hpp"
 #include "operations/backfill/resolve.hpp"
+#include "operations/backfill/row_analysis.hpp"
+#include "operations/backfill/stored_texts.hpp"
 #include "operations/call.hpp"
 #include "pg/arguments.hpp"
 #include "pg/boundary.hpp"
 #include "pg/compat_analysis.hpp"
+#include "pg/pinned_settings.hpp"
+#include "pg/transaction.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -94,6 +98,30 @@ int make_steps(jobs::NewStep *steps, const Definition &definition, const char *n
 	return n;
 }
 
+struct Meant {
+	const Resolved *resolved;
+	Relation root;
+};
+
+// A stored text that can't be analysed any more is another one.
+bool is_same(const char *step_definition, void *argument)
+{
+	const auto *meant = static_cast<const Meant *>(argument);
+	bool same = false;
+	ErrorData *error = pg::try_undone([&] {
+		const Definition *stored = from_json(step_definition);
+		if (stored->fire_triggers != meant->resolved->definition->fire_triggers)
+			return;
+		pg::PinnedSettings pinned;
+		enter_for_texts(&pinned);
+		same = means_the_same(*stored, meant->root, meant->resolved->query);
+		pinned.leave();
+	});
+	if (error)
+		FreeErrorData(error);
+	return error == nullptr && same;
+}
+
 jobs::JobId work_inline(jobs::NewJob *job, const Resolved &resolved, const Target &target)
 {
 	instr_time start, elapsed;
@@ -126,6 +154,9 @@ jobs::JobId store(const Request &request, const Wanted &options, const Target &t
 	job.settings = options.settings;
 	job.workers = options.workers;
 	job.steps = steps;
+	Meant meant = {&resolved, target.root};
+	job.is_same = is_same;
+	job.argument = &meant;
 	job.renews_steps = true;
 	job.n_steps = make_steps(steps, definition, name, options);
 

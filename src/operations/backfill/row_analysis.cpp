@@ -2,6 +2,7 @@
 // checked to be a single expression; the queries around them are put together as nodes,
 // so that no text is ever pasted into another.
 #include "operations/backfill/row_analysis.hpp"
+#include "operations/backfill/expression.hpp"
 #include "pg/compat_analysis.hpp"
 #include "pg/compat_executor.hpp"
 #include "pg/known_objects.hpp"
@@ -593,6 +594,22 @@ Query *analyse_write_query(const Definition &definition, const LeafColumns &colu
 	pg::take_range_table(query, a.pstate);
 	end_analysis(a);
 	return query;
+}
+
+bool means_the_same(const Definition &definition, Relation root, const Query *query)
+{
+	LeafColumns columns = map_columns(definition, root);
+	if (definition.n_assignments != list_length(query->targetList))
+		return false;
+	Analysis a = begin_analysis(definition, columns, root);
+	bool same = same_meaning(analyse_predicate(a), query->jointree->quals);
+	for (int i = 0; same && i < definition.n_assignments; i++) {
+		const auto *entry = list_nth_node(TargetEntry, query->targetList, i);
+		same = entry->resno == columns.assigned[i] &&
+			   same_meaning(analyse_new_value(a, i), reinterpret_cast<Node *>(entry->expr));
+	}
+	end_analysis(a);
+	return same;
 }
 
 } // namespace safe_migrate::operations::backfill
