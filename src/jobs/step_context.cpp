@@ -154,15 +154,55 @@ bool pause_without_owner(JobId id)
 	return true;
 }
 
-// Who stands still has no batch that would fail without it.
-void look_for_owner(JobId id, TimestampTz *looked_at)
+// Settings of one batch, until the end of its transaction.  What job code sets beyond them is
+// undone before it commits.  Whether the owner may be without triggers is for the batch to ask.
+void set_up_batch(const StepContext &context, const BatchOptions &options)
+{
+	apply_session_settings(context.session_settings);
+	pg::set_local_ms("lock_timeout", options.lock_timeout_ms);
+	if (options.asynchronous)
+		pg::set_local("synchronous_commit", "off");
+	if (options.without_triggers)
+		pg::set_local("session_replication_role", "replica", PGC_SUSET);
+}
+
+// Who stands still has no batch that would fail for what is gone: its role, and, while it is
+// throttled, its rights or its table.  Locks that are not free are looked at another time.
+void look_at_what_it_needs(StepContext *context, bool throttled)
+{
+	constexpr int lock_timeout_ms = 10;
+	bool gone = false;
+	forget(pg::run_transaction([&] {
+		pg::set_local("lock_timeout", "1s"); // somebody's pause() may hold the row
+		gone = extension_is_there() && pause_without_owner(context->job_id);
+	}));
+	if (gone || !throttled || !context->check_work)
+		return;
+	ErrorData *error = job_transaction([&] {
+		if (!extension_is_there())
+			return;
+		set_up_batch(*context, {lock_timeout_ms, false, false, 0});
+		int nest = NewGUCNestLevel();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		context->check_work(context->work);
+		PopActiveSnapshot();
+		AtEOXact_GUC(false, nest);
+	});
+	if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+		error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		(void)context->handle_error(error);
+	else
+		forget(error);
+}
+
+void look_at_times(StepContext *context, TimestampTz *looked_at, bool throttled)
 {
 	constexpr int64 look_every_us = 1'000'000;
 	TimestampTz now = GetCurrentTimestamp();
 	if (now - *looked_at < look_every_us)
 		return;
-	*looked_at = now;
-	forget(job_transaction([&] { (void)pause_without_owner(id); }));
+	look_at_what_it_needs(context, throttled);
+	*looked_at = GetCurrentTimestamp();
 }
 
 } // namespace
@@ -176,7 +216,7 @@ Go StepContext::next_batch(bool writes)
 			GetCurrentTimestamp() +
 			static_cast<int64>(settings.nice_ratio * static_cast<double>(worker.last_batch_us));
 	Go go;
-	TimestampTz stands_since = 0, owner_seen_at = 0;
+	TimestampTz stands_since = 0, looked_at = 0;
 	for (;;) {
 		take_interrupts();
 		reload_configuration(this);
@@ -184,7 +224,7 @@ Go StepContext::next_batch(bool writes)
 		if (go == Go::stop || gave_up)
 			break;
 		TimestampTz now = GetCurrentTimestamp();
-		bool stands = true;
+		bool stands = true, throttled = false;
 		if (!safe_migrate::settings::enabled) {
 			(void)set_condition(Condition::disabled, "safe_migrate.enabled is off");
 			wait_ms(1000);
@@ -193,14 +233,14 @@ Go StepContext::next_batch(bool writes)
 		else if (nice_until > now) {
 			wait_ms((nice_until - now) / 1000 + 1);
 			stands = false;
-		} else if (writes && is_throttled(this))
+		} else if (writes && (throttled = is_throttled(this)))
 			wait_ms(throttle_poll_ms);
 		else
 			break;
 		if (stands && stands_since == 0)
-			stands_since = owner_seen_at = now;
+			stands_since = looked_at = now;
 		if (stands)
-			look_for_owner(job_id, &owner_seen_at);
+			look_at_times(this, &looked_at, throttled);
 	}
 	if (stands_since != 0 && GetCurrentTimestamp() - stands_since > 1'000'000)
 		begin_rates();
@@ -215,18 +255,6 @@ Go StepContext::next_batch(bool writes)
 // ---------------------------------------------------------------- a batch
 
 namespace {
-
-// Settings of one batch, until the end of its transaction.  What job code sets beyond them is
-// undone before it commits.  Whether the owner may be without triggers is for the batch to ask.
-void set_up_batch(const StepContext &context, const BatchOptions &options)
-{
-	apply_session_settings(context.session_settings);
-	pg::set_local_ms("lock_timeout", options.lock_timeout_ms);
-	if (options.asynchronous)
-		pg::set_local("synchronous_commit", "off");
-	if (options.without_triggers)
-		pg::set_local("session_replication_role", "replica", PGC_SUSET);
-}
 
 // Writes to the job's row what can wait, where no open transaction of somebody's pause() or
 // configure() has it: the batches go on meanwhile.  False: another time.

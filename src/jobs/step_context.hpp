@@ -75,6 +75,10 @@ struct StepContext {
 	TimestampTz lock_timeout_at; // of the last batch that waited for a lock in vain; 0 = none
 	Waits waits;				 // none = it works, or is about to
 	bool trouble;				 // its bookkeeping failed: the job goes on in another process
+	// What its next batch would fail of, looked at from time to time while it is throttled: raises
+	// the error of that, writes nothing, and waits for no lock; nullptr = nothing to look at
+	void (*check_work)(void *);
+	void *work; // its argument
 
 	// Between batches, outside a transaction: reloads settings, obeys pause, cancel and
 	// safe_migrate.enabled, waits out a retry, sleeps nice_ratio × the last batch, and, where the

@@ -15,8 +15,10 @@ extern "C" {
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 }
 
 namespace safe_migrate::operations::backfill {
@@ -280,6 +282,31 @@ BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits)
 	MemoryContextSwitchTo(caller);
 	relation_close(batch.leaf, NoLock);
 	return batch.result;
+}
+
+void check(SliceRunner *runner)
+{
+	const Definition &definition = *runner->definition;
+
+	if (!ConditionalLockRelationOid(definition.relation, AccessShareLock) ||
+		!ConditionalLockRelationOid(runner->leaf, RowExclusiveLock))
+		return;
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(definition.relation)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the job's table does not exist any more")));
+	Relation leaf = try_relation_open(runner->leaf, NoLock);
+	if (leaf == nullptr)
+		return;
+	if (is_same_leaf(*runner, leaf)) {
+		check_leaf(leaf);
+		MemoryContextReset(runner->batch_context);
+		MemoryContext caller = MemoryContextSwitchTo(runner->batch_context);
+		prepare(runner->query, runner->context, definition, leaf);
+		start(runner->query);
+		finish(runner->query);
+		MemoryContextSwitchTo(caller);
+	}
+	relation_close(leaf, NoLock);
 }
 
 void batch_committed(SliceRunner *runner) { runner->committed_cursor = runner->batch_cursor; }

@@ -64,6 +64,9 @@ SliceRunner *create(MemoryContext context, const Definition &definition, Oid lea
 					BlockNumber first_block, BlockNumber end_block, Oid relfilenumber);
 // One batch in the caller's open transaction. Raises the server's errors.
 BatchResult run_batch(SliceRunner *runner, const BatchLimits &limits);
+// As a batch begins, and no further: raises the error that one would end with for want of the table
+// or of rights.  Where the table's locks are not free nothing is looked at.
+void check(SliceRunner *runner);
 // The caller's transaction committed / aborted: open pages move on / are tried again.
 void batch_committed(SliceRunner *runner);
 void batch_aborted(SliceRunner *runner);

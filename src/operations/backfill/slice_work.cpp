@@ -261,6 +261,14 @@ void wait_for_horizon(Work *work, TransactionId xid)
 	context->wait_ms(waited_ms < 50 ? 2 : waited_ms < 1000 ? 10 : 100);
 }
 
+void check_work(void *arg)
+{
+	auto *work = static_cast<Work *>(arg);
+	if (!work->definition->fire_triggers)
+		check_may_disable_triggers();
+	check(work->runner);
+}
+
 // Batches until the slice is finished or something else ends it. False = told to stop.
 bool run_batches(Work *work)
 {
@@ -372,7 +380,10 @@ bool work_on_slice(StepContext *context, const Definition &definition, Slice sli
 	work.cursor = work.slice.cursor_block;
 	work.progress = {work.cursor};
 	work.saved_at = GetCurrentTimestamp();
+	context->check_work = check_work;
+	context->work = &work;
 	bool go_on = run_batches(&work);
+	context->check_work = nullptr;
 	destroy(work.runner);
 	MemoryContextDelete(memory);
 	let_go(&work, !go_on);
