@@ -355,7 +355,9 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 				   tells_of_earlier(error, earlier, own);
 		case ERRCODE_UNDEFINED_TABLE:
 		case ERRCODE_INVALID_FOREIGN_KEY: // the key that it refers to
-			return earlier.any_name || (earlier.parts && earlier.keys) ||
+			return earlier.any_name ||
+				   (earlier.parts && earlier.keys &&
+					error->sqlerrcode == ERRCODE_INVALID_FOREIGN_KEY) ||
 				   tells_of_earlier(error, earlier, NIL);
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return earlier.grants || tells_of_earlier(error, earlier, NIL);
