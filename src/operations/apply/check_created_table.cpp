@@ -155,8 +155,10 @@ void check_created_table(const Unit &unit)
 	if (is_there && !create->if_not_exists)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE), errmsg("relation \"%s\" already exists", name)));
+	if (is_there) // it is left as it is
+		return;
 	if (!create->partbound) {
-		if (!is_there && unit.is_queued)
+		if (unit.is_queued)
 			pg::run_undone([&] { check_keys(create, unit.sql); });
 		return;
 	}

@@ -58,6 +58,15 @@ bool refers(const Node *statement)
 	return false;
 }
 
+bool refers_to_itself(const Node *statement)
+{
+	if (!refers(statement))
+		return false;
+	const auto *alter = reinterpret_cast<const AlterTableStmt *>(statement);
+	const auto *key = castNode(Constraint, linitial_node(AlterTableCmd, alter->cmds)->def);
+	return strcmp(key->pktable->relname, alter->relation->relname) == 0;
+}
+
 bool makes_names(const Node *statement)
 {
 	return IsA(statement, AlterTableStmt) ? any_command(statement, command_makes_names)
@@ -346,7 +355,8 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_UNDEFINED_FUNCTION: // and operators
 		case ERRCODE_UNDEFINED_OBJECT:	 // and operator classes
 			if ((touched && earlier.retypes) ||
-				((earlier.parts ? earlier.keys : earlier.creates) && refers(unit.statement)))
+				(earlier.parts ? earlier.keys && refers_to_itself(unit.statement)
+							   : earlier.creates && refers(unit.statement)))
 				return true;
 			[[fallthrough]];
 		case ERRCODE_UNDEFINED_COLUMN:
@@ -356,8 +366,7 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_UNDEFINED_TABLE:
 		case ERRCODE_INVALID_FOREIGN_KEY: // the key that it refers to
 			return earlier.any_name ||
-				   (earlier.parts && earlier.keys &&
-					error->sqlerrcode == ERRCODE_INVALID_FOREIGN_KEY) ||
+				   (earlier.parts && earlier.keys && refers_to_itself(unit.statement)) ||
 				   tells_of_earlier(error, earlier, NIL);
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return earlier.grants || tells_of_earlier(error, earlier, NIL);

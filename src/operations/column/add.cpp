@@ -187,8 +187,10 @@ char *first_statements(Oid oid, const Definition &definition)
 	initStringInfo(&sql);
 	const char *options = sequence_options(definition);
 	if (definition.sequence)
-		appendStringInfo(&sql, "CREATE SEQUENCE %s AS %s%s%s; ", definition.sequence,
-						 format_type_be(definition.type), options[0] ? " " : "", options);
+		appendStringInfo(&sql, "CREATE %sSEQUENCE %s AS %s%s%s; ",
+						 get_rel_persistence(oid) == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
+						 definition.sequence, format_type_be(definition.type),
+						 options[0] ? " " : "", options);
 	appendStringInfo(&sql, "ALTER TABLE %s ADD COLUMN %s %s", table, column, definition.type_text);
 	if (definition.default_text && !definition.default_is_volatile) {
 		if (!definition.default_is_types)

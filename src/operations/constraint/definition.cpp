@@ -314,6 +314,20 @@ void check_set_columns(Relation relation, const Definition &definition)
 	}
 }
 
+// As ATAddForeignKeyConstraint(); temporary tables are refused elsewhere.
+void check_persistence(Relation relation, Relation referenced)
+{
+	if (RelationIsPermanent(relation) && !RelationIsPermanent(referenced))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("constraints on permanent tables may reference only permanent tables")));
+	if (relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED &&
+		referenced->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("constraints on unlogged tables may reference only permanent or "
+							   "unlogged tables")));
+}
+
 void read_foreign_key(Definition *definition, Relation relation)
 {
 	const Constraint *parsed = definition->parsed;
@@ -321,6 +335,8 @@ void read_foreign_key(Definition *definition, Relation relation)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("foreign keys with PERIOD can't be added by a job")));
 	Relation referenced = relation_openrv(parsed->pktable, AccessShareLock);
+	check_kind_of_referenced(referenced);
+	check_persistence(relation, referenced);
 	definition->columns = names_of(parsed->fk_attrs);
 	check_key_columns(relation, definition->columns);
 	read_referenced(definition, referenced);
