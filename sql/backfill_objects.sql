@@ -111,10 +111,12 @@ SET ROLE bo_alice;
 SET search_path = bo, bo2, public;
 SELECT safe_migrate.backfill('t', 'b = (## id + normed(1)) :: smaller + nextval(''counted'') * 0, v = ((id, normed(2)) :: pair2).x, q = ''(1,2)'' :: pair2',
 	'b IS NULL OR v = ''right'' OR q = ''right''', job_name => 'renamed') = (SELECT id FROM safe_migrate.jobs WHERE name = 'renamed') AS same;
+\set VERBOSITY terse
 SELECT safe_migrate.backfill('t', 'b = (## id + normed(1)) :: smaller + nextval(''counted'') * 0, v = ((id, normed(3)) :: pair2).x, q = ''(1,2)'' :: pair2',
 	'b IS NULL OR v = ''right'' OR q = ''right''', job_name => 'renamed');
 SELECT safe_migrate.backfill('t', 'v = upper(q)', 'v IS NULL AND q IS NOT NULL', job_name => 'columns') = (SELECT id FROM safe_migrate.jobs WHERE name = 'columns') AS same;
 SELECT safe_migrate.backfill('t', 'v = lower(q)', 'v IS NULL AND q IS NOT NULL', job_name => 'columns');
+\set VERBOSITY default
 SELECT safe_migrate.cancel('columns');
 SET search_path = bo, public;
 RESET ROLE;
