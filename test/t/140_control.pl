@@ -135,6 +135,23 @@ like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'moon_phase', '0
 like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'workers', '0')}), qr/ERROR:  22023:/, 'workers must be one or more');
 like(error_of($node, q{SELECT safe_migrate.configure('by_name', 'workers', 'many')}), qr/ERROR:  22P02:/, 'workers must be a number');
 
+# ---- one large table is cut up, and two workers write parts of it at the same time
+sql(qq{CREATE TABLE large (id int, who int) WITH (fillfactor = 10);
+	INSERT INTO large SELECT generate_series(1, 2500 * 22)});
+my $large = sql(qq{SELECT safe_migrate.backfill('large', 'who = pg_backend_pid()', job_name => 'large', workers => 2, $slowly)});
+wait_for($node, 'SELECT count(DISTINCT who) = 2 FROM large');
+pass('both workers write rows');
+is(sql("SELECT count(*) > 1, bool_and(first_block = coalesce(before, 0)), max(end_block) = pg_relation_size('large') / 8192
+	FROM (SELECT *, lag(end_block) OVER (ORDER BY first_block) AS before FROM safe_migrate.slice WHERE job_id = $large AND pass = 1) s"),
+	't|t|t', 'of slices that lie side by side and leave out nothing');
+is(sql("SELECT count(*) FROM (SELECT slice_no FROM large, safe_migrate.slice WHERE job_id = $large AND who IS NOT NULL
+	AND relation = 'large'::regclass
+	AND (large.ctid::text::point)[0] >= first_block AND (large.ctid::text::point)[0] < end_block GROUP BY 1 HAVING count(DISTINCT who) > 1) x"),
+	'0', 'none of them the work of both');
+sql(q{SELECT safe_migrate.configure('large', 'nice_ratio', NULL)});
+wait_for_state($node, $large, 'succeeded');
+is(sql('SELECT count(*) FROM large WHERE who IS NULL'), '0', 'together they write all rows');
+
 # ---- rolled back control does nothing
 sql("BEGIN; SELECT safe_migrate.cancel($job); ROLLBACK");
 at_work($node, $job);

@@ -182,7 +182,9 @@ bool finish_pass(Run *run, PassTotals *totals)
 					 INT64_FORMAT " row would still satisfy the predicate after the assignment",
 					 INT64_FORMAT " rows would still satisfy the predicate after the assignment",
 					 totals.rows_unmatched, totals.rows_unmatched),
-				 errdetail("They were left as they are. The first of them: ctid %s.", sample),
+				 errdetail_plural("It was left as it is: ctid %s.",
+								  "They were left as they are. The first of them: ctid %s.",
+								  totals.rows_unmatched, sample),
 				 errhint(
 					 "Look for rows where an expression gives null or the value it had, and queue "
 					 "another job for them.")));
