@@ -244,7 +244,7 @@ wait_for_state($node, $job, 'succeeded');
 $job = sql(q{SELECT safe_migrate.backfill('parted', 'b = a')});
 wait_for_state($node, $job, 'failed');
 is(sql("SELECT error_detail FROM safe_migrate.jobs WHERE id = $job"),
-	'They were left as they are. The first of them: ctid (0,3) of table "the_second".', 'so is one that could not be filled');
+	'It was left as it is: ctid (0,3) of table "the_second".', 'so is one that could not be filled');
 
 # ---- an old snapshot: waited for, with its holder; then the job goes on without its going
 make_table('seen');
@@ -301,6 +301,27 @@ for my $case ([ 'expression', 'slow(a)' ], [ 'trigger', 'a' ])
 	cmp_ok(sql("SELECT max(n) FROM (SELECT count(*) AS n FROM slow_$what GROUP BY xmin::text) x"), '<=', 6,
 		"a slow $what: no batch has many rows");
 }
+
+# ---- nice_ratio: after a batch a pause as many times as long, whatever that is
+sql('UPDATE slow_expression SET b = NULL');
+$job = sql(q{SELECT safe_migrate.backfill('slow_expression', 'b = slow(a)', settings => '{"batch_time": "30ms", "nice_ratio": 3}')});
+wait_for_state($node, $job, 'succeeded');
+my $slept = 60 * 0.02; # by the rows
+cmp_ok(sql("SELECT extract(epoch FROM finished_at - started_at) FROM safe_migrate.jobs WHERE id = $job"), '>', 3 * $slept,
+	'nice_ratio 3: pauses that take three times as long as the batches');
+
+# ---- a row that others hold is looked at again, but not all the time
+sql('CREATE TABLE one_held (id int, b int); INSERT INTO one_held SELECT generate_series(1, 10)');
+my $row_holder = $node->background_psql('postgres');
+$row_holder->query_safe('BEGIN; SELECT FROM one_held WHERE id = 5 FOR UPDATE');
+$job = sql(q{SELECT safe_migrate.backfill('one_held', 'b = id')});
+my $pass = "SELECT pass FROM safe_migrate.step WHERE job_id = $job AND step_no = 1";
+wait_for($node, "SELECT ($pass) > 3");
+my $pass_before = sql($pass);
+sql('SELECT pg_sleep(1)');
+cmp_ok(sql($pass) - $pass_before, '<=', 10, 'passes over nothing but locked rows pause in between');
+$row_holder->quit;
+wait_for_state($node, $job, 'succeeded');
 
 # ---- functions that give another value each time, beside a trigger
 sql(q{CREATE SEQUENCE drawn; CREATE TABLE volatile (id int PRIMARY KEY, n bigint, u uuid, price numeric(12, 2), seen bigint);
