@@ -79,6 +79,24 @@ like(beside('LOCK part_1, part_3 IN SHARE MODE', 'parts', 'b = upper(a)', $what)
 like(beside('SELECT FROM part_1 FOR UPDATE; SELECT FROM part_2 FOR UPDATE', 'parts', 'b = upper(a)', $what),
 	qr/^4000 in time$some/, 'as are those whose rows are all held');
 
+# ---- what it says is about what the job then takes, and it has written nothing
+sql(q{CREATE TABLE orders (id int PRIMARY KEY, a text, n int, b text);
+	INSERT INTO orders SELECT i, 'order number ' || i, i % 100 FROM generate_series(1, 60000) i;
+	CREATE INDEX ON orders (n); CREATE INDEX ON orders (a); VACUUM ANALYZE orders; CHECKPOINT});
+my $size = q{pg_table_size('orders') + pg_indexes_size('orders')};
+my ($said_rows, $said_bytes, $said_wal, $said_growth) = split /\|/,
+  sql(q{SELECT rows, bytes, wal_bytes, growth_bytes FROM safe_migrate.estimate_backfill('orders', 'b = upper(a)', 'b IS NULL AND n < 50', 0.2)});
+is(sql('SELECT count(b) FROM orders'), '0', 'no row is written by a sample');
+cmp_ok(abs($said_rows - 30000), '<', 3000, "rows: $said_rows");
+cmp_ok(abs($said_bytes - sql(q{SELECT pg_table_size('orders')})), '<', 1e6, 'bytes of the table');
+my ($size_before, $wal_before) = split /\|/, sql("VACUUM orders; SELECT $size, pg_current_wal_insert_lsn() - '0/0'") =~ s/^VACUUM\n//r;
+sql(q{SET client_min_messages = error; SET safe_migrate.inline = never;
+	CALL safe_migrate.wait(safe_migrate.backfill('orders', 'b = upper(a)', 'b IS NULL AND n < 50', settings => '{"vacuum_after": "off"}'))});
+my ($grown, $wal) = split /\|/, sql("SELECT $size - $size_before, pg_current_wal_insert_lsn() - '0/0' - $wal_before");
+ok($said_wal > $wal / 2 && $said_wal < $wal * 2, "WAL: $said_wal, and it was $wal");
+# on indexes without room every page that gets an entry is split: a rough figure
+ok($said_growth > $grown / 5 && $said_growth < $grown * 5, "growth: $said_growth, and it was $grown");
+
 # ---- virtual generated columns of partitions are what the table named in the call says
 if (major_of($node) >= 18)
 {
