@@ -44,8 +44,13 @@ void check_objects(const Unit &unit);
 void check_created_table(const Unit &unit);
 void check_trigger(const CreateTrigStmt *create, const char *sql);
 void check_rule(const RuleStmt *create, const char *sql);
-// ATTACH PARTITION, before anything else is said of it.
+// ATTACH and DETACH PARTITION: what is said first; what the one lacks to be a partition of the
+// other.
 void check_attached(const AlterTableStmt *alter);
+void check_attach(Relation parent, const PartitionCmd *command, const char *sql);
+// What INHERIT and ATTACH PARTITION compare.
+void check_columns_of_child(Relation child, Relation parent);
+void check_constraints_of_child(Relation child, Relation parent);
 // What others inherit, or it inherits from them.
 void check_tree_command(const Unit &unit, Relation relation, const AlterTableCmd *command);
 // RENAME, SET SCHEMA: names that others have.
