@@ -317,6 +317,23 @@ void note_all_names(Earlier *earlier, const Unit &unit, const List *touched)
 			earlier->names = lappend(earlier->names, name);
 }
 
+bool retypes(const Node *statement) { return any_command(statement, command_retypes); }
+
+// Of other statements anything; a sub-command of the same ALTER TABLE only where it says so.
+bool may_drop(const Earlier &earlier) { return !earlier.parts || earlier.drops; }
+
+// Does it name a column, besides the table, that an earlier sub-command names?
+bool names_again(const Unit &unit, const Earlier &earlier, const List *own)
+{
+	ListCell *cell;
+	foreach (cell, identifiers(unit).names) {
+		const char *name = static_cast<const char *>(lfirst(cell));
+		if (!has(own, name) && has(earlier.names, name))
+			return true;
+	}
+	return false;
+}
+
 } // namespace
 
 void note_earlier(Earlier *earlier, const Unit &unit, const List *touched)
@@ -356,7 +373,8 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_UNDEFINED_OBJECT:	 // and operator classes
 			if ((touched && earlier.retypes) ||
 				(earlier.parts ? earlier.keys && refers_to_itself(unit.statement)
-							   : earlier.creates && refers(unit.statement)))
+							   : earlier.creates && refers(unit.statement)) ||
+				(checks && touched && retypes(unit.statement) && may_drop(earlier)))
 				return true;
 			[[fallthrough]];
 		case ERRCODE_UNDEFINED_COLUMN:
@@ -371,7 +389,8 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return earlier.grants || tells_of_earlier(error, earlier, NIL);
 		case ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST:
-			return earlier.cascades || earlier.any_name || tells_of_earlier(error, earlier, own);
+			return earlier.cascades || earlier.any_name || tells_of_earlier(error, earlier, own) ||
+				   (checks && touched && !earlier.parts && !IsA(unit.statement, DropStmt));
 		case ERRCODE_DUPLICATE_TABLE: // what goes with a table or column has names of its own
 		case ERRCODE_DUPLICATE_COLUMN:
 		case ERRCODE_DUPLICATE_OBJECT:
@@ -380,15 +399,20 @@ bool may_come_to_be(const Earlier &earlier, const ErrorData *error, const Unit &
 		case ERRCODE_INVALID_OBJECT_DEFINITION: // a partition that would overlap another
 			return earlier.drops && (!earlier.parts || tells_of_earlier(error, earlier, own));
 		case ERRCODE_INVALID_TABLE_DEFINITION: // a second primary key
+			if (checks && ((touched && !earlier.parts) || tells_of_earlier(error, earlier, own)))
+				return true;
 			return !earlier.parts || adds(unit.statement, is_primary)
 					   ? earlier.drops || earlier.creates
 					   : tells_of_earlier(error, earlier, own);
 		case ERRCODE_FEATURE_NOT_SUPPORTED: // what uses a column, which can be dropped
-			return checks && (touched || earlier.cascades || earlier.any_name ||
-							  tells_of_earlier(error, earlier, own));
+			return checks &&
+				   ((touched && (may_drop(earlier) || earlier.retypes)) || earlier.cascades ||
+					earlier.any_name || tells_of_earlier(error, earlier, own));
 		default:
 			if (earlier.parts)
-				return tells_of_earlier(error, earlier, own);
+				return tells_of_earlier(error, earlier, own) ||
+					   (category == ERRCODE_DATA_EXCEPTION && earlier.retypes &&
+						names_again(unit, earlier, own));
 			return (checks && touched) ||
 				   ((earlier.creates || touched) &&
 					category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
