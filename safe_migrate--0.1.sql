@@ -137,7 +137,7 @@ COMMENT ON FUNCTION live_jobs() IS 'what shared memory has of the jobs that the 
 
 CREATE FUNCTION start_condition() RETURNS text
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'safe_migrate_start_condition';
-COMMENT ON FUNCTION start_condition() IS 'what a queued job waits for that nobody has looked at';
+COMMENT ON FUNCTION start_condition() IS 'what a job waits for that no scheduler has looked at';
 
 -- ---------------------------------------------------------------- control
 
@@ -212,7 +212,7 @@ WHERE safe_migrate.may_see(j.owner);
 CREATE VIEW progress WITH (security_barrier) AS
 SELECT j.id AS job_id, j.name, j.kind,
 	coalesce(c.oid::regclass::text, j.relation_name) AS relation,
-	j.state, coalesce('index: ' || x.phase, l.phase) AS phase, CASE WHEN l.job_id IS NULL AND j.state = 'queued'
+	j.state, coalesce('index: ' || x.phase, l.phase) AS phase, CASE WHEN j.state IN ('queued', 'running') AND (l.job_id IS NULL OR l.worker_pids = '{}' AND safe_migrate.start_condition() <> 'starting')
 		THEN safe_migrate.start_condition()
 		WHEN x.current_locker_pid > 0 THEN 'waiting for old snapshots' ELSE l.condition END AS condition, l.step_no,
 	(SELECT count(*) FROM safe_migrate.step s WHERE s.job_id = j.id)::int AS steps,

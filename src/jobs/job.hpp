@@ -21,6 +21,7 @@ enum class Condition : uint8_t {
 	none,			// working
 	starting,		// queued: the scheduler has not got to it
 	no_worker_slot, // queued: max_worker_processes is used up
+	no_connection,	// the database takes no connections, or processes end as they start there
 	max_workers,	// queued: safe_migrate.max_workers jobs' workers run already
 	disabled,		// safe_migrate.enabled is off, or pause_all() was called
 	retrying,		// an error that may pass by itself; next try at retry_at
@@ -32,6 +33,7 @@ enum class Condition : uint8_t {
 constexpr const char *condition_names[] = {"working",
 										   "starting",
 										   "no free worker slot",
+										   "no connection",
 										   "max_workers reached",
 										   "disabled",
 										   "retrying",

@@ -36,7 +36,6 @@ namespace {
 // All databases are looked at this often even if nobody called (a job whose transaction was
 // prepared and committed later, a lost wake): 5 minutes.
 constexpr long heartbeat_ms = 300'000;
-constexpr long after_failure_ms = 30'000; // the same, where a scheduler could not take its place
 constexpr int most_schedulers = 64;
 
 struct Pending {
@@ -71,12 +70,41 @@ void want_all_databases()
 		FreeErrorData(error);
 }
 
-// A scheduler that ended before it took its place could not connect.  Its database may be gone or
-// allow no connections: it is not asked for again before all that exist are looked at.  Returns
-// whether there was one.
-bool forget_ended()
+enum class Connections : uint8_t { taken, refused, gone };
+
+// What is known of a database before a process is sent there; all is well where it can't be read.
+Connections connections_of(Oid database)
 {
-	bool any_failed = false;
+	auto found = Connections::gone;
+	ErrorData *error = pg::run_transaction([&] {
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pg::for_each_row<FormData_pg_database>(DatabaseRelationId, [&](FormData_pg_database &row) {
+			if (row.oid == database)
+				found = row.datallowconn && !pg::database_is_invalid(&row) ? Connections::taken
+																		   : Connections::refused;
+		});
+		PopActiveSnapshot();
+	});
+	if (!error)
+		return found;
+	FreeErrorData(error);
+	return Connections::taken;
+}
+
+// The next one is sent there after a pause that doubles, or when somebody asks.  Under the lock.
+void note_failure(Database &entry)
+{
+	constexpr int64 first_ms = 500;
+	entry.started = 0;
+	entry.no_slot = false;
+	int64 pause_ms = Min(first_ms << Min(entry.failures, 20), static_cast<int64>(heartbeat_ms));
+	entry.failures++;
+	entry.retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+}
+
+// A scheduler that ended before it took its place could not connect.
+void forget_ended()
+{
 	for (Pending &p : pending) {
 		pid_t pid;
 		if (!p.handle || GetBackgroundWorkerPid(p.handle, &pid) != BGWH_STOPPED)
@@ -87,27 +115,59 @@ bool forget_ended()
 		Database *entry = find_database(p.database, false);
 		if (!entry || entry->scheduler_pid != 0)
 			continue;
-		if (entry->started != 0 && entry->bars == 0) {
-			entry->wanted = false;
-			any_failed = true;
-		}
+		if (entry->started != 0 && entry->bars == 0)
+			note_failure(*entry);
 		entry->started = 0;
 	}
-	return any_failed;
+}
+
+bool waits_for_scheduler(const Database &entry)
+{
+	return entry.oid != InvalidOid && entry.wanted && entry.scheduler_pid == 0 &&
+		   entry.started == 0 && entry.bars == 0;
 }
 
 // The next database that has work and no scheduler; it counts as being started from now on.
 Oid take_wanted()
 {
+	TimestampTz now = GetCurrentTimestamp();
 	Guard guard;
 	for (Database &entry : shared->databases) {
-		if (entry.oid == InvalidOid || !entry.wanted || entry.scheduler_pid != 0 ||
-			entry.started != 0 || entry.bars > 0)
+		if (!waits_for_scheduler(entry) || entry.retry_at > now)
 			continue;
-		entry.started = GetCurrentTimestamp();
+		entry.started = now;
 		return entry.oid;
 	}
 	return InvalidOid;
+}
+
+// The same of those that can be connected to, as far as is known.
+Oid take_reachable()
+{
+	for (;;) {
+		Oid database = take_wanted();
+		Connections connections =
+			database == InvalidOid ? Connections::taken : connections_of(database);
+		if (connections == Connections::taken)
+			return database;
+		Guard guard;
+		Database *entry = find_database(database, false);
+		if (entry && connections == Connections::refused)
+			note_failure(*entry);
+		else if (entry && entry->bars == 0)
+			forget_database(database);
+	}
+}
+
+// When a database is due again, and no later than `latest`; those that are due already wait for
+// another's scheduler to end.
+TimestampTz next_retry(TimestampTz now, TimestampTz latest)
+{
+	Guard guard(LW_SHARED);
+	for (const Database &entry : shared->databases)
+		if (waits_for_scheduler(entry) && entry.retry_at > now)
+			latest = Min(latest, entry.retry_at);
+	return latest;
 }
 
 // Schedulers at one time: workers have to find a place beside them.
@@ -120,7 +180,7 @@ bool start_schedulers()
 		Pending &p = pending[i];
 		if (p.handle)
 			continue;
-		Oid database = take_wanted();
+		Oid database = take_reachable();
 		if (database == InvalidOid)
 			return true;
 		p.database = database;
@@ -157,10 +217,10 @@ void run()
 			want_all_databases();
 			look_at_all = TimestampTzPlusMilliseconds(now, heartbeat_ms);
 		}
-		if (forget_ended())
-			look_at_all = Min(look_at_all, TimestampTzPlusMilliseconds(now, after_failure_ms));
+		forget_ended();
 		bool started = start_schedulers();
-		long timeout = TimestampDifferenceMilliseconds(now, look_at_all) + 1;
+		now = GetCurrentTimestamp();
+		long timeout = TimestampDifferenceMilliseconds(now, next_retry(now, look_at_all)) + 1;
 		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						started ? timeout : Min(timeout, 1000L), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

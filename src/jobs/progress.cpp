@@ -84,7 +84,7 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_live_jobs)
 	PG_RETURN_NULL();
 }
 
-// The condition of a queued job that no scheduler has looked at.
+// The condition of a job that no scheduler can look at, or none has looked at.
 SAFE_MIGRATE_FUNCTION(safe_migrate_start_condition)
 {
 	using namespace safe_migrate::jobs;
@@ -94,8 +94,10 @@ SAFE_MIGRATE_FUNCTION(safe_migrate_start_condition)
 	{
 		Guard guard(LW_SHARED);
 		Database *entry = find_database(MyDatabaseId, false);
-		if (entry && entry->no_slot && entry->scheduler_pid == 0)
-			condition = Condition::no_worker_slot;
+		if (entry && entry->scheduler_pid == 0)
+			condition = entry->no_slot		  ? Condition::no_worker_slot
+						: entry->failures > 0 ? Condition::no_connection
+											  : Condition::starting;
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(name_of(condition)));
 }

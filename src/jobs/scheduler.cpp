@@ -63,6 +63,8 @@ bool take_place()
 	entry->latch = MyLatch;
 	entry->started = 0;
 	entry->no_slot = false;
+	entry->failures = 0;
+	entry->retry_at = 0;
 	return true;
 }
 

@@ -181,8 +181,10 @@ void wake_scheduler(Oid database)
 {
 	Guard guard;
 	Database *entry = find_database(database, true);
-	if (entry)
+	if (entry) {
 		entry->wanted = true;
+		entry->retry_at = 0;
+	}
 	if (entry && entry->scheduler_pid != 0 && entry->latch)
 		SetLatch(entry->latch);
 	else if (shared->launcher_latch)

@@ -20,13 +20,15 @@ constexpr int max_live_jobs = 128;
 constexpr int max_live_workers = 64;
 
 struct Database {
-	Oid oid;			 // InvalidOid = free entry
-	bool wanted;		 // somebody queued or changed a job since the scheduler last looked
-	pid_t scheduler_pid; // 0 = none
-	Latch *latch;		 // of the scheduler
-	TimestampTz started; // when the launcher last asked for a scheduler; 0 = not asked
-	bool no_slot;		 // the launcher found no free worker slot for its scheduler
-	int bars;			 // > 0: DROP DATABASE and its like are under way
+	Oid oid;			  // InvalidOid = free entry
+	bool wanted;		  // somebody queued or changed a job since the scheduler last looked
+	pid_t scheduler_pid;  // 0 = none
+	Latch *latch;		  // of the scheduler
+	TimestampTz started;  // when the launcher last asked for a scheduler; 0 = not asked
+	bool no_slot;		  // the launcher found no free worker slot for its scheduler
+	int failures;		  // schedulers in a row that could not take their place
+	TimestampTz retry_at; // after them: no other one before; 0 = at once
+	int bars;			  // > 0: DROP DATABASE and its like are under way
 };
 
 // Where a job's row is: an extension that is dropped and created again counts its jobs from 1
