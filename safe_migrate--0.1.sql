@@ -127,6 +127,10 @@ CREATE FUNCTION may_see(owner oid) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'safe_migrate_may_see';
 COMMENT ON FUNCTION may_see(oid) IS 'may the current user see the jobs of that role?';
 
+CREATE FUNCTION is_at_home(system_identifier bigint, database oid) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'safe_migrate_is_at_home';
+COMMENT ON FUNCTION is_at_home(bigint, oid) IS 'is it this cluster and database?';
+
 CREATE FUNCTION live_jobs(OUT job_id bigint, OUT phase text, OUT condition text, OUT detail text,
 	OUT waiting_for_pid int, OUT step_no int, OUT pass int, OUT fraction float8,
 	OUT rows_written bigint, OUT units_done bigint, OUT units_total bigint,
@@ -176,10 +180,12 @@ CREATE PROCEDURE wait(job_name text, timeout interval DEFAULT NULL)
 
 -- ---------------------------------------------------------------- views
 
+-- A job that came along with a copy of its database is run by nobody here, whatever it did there.
 CREATE VIEW jobs WITH (security_barrier) AS
 SELECT j.id, j.name, j.kind,
 	coalesce(c.oid::regclass::text, j.relation_name) AS relation,
-	j.state, j.state_reason,
+	CASE WHEN j.state IN ('queued', 'running') AND NOT safe_migrate.is_at_home(j.system_identifier, j.database) THEN 'paused' ELSE j.state END AS state,
+	CASE WHEN j.state IN ('queued', 'running') AND NOT safe_migrate.is_at_home(j.system_identifier, j.database) THEN 'queued in another cluster or database' ELSE j.state_reason END AS state_reason,
 	coalesce(r.rolname::text, j.owner::text) AS owner,
 	j.definition_text AS definition, j.settings, j.workers,
 	j.queued_at, j.started_at, j.finished_at, j.retries, j.retry_at,
@@ -212,7 +218,10 @@ WHERE safe_migrate.may_see(j.owner);
 CREATE VIEW progress WITH (security_barrier) AS
 SELECT j.id AS job_id, j.name, j.kind,
 	coalesce(c.oid::regclass::text, j.relation_name) AS relation,
-	j.state, coalesce('index: ' || x.phase, l.phase) AS phase, CASE WHEN j.state IN ('queued', 'running') AND (l.job_id IS NULL OR l.worker_pids = '{}' AND safe_migrate.start_condition() <> 'starting')
+	CASE WHEN j.state IN ('queued', 'running') AND NOT safe_migrate.is_at_home(j.system_identifier, j.database) THEN 'paused' ELSE j.state END AS state,
+	coalesce('index: ' || x.phase, l.phase) AS phase,
+	CASE WHEN j.state IN ('queued', 'running') AND NOT safe_migrate.is_at_home(j.system_identifier, j.database) THEN 'restored from elsewhere'
+		WHEN j.state IN ('queued', 'running') AND (l.job_id IS NULL OR l.worker_pids = '{}' AND safe_migrate.start_condition() <> 'starting')
 		THEN safe_migrate.start_condition()
 		WHEN x.current_locker_pid > 0 THEN 'waiting for old snapshots' ELSE l.condition END AS condition, l.step_no,
 	(SELECT count(*) FROM safe_migrate.step s WHERE s.job_id = j.id)::int AS steps,

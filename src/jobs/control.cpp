@@ -62,6 +62,15 @@ void warn_of_gone_owner(const JobRow &job)
 					 job.id)));
 }
 
+void refuse_elsewhere(const JobRow &job)
+{
+	if (!job.at_home && job.state != JobState::succeeded)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT " was queued in another cluster or database", job.id),
+				 hint_elsewhere()));
+}
+
 void act(JobId id, Action action, const char *reason)
 {
 	require_preload();
@@ -71,6 +80,8 @@ void act(JobId id, Action action, const char *reason)
 		check_may_act_for_owner(job);
 	else
 		check_may_control(job);
+	if (action == Action::resume || action == Action::retry)
+		refuse_elsewhere(*job);
 	Transition t = move_job(id, action, GetUserId(), reason);
 	if (t.effect == Effect::repeats)
 		say_repeated(*job, action);
@@ -164,6 +175,8 @@ int what_to_do(const JobRow &job)
 {
 	switch (job.state) {
 		case JobState::paused:
+			if (!job.at_home)
+				return hint_elsewhere();
 			if (owner_is_gone(job))
 				return errhint("Its owner does not exist any more. It goes on by SELECT "
 							   "safe_migrate.reassign(" INT64_FORMAT
@@ -172,6 +185,8 @@ int what_to_do(const JobRow &job)
 			return errhint("It goes on by SELECT safe_migrate.resume(" INT64_FORMAT ").", job.id);
 		case JobState::failed:
 		case JobState::cancelled:
+			if (!job.at_home)
+				return hint_elsewhere();
 			return errhint("It goes on where it stood by SELECT safe_migrate.retry(" INT64_FORMAT
 						   ").",
 						   job.id);

@@ -25,6 +25,7 @@ struct Existing {
 	bool same_settings; // and workers
 	const char *kind;
 	Oid relation;
+	bool at_home;
 };
 
 // It has ended and can't be run again: what it was for is gone.  That the table is gone is what a
@@ -36,15 +37,22 @@ bool is_left_over(const Existing &job)
 		   !(job.state == JobState::succeeded && strcmp(job.kind, "drop_table") == 0);
 }
 
-void free_name(JobId id, const char *name)
+void free_name(JobId id, const char *name, const char *detail)
 {
 	const Arg args[] = {pg::arg_int8(id)};
 	pg::execute("UPDATE safe_migrate.job SET name = NULL WHERE id = $1", args);
 	add_event(id, "notice", GetUserId(),
-			  psprintf("no longer named \"%s\": its table is gone, and another job takes the name",
-					   name));
+			  psprintf("no longer named \"%s\": another job takes the name", name));
 	ereport(NOTICE, (errmsg("job " INT64_FORMAT " is no longer named \"%s\"", id, name),
-					 errdetail("The table that it was for does not exist any more.")));
+					 errdetail_internal("%s", detail)));
+}
+
+// Came along with a copy of its database: it is not run here, and the call is for this one.
+void replace_copy(const Existing &job, const char *name)
+{
+	free_name(job.id, name, _("It was queued in another cluster or database."));
+	if (!is_final(job.state))
+		(void)move_job(job.id, Action::cancel, GetUserId(), "queued anew in this database");
 }
 
 // What its texts name may have been renamed since.
@@ -70,17 +78,26 @@ bool find_by_name(const NewJob &job, Existing *found)
 		pg::arg_oid(job.relation), pg::arg_jsonb(job.settings ? job.settings : "{}"),
 		pg::arg_int4(job.workers)};
 	pg::query("SELECT id, state::text, kind = $3 AND definition = $4 AND relation = $5,"
-			  " settings = $6 AND workers = $7, kind, relation FROM safe_migrate.job WHERE owner = "
+			  " settings = $6 AND workers = $7, kind, relation, system_identifier, database FROM "
+			  "safe_migrate.job WHERE owner = "
 			  "$1 AND name = $2 FOR NO KEY UPDATE",
 			  args, lengthof(args), [&](HeapTuple t, TupleDesc d) {
 				  any = true;
-				  *found = {pg::column_int8(t, d, 1), parse_state(pg::column_text(t, d, 2)),
-							pg::column_bool(t, d, 3), pg::column_bool(t, d, 4),
-							pg::column_text(t, d, 5), pg::column_oid(t, d, 6)};
+				  *found = {pg::column_int8(t, d, 1),
+							parse_state(pg::column_text(t, d, 2)),
+							pg::column_bool(t, d, 3),
+							pg::column_bool(t, d, 4),
+							pg::column_text(t, d, 5),
+							pg::column_oid(t, d, 6),
+							is_at_home(pg::column_int8(t, d, 7), pg::column_oid(t, d, 8))};
 			  });
+	if (any && !found->at_home && found->state != JobState::succeeded) {
+		replace_copy(*found, job.name);
+		return false;
+	}
 	found->same = found->same || (any && is_same_in_other_words(job, *found));
 	if (any && !found->same && is_left_over(*found)) {
-		free_name(found->id, job.name);
+		free_name(found->id, job.name, _("The table that it was for does not exist any more."));
 		return false;
 	}
 	if (any && !found->same)

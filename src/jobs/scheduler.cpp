@@ -241,7 +241,7 @@ void care_for(const JobRow &job, Round *round)
 {
 	if (!job.at_home) {
 		publish_state(home, job.id, job.state);
-		set_condition(job.id, Condition::foreign, "queued in another cluster or database");
+		set_condition(job.id, Condition::foreign, job.state_reason);
 		return;
 	}
 	Seen seen = look_at_live(job);

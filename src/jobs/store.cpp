@@ -3,6 +3,7 @@
 
 #include "jobs/at_commit.hpp"
 #include "jobs/queue.hpp"
+#include "pg/boundary.hpp"
 #include "pg/compat.hpp"
 #include "pg/guc.hpp"
 #include "pg/sql.hpp"
@@ -31,6 +32,8 @@ namespace {
 // As pg_stat_database has them for the database $2.
 #define DEADLOCKS "pg_catalog.pg_stat_get_db_deadlocks($2)"
 
+constexpr const char *not_at_home = "queued in another cluster or database";
+
 void read_job(JobRow *row, HeapTuple t, TupleDesc d)
 {
 	row->id = pg::column_int8(t, d, 1);
@@ -45,8 +48,11 @@ void read_job(JobRow *row, HeapTuple t, TupleDesc d)
 	row->owner = pg::column_oid(t, d, 10);
 	row->session_role = pg::column_oid(t, d, 11);
 	row->workers = pg::column_int4(t, d, 12);
-	row->at_home = pg::column_int8(t, d, 13) == static_cast<int64>(GetSystemIdentifier()) &&
-				   pg::column_oid(t, d, 14) == MyDatabaseId;
+	row->at_home = is_at_home(pg::column_int8(t, d, 13), pg::column_oid(t, d, 14));
+	if (!row->at_home && (row->state == JobState::queued || row->state == JobState::running)) {
+		row->state = JobState::paused; // the states of the views say so, too
+		row->state_reason = pstrdup(not_at_home);
+	}
 	row->retry_at = pg::column_int8(t, d, 15); // timestamptz is an int64 of microseconds
 	row->attempts = pg::column_int4(t, d, 16);
 	row->step_count = pg::column_int4(t, d, 17);
@@ -69,6 +75,18 @@ JobRow *only_job(const char *statement, const Arg *args, int nargs)
 }
 
 } // namespace
+
+int hint_elsewhere()
+{
+	return errhint("Call the function that queued it again, where it is wanted here as well, or "
+				   "cancel it.");
+}
+
+bool is_at_home(int64 system_identifier, Oid database)
+{
+	return system_identifier == static_cast<int64>(GetSystemIdentifier()) &&
+		   database == MyDatabaseId;
+}
 
 JobState parse_state(const char *text)
 {
@@ -397,3 +415,8 @@ void replace_step(JobId id, int step_no, const NewStep *steps, int n)
 }
 
 } // namespace safe_migrate::jobs
+
+SAFE_MIGRATE_FUNCTION(safe_migrate_is_at_home)
+{
+	PG_RETURN_BOOL(safe_migrate::jobs::is_at_home(PG_GETARG_INT64(0), PG_GETARG_OID(1)));
+}

@@ -80,6 +80,11 @@ void announce(JobId id, const char *kind, Oid role, const char *detail);
 
 JobState parse_state(const char *name); // as the column `state` has it
 
+// A job that was queued in another cluster or database, of which this one is a copy, is run there,
+// and never here: it is no more than paused, whatever its row says.
+bool is_at_home(int64 system_identifier, Oid database);
+int hint_elsewhere(); // errhint of what to do where it is wanted here
+
 struct StepRow {
 	int step_no;
 	char *kind;

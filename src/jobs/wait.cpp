@@ -178,7 +178,8 @@ bool look_at_row(Waiter *waiter, const LiveJob &live)
 		ereport(NOTICE,
 				(errmsg("job " INT64_FORMAT " is paused%s%s", job->id,
 						job->state_reason ? ": " : "", job->state_reason ? job->state_reason : ""),
-				 owner_is_gone(*job)
+				 !job->at_home ? hint_elsewhere()
+				 : owner_is_gone(*job)
 					 ? errhint("It goes on by SELECT safe_migrate.reassign(" INT64_FORMAT
 							   ", 'role'), safe_migrate.resume(" INT64_FORMAT ").",
 							   job->id, job->id)

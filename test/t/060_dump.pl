@@ -49,10 +49,10 @@ for my $dbname ('copy', 'restored')
 	is($node->safe_psql($dbname, 'SELECT count(*) FROM orders WHERE status_v2 IS NULL'),
 		'1800', "the old one has not touched a row in database $dbname");
 }
-is(state_of($node, $job, 'copy'), 'queued', 'the copied job is still queued');
+is(state_of($node, $job, 'copy'), 'paused', 'the copied job is paused');
 like($node->safe_psql('copy', "SELECT to_jsonb(p) FROM safe_migrate.progress p WHERE job_id = $job"),
 	qr/restored from elsewhere/, 'and progress says why');
-is(state_of($node, $foreign), 'queued', 'a job of another cluster is still queued');
+is(state_of($node, $foreign), 'paused', 'a job of another cluster is paused');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM foreign_orders WHERE status_v2 IS NULL'),
 	'1800', 'and has touched no row');
 

@@ -40,7 +40,7 @@ my $later = $new->safe_psql('postgres', 'CREATE TABLE later AS TABLE orders;'
 wait_for_state($new, $later, 'succeeded');
 is($new->safe_psql('postgres', 'SELECT count(*) FROM later WHERE status_v2 IS NULL'),
 	'0', 'a new job runs in the new cluster');
-is(state_of($new, $job), 'queued', 'the job that came along has not started');
+is(state_of($new, $job), 'paused', 'the job that came along has not started');
 is($new->safe_psql('postgres', 'SELECT count(*) FROM orders WHERE status_v2 IS NULL'),
 	'1800', 'and has touched no row');
 $new->safe_psql('postgres', q{SELECT safe_migrate.cancel('orders')});

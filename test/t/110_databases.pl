@@ -20,7 +20,7 @@ sub database_with_job
 	$node->safe_psql($name, 'CREATE EXTENSION safe_migrate');
 	make_orders($node, 20_000, $name);
 	my $job = $node->safe_psql($name, q{SELECT safe_migrate.backfill('orders',
-		'status_v2 = upper(status)', settings => '{"nice_ratio": 50}')});
+		'status_v2 = upper(status)', job_name => 'fill', settings => '{"nice_ratio": 50}')});
 	wait_for($node, "SELECT rows > 0 FROM safe_migrate.progress WHERE job_id = $job", $name);
 	return $job;
 }
@@ -46,12 +46,32 @@ wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job
 pass('the job goes on in the renamed database');
 
 soon("\nCREATE DATABASE copy TEMPLATE renamed;", 'CREATE DATABASE TEMPLATE while a job runs');
-wait_for($node, "SELECT condition = 'restored from elsewhere' OR condition IS NULL AND worker_pids IS NULL
-	FROM safe_migrate.progress WHERE job_id = $job", 'copy');
+# at once, and when the scheduler has looked
+my $elsewhere_too = 'paused|queued in another cluster or database|paused|restored from elsewhere';
+my $says = "SELECT j.state, j.state_reason, p.state, p.condition FROM safe_migrate.jobs j JOIN safe_migrate.progress p ON p.job_id = j.id WHERE j.id = $job";
+is($node->safe_psql('copy', $says), $elsewhere_too, 'where it runs no more the job does not say that it does');
+my $new = $node->safe_psql('copy', q{CREATE TABLE few AS SELECT 1 AS a, NULL::int AS b; SELECT safe_migrate.backfill('few', 'b = a')});
+wait_for_state($node, $new, 'succeeded', 'copy');
+is($node->safe_psql('copy', $says), $elsewhere_too, 'nor later');
+for my $call ('resume', 'retry')
+{
+	like(error_of($node, "SELECT safe_migrate.$call($job)", db => 'copy'), qr/ERROR:  55000: job $job was queued in another cluster or database\nHINT:  Call the function that queued it again/,
+		"$call() does not make it run on there");
+}
+like(error_of($node, "CALL safe_migrate.wait($job, '1s')", db => 'copy'),
+	qr/NOTICE:  00000: job $job is paused: queued in another cluster or database\nHINT:  Call the function that queued it again/, 'nor does wait() tell one to resume it');
 is($node->safe_psql('copy', "SELECT count(*) FROM orders WHERE status_v2 IS NULL") > 0, 1,
 	'the copied job does not start by itself');
 wait_for($node, "SELECT worker_pids <> '{}' FROM safe_migrate.progress WHERE job_id = $job", 'renamed');
 pass('the job goes on in the database that was copied');
+
+# who wants it there says so by the call that queued it
+like(error_of($node, q{SELECT safe_migrate.backfill('orders', 'status_v2 = upper(status)', job_name => 'fill')}, db => 'copy'),
+	qr/NOTICE:  00000: job $job is no longer named "fill"\nDETAIL:  It was queued in another cluster or database\./, 'a second call in the copy queues a job of its own');
+my $own = $node->safe_psql('copy', q{SELECT id FROM safe_migrate.jobs WHERE name = 'fill'});
+wait_for_state($node, $own, 'succeeded', 'copy');
+is($node->safe_psql('copy', "SELECT state, state_reason, (SELECT count(*) FROM orders WHERE status_v2 IS NULL) FROM safe_migrate.jobs WHERE id = $job"),
+	'cancelled|queued anew in this database|0', 'and ends the one that came along');
 
 my $elsewhere = PostgreSQL::Test::Utils::tempdir();
 $node->safe_psql('postgres', "CREATE TABLESPACE elsewhere LOCATION '$elsewhere'");
