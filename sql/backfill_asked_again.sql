@@ -1,7 +1,8 @@
 -- A statement asks its condition once of each row, a job again and again: what that makes another thing of.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS safe_migrate;
-SET safe_migrate.inline = never;
 SET client_min_messages = notice;
+SET safe_migrate.inline = never;
 CREATE TABLE t (id int PRIMARY KEY, parent int, n int, seen timestamptz);
 CREATE TABLE child () INHERITS (t);
 CREATE TABLE other (id int PRIMARY KEY, n int);
