@@ -3,11 +3,10 @@
 
 #include "pg/clip.hpp"
 #include "pg/compat.hpp"
+#include "pg/shared_area.hpp"
 
 extern "C" {
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 }
 
@@ -19,44 +18,22 @@ Shared *shared = nullptr;
 
 namespace {
 
-constexpr const char *tranche = "safe_migrate";
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
-
-void request()
+void attach(void *memory, LWLock *lock)
 {
-	if (previous_request)
-		previous_request();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
-	RequestNamedLWLockTranche(tranche, 1);
+	shared = static_cast<Shared *>(memory);
+	if (!lock)
+		return;
+	shared->lock = lock;
+	ConditionVariableInit(&shared->changed);
+	pg_atomic_init_u64(&shared->worker_transactions, 0);
+	pg_atomic_init_u64(&shared->wal_segment, 0);
 }
 
-void startup()
-{
-	if (previous_startup)
-		previous_startup();
-	bool found;
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = static_cast<Shared *>(ShmemInitStruct("safe_migrate", sizeof(Shared), &found));
-	if (!found) {
-		memset(static_cast<void *>(shared), 0, sizeof(Shared));
-		shared->lock = &(GetNamedLWLockTranche(tranche)->lock);
-		ConditionVariableInit(&shared->changed);
-		pg_atomic_init_u64(&shared->worker_transactions, 0);
-		pg_atomic_init_u64(&shared->wal_segment, 0);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
+constexpr pg::SharedArea area = {"safe_migrate", [] { return sizeof(Shared); }, attach};
 
 } // namespace
 
-void install_shared_memory()
-{
-	previous_request = shmem_request_hook;
-	shmem_request_hook = request;
-	previous_startup = shmem_startup_hook;
-	shmem_startup_hook = startup;
-}
+void install_shared_memory() { pg::add_shared_area(&area); }
 
 void require_preload()
 {

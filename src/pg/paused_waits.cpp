@@ -5,11 +5,11 @@
 #include "pg/compat.hpp"
 #include "pg/compat_locks.hpp"
 #include "pg/lock_table.hpp"
+#include "pg/shared_area.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -37,38 +37,22 @@ struct Shared {
 	Slot slots[FLEXIBLE_ARRAY_MEMBER];
 };
 
-constexpr const char *tranche = "safe_migrate waits";
 Shared *shared = nullptr;
 uint64 own_number = 0;
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
 
 Size shared_size()
 {
 	return add_size(offsetof(Shared, slots), mul_size(MaxBackends, sizeof(Slot)));
 }
 
-void request()
+void attach(void *memory, LWLock *lock)
 {
-	if (previous_request)
-		previous_request();
-	RequestAddinShmemSpace(MAXALIGN(shared_size()));
-	RequestNamedLWLockTranche(tranche, 1);
+	shared = static_cast<Shared *>(memory);
+	if (lock)
+		shared->lock = lock;
 }
 
-void startup()
-{
-	if (previous_startup)
-		previous_startup();
-	bool found;
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = static_cast<Shared *>(ShmemInitStruct("safe_migrate waits", shared_size(), &found));
-	if (!found) {
-		memset(static_cast<void *>(shared), 0, shared_size());
-		shared->lock = &(GetNamedLWLockTranche(tranche)->lock);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
+constexpr SharedArea area = {"safe_migrate waits", shared_size, attach};
 
 // Prepared transactions and the server's own processes, which come after the others, have none.
 int place_of(const PGPROC *proc) { return static_cast<int>(proc - ProcGlobal->allProcs); }
@@ -251,13 +235,7 @@ void add_awaited(PausedWait *wait, Oid object, LOCKMODE mode, Oid class_id)
 		wait->locks[wait->n++] = {lock_tag_of(class_id, object), mode};
 }
 
-void install_paused_waits()
-{
-	previous_request = shmem_request_hook;
-	shmem_request_hook = request;
-	previous_startup = shmem_startup_hook;
-	shmem_startup_hook = startup;
-}
+void install_paused_waits() { add_shared_area(&area); }
 
 void wait_outside(const PausedWait &wait)
 {
