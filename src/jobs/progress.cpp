@@ -37,7 +37,7 @@ void put_live_job(ReturnSetInfo *result, const LiveJob &live, const int *pids, i
 	row.add(Int64GetDatum(live.rows_written));
 	row.add(Int64GetDatum(live.units_done));
 	row.add(Int64GetDatum(live.units_total));
-	row.add_known(live.rows_per_second);
+	row.add_known(live.rates.rows);
 	row.add_known(eta_of(meter));
 	row.add(BoolGetDatum(live.condition == Condition::throttled));
 	row.add_known(live.replica_lag_us < 0 ? -1.0 : static_cast<double>(live.replica_lag_us) / 1e6);

@@ -11,6 +11,28 @@
 
 namespace safe_migrate::jobs {
 
+void measure_rates(Rates *rates, int64_t now_us, int64_t rows, int64_t units)
+{
+	constexpr int64_t shortest_us = 1'000'000;
+	constexpr double weight = 0.3;
+	const int64_t passed_us = now_us - rates->at_us;
+	const bool begins = rates->at_us == 0 || passed_us < 0;
+	if (!begins && passed_us < shortest_us)
+		return;
+	if (!begins) {
+		const double seconds = static_cast<double>(passed_us) / 1e6;
+		const double share = rates->known ? weight : 1.0;
+		const double rows_now = static_cast<double>(rows - rates->rows_at) / seconds;
+		const double units_now = static_cast<double>(units - rates->units_at) / seconds;
+		rates->rows += share * (rows_now - rates->rows);
+		rates->units += share * (units_now - rates->units);
+		rates->known = true;
+	}
+	rates->at_us = now_us;
+	rates->rows_at = rows;
+	rates->units_at = units;
+}
+
 double fraction_of(const Meter &meter)
 {
 	if (meter.state == JobState::succeeded)

@@ -18,6 +18,21 @@ struct Meter {
 	int64_t replica_lag_us; // -1 unknown or no replica
 };
 
+// What a job does a second, smoothed over the last seconds.
+struct Rates {
+	double rows, units; // a second
+	bool known;			// of what is being done: the next measure is weighed against them
+	int64_t at_us;		// of the last measure; 0 = the next one is what is measured from
+	int64_t rows_at, units_at;
+};
+
+// At most once a second; a clock that was set back is measured from anew.
+void measure_rates(Rates *rates, int64_t now_us, int64_t rows, int64_t units);
+// It has stood still: that is not counted.
+inline void skip_pause(Rates *rates) { rates->at_us = 0; }
+// What is done from now on is another thing, as fast as it is.
+inline void forget_rates(Rates *rates) { *rates = {rates->rows, 0, false, 0, 0, 0}; }
+
 constexpr size_t progress_line_length = 512;
 
 // Done share of the current pass in [0,1]; -1 where unknown.

@@ -3,6 +3,7 @@
 // be seen without a snapshot and what wakes whom.
 #pragma once
 #include "jobs/job.hpp"
+#include "jobs/progress_meter.hpp"
 #include "jobs/throttle/throttle.hpp"
 #include "pg/postgres.hpp"
 
@@ -65,9 +66,7 @@ struct LiveJob {
 	int32 waiting_for_pid;
 	int64 rows_written, rows_seen;
 	int64 units_done, units_total; // blocks of this pass
-	double rows_per_second, units_per_second;
-	int64 rate_rows, rate_units; // at rate_at, for the running rates
-	TimestampTz rate_at;
+	Rates rates;
 	int64 replica_lag_us; // worst judged one, -1 unknown
 	char readings[400];	  // of the throttle's signals that have a limit
 	ThrottleNotes throttle;

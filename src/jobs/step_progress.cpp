@@ -21,31 +21,6 @@ template <class F> void with_live_job(F &&change)
 		change(*live);
 }
 
-// Rates over the last seconds, smoothed; under the lock.
-void update_rates(LiveJob &live, TimestampTz now)
-{
-	if (live.rate_at == 0) {
-		live.rate_at = now;
-		live.rate_rows = live.rows_written;
-		live.rate_units = live.units_done;
-		return;
-	}
-	double seconds = static_cast<double>(now - live.rate_at) / 1e6;
-	if (seconds < 1.0)
-		return;
-	double rows = static_cast<double>(live.rows_written - live.rate_rows) / seconds;
-	double units = static_cast<double>(live.units_done - live.rate_units) / seconds;
-	constexpr double weight = 0.3;
-	bool first = live.units_per_second == 0;
-	live.rows_per_second =
-		first ? rows : live.rows_per_second + weight * (rows - live.rows_per_second);
-	live.units_per_second =
-		first ? units : live.units_per_second + weight * (units - live.units_per_second);
-	live.rate_at = now;
-	live.rate_rows = live.rows_written;
-	live.rate_units = live.units_done;
-}
-
 } // namespace
 
 void StepContext::start_units(int64 units_total, int pass)
@@ -54,8 +29,7 @@ void StepContext::start_units(int64 units_total, int pass)
 		live.units_done = 0;
 		live.units_total = units_total;
 		live.pass = pass;
-		live.rate_at = 0;
-		live.units_per_second = 0;
+		forget_rates(&live.rates);
 	});
 }
 
@@ -69,13 +43,13 @@ void StepContext::report(const BatchLog &log)
 		live.units_total += log.units_total;
 		live.start_failures = 0;
 		live.changed = now;
-		update_rates(live, now);
+		measure_rates(&live.rates, now, live.rows_written, live.units_done);
 	});
 }
 
 void StepContext::begin_rates()
 {
-	with_live_job([](LiveJob &live) { live.rate_at = 0; });
+	with_live_job([](LiveJob &live) { skip_pause(&live.rates); });
 }
 
 void StepContext::set_phase(const char *phase)

@@ -264,10 +264,9 @@ void commit_and_wait(FunctionCallInfo fcinfo, const char *argument, int timeout_
 
 Meter meter_of(const LiveJob &live)
 {
-	return {live.state,			live.condition,		  live.phase,
-			live.detail,		live.step_no,		  live.step_count,
-			live.pass,			live.rows_written,	  live.units_done,
-			live.units_total,	live.rows_per_second, live.units_per_second,
+	return {live.state,			live.condition,	  live.phase,	   live.detail,
+			live.step_no,		live.step_count,  live.pass,	   live.rows_written,
+			live.units_done,	live.units_total, live.rates.rows, live.rates.units,
 			live.replica_lag_us};
 }
 

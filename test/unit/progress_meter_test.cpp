@@ -53,6 +53,93 @@ TEST(ProgressMeter, UnknownIsNegative)
 	EXPECT_LT(eta_of(meter), 0);
 }
 
+namespace {
+
+constexpr int64_t second = 1'000'000;
+constexpr int64_t begin = 7 * second;
+
+} // namespace
+
+TEST(Rates, TheFirstMeasureCountsInFull)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin, 5000, 40); // what an earlier worker has done
+	EXPECT_EQ(rates.rows, 0);
+	measure_rates(&rates, begin + 2 * second, 7000, 60);
+	EXPECT_DOUBLE_EQ(rates.rows, 1000);
+	EXPECT_DOUBLE_EQ(rates.units, 10);
+}
+
+TEST(Rates, AreSmoothed)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin, 0, 0);
+	measure_rates(&rates, begin + second, 1000, 10);
+	measure_rates(&rates, begin + 2 * second, 3000, 30);
+	EXPECT_DOUBLE_EQ(rates.rows, 1300);
+	EXPECT_DOUBLE_EQ(rates.units, 13);
+	for (int i = 0; i < 100; i++)
+		measure_rates(&rates, begin + (3 + i) * second, 5000 + 2000 * i, 50 + 20 * i);
+	EXPECT_NEAR(rates.rows, 2000, 1);
+}
+
+TEST(Rates, AreMeasuredOnceASecond)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin, 0, 0);
+	for (int i = 1; i < 100; i++)
+		measure_rates(&rates, begin + i * second / 100, 10 * i, i);
+	EXPECT_EQ(rates.rows, 0);
+	measure_rates(&rates, begin + second, 1000, 100);
+	EXPECT_DOUBLE_EQ(rates.rows, 1000);
+}
+
+TEST(Rates, LeaveOutWhatStoodStill)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin, 0, 0);
+	measure_rates(&rates, begin + second, 1000, 10);
+	skip_pause(&rates);
+	measure_rates(&rates, begin + 100 * second, 1000, 10);
+	measure_rates(&rates, begin + 101 * second, 2000, 20);
+	EXPECT_DOUBLE_EQ(rates.rows, 1000);
+	EXPECT_DOUBLE_EQ(rates.units, 10);
+}
+
+TEST(Rates, OfAnotherPassAreItsOwn)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin, 0, 0);
+	measure_rates(&rates, begin + second, 1000, 10);
+	forget_rates(&rates);
+	EXPECT_EQ(rates.units, 0); // no time left is told yet
+	EXPECT_DOUBLE_EQ(rates.rows, 1000);
+	measure_rates(&rates, begin + 2 * second, 1000, 0);
+	measure_rates(&rates, begin + 3 * second, 1200, 100);
+	EXPECT_DOUBLE_EQ(rates.rows, 200);
+	EXPECT_DOUBLE_EQ(rates.units, 100);
+}
+
+// A page with many rows takes longer than a second: its rows are there before it is.
+TEST(Rates, AreSmoothedWhereNoUnitIsDone)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin, 0, 0);
+	measure_rates(&rates, begin + second, 1000, 0);
+	measure_rates(&rates, begin + 2 * second, 3000, 0);
+	EXPECT_DOUBLE_EQ(rates.rows, 1300);
+}
+
+TEST(Rates, BeginAnewWhereTheClockIsSetBack)
+{
+	Rates rates = {};
+	measure_rates(&rates, begin + 3600 * second, 0, 0);
+	measure_rates(&rates, begin, 1000, 10);
+	measure_rates(&rates, begin + second, 2000, 20);
+	EXPECT_DOUBLE_EQ(rates.rows, 1000);
+	EXPECT_DOUBLE_EQ(rates.units, 10);
+}
+
 TEST(ProgressMeter, NeverMoreThanAll)
 {
 	Meter meter = running();
