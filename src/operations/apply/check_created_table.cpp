@@ -92,7 +92,9 @@ void check_keys(const CreateStmt *create, const char *sql)
 {
 	List *keys = NIL;
 	CreateStmt *bare = without_keys(create, &keys);
-	bool can_be_made = create->inhRelations == NIL && !XactReadOnly && !RecoveryInProgress();
+	bool can_be_made = create->inhRelations == NIL &&
+					   create->relation->relpersistence != RELPERSISTENCE_TEMP && !XactReadOnly &&
+					   !RecoveryInProgress();
 	if (keys == NIL || !can_be_made)
 		return;
 	make_table(bare, sql);

@@ -19,6 +19,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "parser/parse_type.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 }
@@ -212,6 +213,24 @@ void check_column_in_children(Relation relation, const ColumnDef *definition)
 	}
 }
 
+// As DefineIndex(): of one that is not made ONLY it is told with the rest of it.
+void check_key_of_partitions(Relation relation, const List *columns)
+{
+	PartitionKey key = RelationGetPartitionKey(relation);
+	for (int i = 0; i < key->partnatts; i++) {
+		const char *wanted = key->partattrs[i] > 0
+								 ? get_attname(RelationGetRelid(relation), key->partattrs[i], false)
+								 : nullptr;
+		bool has = wanted == nullptr; // an expression
+		ListCell *cell;
+		foreach (cell, columns)
+			has = has || strcmp(strVal(lfirst(cell)), wanted) == 0;
+		if (!has)
+			refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+				   "unique constraint on partitioned table must include all partitioning columns");
+	}
+}
+
 // As ATAddForeignKeyConstraint(), AddRelationNewConstraints() and transformTableConstraint().
 void check_constraint_of_partitions(Relation relation, const Constraint *constraint, bool is_only)
 {
@@ -230,6 +249,9 @@ void check_constraint_of_partitions(Relation relation, const Constraint *constra
 	if (constraint->contype == CONSTR_CHECK && constraint->is_no_inherit)
 		refuse(ERRCODE_INVALID_TABLE_DEFINITION,
 			   "cannot add NO INHERIT constraint to partitioned table \"%s\"", name);
+	bool is_key = constraint->contype == CONSTR_UNIQUE || constraint->contype == CONSTR_PRIMARY;
+	if (is_key && is_only && !constraint->indexname)
+		check_key_of_partitions(relation, constraint->keys);
 	if (constraint->contype == CONSTR_EXCLUSION && !pg::partitioned_has_exclusion)
 		refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
 			   "exclusion constraints are not supported on partitioned tables");

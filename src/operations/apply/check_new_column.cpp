@@ -11,6 +11,7 @@
 extern "C" {
 #include "access/toast_compression.h"
 #include "catalog/heap.h"
+#include "commands/tablecmds.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -58,6 +59,16 @@ void check_type_of_new(Relation relation, ColumnDef *definition)
 		check_storage_mode(mode, type);
 }
 
+// As ATExecAddColumn() has ATRewriteTables() look for them.
+bool has_values(const ColumnDef *definition)
+{
+	bool is_serial =
+		definition->typeName && !OidIsValid(LookupTypeNameOid(nullptr, definition->typeName, true));
+	return is_serial || has_constraint(definition, CONSTR_DEFAULT) ||
+		   has_constraint(definition, CONSTR_IDENTITY) ||
+		   has_constraint(definition, CONSTR_GENERATED);
+}
+
 } // namespace
 
 // What follows the words ADD COLUMN is read as add_column_safely() reads it.
@@ -67,6 +78,8 @@ void check_new_column(const Unit &unit, Relation relation, const AlterTableCmd *
 	ddl::check_by_parse_analysis(relation, command, unit.sql);
 	column::check_name(relation, definition->colname);
 	check_type_of_new(relation, definition);
+	if (has_values(definition))
+		find_composite_type_dependencies(relation->rd_rel->reltype, relation, nullptr);
 	if (has_constraint(definition, CONSTR_PRIMARY))
 		constraint::refuse_second_primary_key(relation);
 	const char *text = text_after_add(unit);

@@ -14,7 +14,9 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_am.h"
+#include "catalog/heap.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -192,6 +194,23 @@ void check_drop(const DropStmt *drop)
 	}
 }
 
+// As ExecuteTruncateGuts(): who refers to them, or to what inherits from them.
+void check_references(const TruncateStmt *truncate)
+{
+	List *relations = NIL;
+	ListCell *cell, *one;
+	foreach (cell, truncate->relations) {
+		auto *name = lfirst_node(RangeVar, cell);
+		Oid oid = RangeVarGetRelid(name, NoLock, false);
+		foreach (one, name->inh ? find_all_inheritors(oid, NoLock, nullptr) : list_make1_oid(oid))
+			if (get_rel_relkind(lfirst_oid(one)) != RELKIND_FOREIGN_TABLE)
+				relations = lappend(relations, table_open(lfirst_oid(one), AccessShareLock));
+	}
+	heap_truncate_check_FKs(relations, false);
+	foreach (cell, relations)
+		table_close(static_cast<Relation>(lfirst(cell)), NoLock);
+}
+
 // As truncate_check_rel(), ExecuteTruncate().
 void check_truncate(const TruncateStmt *truncate)
 {
@@ -205,6 +224,8 @@ void check_truncate(const TruncateStmt *truncate)
 		if (kind == RELKIND_PARTITIONED_TABLE && !name->inh)
 			refuse(ERRCODE_WRONG_OBJECT_TYPE, "cannot truncate only a partitioned table");
 	}
+	if (truncate->behavior == DROP_RESTRICT)
+		check_references(truncate);
 }
 
 void check_cluster(const pg::Cluster *cluster)
