@@ -7,6 +7,7 @@ extern "C" {
 #include "catalog/objectaddress.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 }
 
 namespace safe_migrate::guard {
@@ -28,14 +29,16 @@ void add_query(StringInfo text, const char *query)
 // One sentence, without its full stop where a query ends it.
 void add_holder(StringInfo text, pg::LockHolder *holder)
 {
+	pg::describe_holder(holder);
 	if (holder->pid == 0) {
-		appendStringInfo(
-			text,
-			_("Prepared transaction %u holds a conflicting lock (pg_prepared_xacts.transaction)."),
-			holder->prepared);
+		if (holder->gid != nullptr)
+			appendStringInfo(text, _("Prepared transaction \"%s\" holds a conflicting lock."),
+							 holder->gid);
+		else
+			appendStringInfoString(text, _("A prepared transaction held a conflicting lock; it has "
+										   "ended meanwhile."));
 		return;
 	}
-	pg::describe_holder(holder);
 	if (holder->wraparound) {
 		appendStringInfo(
 			text,
@@ -102,8 +105,14 @@ const char *hint_for(const pg::LockHolder *holder)
 		return _("Run the statement again.");
 	if (holder->wraparound)
 		return _("Wait until it has ended; pg_stat_progress_vacuum shows how far it is.");
-	if (holder->pid == 0)
-		return _("End it by COMMIT PREPARED or ROLLBACK PREPARED, and run the statement again.");
+	if (holder->pid == 0 && holder->gid == nullptr)
+		return _("Run the statement again.");
+	if (holder->pid == 0) {
+		const char *gid = quote_literal_cstr(holder->gid);
+		return psprintf(_("End it by COMMIT PREPARED %s; or ROLLBACK PREPARED %s; and run the "
+						  "statement again."),
+						gid, gid);
+	}
 	return psprintf(
 		_("Run the statement again when that transaction has ended. If it is not needed: SELECT "
 		  "pg_terminate_backend(%d);"),

@@ -8,12 +8,17 @@ extern "C" {
 #include "access/transam.h"
 #include "access/twophase.h"
 #include "catalog/pg_authid.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "nodes/execnodes.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "utils/array.h"
 #include "utils/backend_status.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/timestamp.h"
@@ -128,6 +133,43 @@ const char *state_name(BackendState state)
 	}
 }
 
+// One row of pg_prepared_xact(): the gid, if it is that transaction's.
+const char *gid_in_row(HeapTupleHeader row, TransactionId transaction)
+{
+	bool null = false;
+	const Datum number = GetAttributeByNum(row, 1, &null);
+	if (null || DatumGetTransactionId(number) != transaction)
+		return nullptr;
+	const Datum gid = GetAttributeByNum(row, 2, &null);
+	return null ? nullptr : TextDatumGetCString(gid);
+}
+
+// As pg_prepared_xacts tells, without a query.  nullptr: it has ended.
+const char *gid_of(TransactionId transaction)
+{
+	LOCAL_FCINFO(call, 0);
+	FmgrInfo function;
+	ReturnSetInfo rows = {};
+	fmgr_info(F_PG_PREPARED_XACT, &function);
+	rows.type = T_ReturnSetInfo;
+	rows.econtext = CreateStandaloneExprContext();
+	rows.allowedModes = SFRM_ValuePerCall;
+	rows.returnMode = SFRM_ValuePerCall;
+	InitFunctionCallInfoData(*call, &function, 0, InvalidOid, nullptr,
+							 reinterpret_cast<fmNodePtr>(&rows));
+	const char *gid = nullptr;
+	while (gid == nullptr) {
+		call->isnull = false;
+		rows.isDone = ExprSingleResult;
+		const Datum row = FunctionCallInvoke(call);
+		if (rows.isDone != ExprMultipleResult)
+			break;
+		gid = gid_in_row(DatumGetHeapTupleHeader(row), transaction);
+	}
+	FreeExprContext(rows.econtext, true);
+	return gid;
+}
+
 } // namespace
 
 LOCKTAG lock_tag_of(Oid class_id, Oid object)
@@ -177,7 +219,11 @@ void add_obstacles(Oid object, LOCKMODE mode, Obstacles *all, Oid class_id)
 
 void describe_holder(LockHolder *holder)
 {
-	const PgBackendStatus *status = holder->pid == 0 ? nullptr : status_of(holder->pid);
+	if (holder->pid == 0) {
+		holder->gid = gid_of(holder->prepared);
+		return;
+	}
+	const PgBackendStatus *status = status_of(holder->pid);
 	if (status == nullptr)
 		return;
 	if (OidIsValid(status->st_userid))

@@ -16,6 +16,7 @@ namespace safe_migrate::pg {
 struct LockHolder {
 	int pid;		  // 0 = a prepared transaction
 	uint32 prepared;  // its transaction number then
+	const char *gid;  // and its name, with describe_holder()
 	bool autovacuum;  // yields to who waits for longer than deadlock_timeout
 	bool wraparound;  // one that does not: it prevents transaction ID wraparound
 	int64 age_ms;	  // of its transaction; -1 = unknown

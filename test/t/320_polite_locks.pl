@@ -254,10 +254,12 @@ is(finish(start("BEGIN; LOCK TABLE nowait NOWAIT; SELECT count(*) FROM pg_locks 
 	'where nobody is in the way it has its locks');
 
 # a prepared transaction
-sql("BEGIN; SELECT count(*) FROM orders; PREPARE TRANSACTION 'held'");
+sql("BEGIN; SELECT count(*) FROM orders; PREPARE TRANSACTION 'it''s held'; BEGIN; SELECT 1; PREPARE TRANSACTION 'another'");
 like(error_of($node, "SET safe_migrate.ddl_lock_retry = 0; ALTER TABLE orders ADD COLUMN more text"),
-	qr/55P03.*DETAIL:  Prepared transaction \d+ holds a conflicting lock.*HINT:  .*ROLLBACK PREPARED/s, 'a prepared transaction is named as such');
-sql("COMMIT PREPARED 'held'");
+	qr/55P03.*DETAIL:  Prepared transaction "it's held" holds a conflicting lock\.\n.*HINT:  .*COMMIT PREPARED 'it''s held'; or ROLLBACK PREPARED 'it''s held';/s,
+	'a prepared transaction is called by its name');
+sql("COMMIT PREPARED 'it''s held'");
+sql("COMMIT PREPARED 'another'");
 
 # ---------------------------------------------------------------- who may not
 
