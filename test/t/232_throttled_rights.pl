@@ -65,6 +65,14 @@ ends_as($job, qr/^failed\|permission denied for function shout\|42501$/, 'EXECUT
 sql("DROP TABLE $table");
 ends_as($job, qr/^failed\|.*does not exist.*\|42P01$/, 'its table is dropped');
 
+($job, $table) = throttled('postgres', qq{create_index_safely('CREATE INDEX ON %s (a)', $always)});
+sql("DROP TABLE $table");
+ends_as($job, qr/^failed\|/, 'the table of an index that is to be built is dropped');
+
+($job, $table) = throttled('postgres', qq{add_constraint_safely('%s', 'CONSTRAINT c CHECK (id > 0)', $always)});
+sql("ALTER TABLE $table RENAME TO renamed");
+ends_as($job, qr/^failed\|.* is no longer what it was when the job was queued\|42704$/, 'the table of a constraint that is to be added is renamed');
+
 SKIP: {
 	skip 'workers connect as roles that may not log in', 1 if major_of($node) >= 17;
 	($job, $table) = throttled('team', $fill, by => 'member');

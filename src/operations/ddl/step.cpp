@@ -117,6 +117,18 @@ StepRun begin_run(StepContext *context, Look look)
 	return run;
 }
 
+// A look that changes nothing of the run, and whose memory goes with its transaction.
+void look_once(void *work)
+{
+	StepRun run = *static_cast<StepRun *>(work);
+	RecipeStep step = *run.step;
+	StepContext context = *run.context;
+	context.memory = CurrentMemoryContext;
+	run.step = &step;
+	run.context = &context;
+	(void)run.look(&run);
+}
+
 } // namespace
 
 void run_step(StepContext *context, const char *phase, Look look, void (*way)(StepRun *))
@@ -126,7 +138,10 @@ void run_step(StepContext *context, const char *phase, Look look, void (*way)(St
 	MemoryContext old = MemoryContextSwitchTo(context->memory);
 	StepRun run = begin_run(context, look);
 	context->set_phase(phase);
+	context->work = &run;
+	context->check_work = look_once;
 	way(&run);
+	context->check_work = nullptr;
 	MemoryContextSwitchTo(old);
 }
 
