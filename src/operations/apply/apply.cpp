@@ -1,7 +1,7 @@
 // apply(), plan(), run(): ordinary DDL in, its steps out.  What follows a statement on the same
 // table is planned when that one is done: it may depend on what came before.
 #include "jobs/wait.hpp"
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 #include "operations/apply/earlier.hpp"
 #include "operations/apply/later_step.hpp"
 #include "operations/apply/names.hpp"

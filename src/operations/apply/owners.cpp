@@ -1,6 +1,6 @@
 // Whose tables a statement changes that is run as it stands: ATPrepCmd() asks for the ownership of
 // partitions and children, too, where a sub-command goes down to them.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/constraint/add.hpp"
 #include "operations/constraint/not_null.hpp"

@@ -1,7 +1,7 @@
 // See translate.hpp.
 #include "operations/apply/translate.hpp"
 
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 #include "operations/apply/script.hpp"
 #include "operations/apply/undo.hpp"
 #include "operations/column/definition.hpp"

@@ -1,7 +1,7 @@
 // See undo.hpp.
 #include "operations/apply/undo.hpp"
 
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 #include "operations/apply/undo_settings.hpp"
 #include "operations/constraint/definition.hpp"
 #include "operations/constraint/not_null.hpp"

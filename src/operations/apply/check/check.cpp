@@ -1,5 +1,5 @@
 // See check.hpp.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"

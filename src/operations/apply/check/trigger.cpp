@@ -1,6 +1,6 @@
 // See check.hpp.  CREATE TRIGGER, as CreateTriggerFiringOn() looks at it.
-#include "operations/apply/check.hpp"
-#include "operations/apply/check_expressions.hpp"
+#include "operations/apply/check/check.hpp"
+#include "operations/apply/check/expressions.hpp"
 
 extern "C" {
 #include "access/relation.h"

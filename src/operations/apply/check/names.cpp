@@ -1,6 +1,6 @@
 // See check.hpp.  What DROP and REINDEX name: looked for before anything else of them, in the words
 // of RemoveRelations() and RangeVarCallbackForReindexIndex().
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"

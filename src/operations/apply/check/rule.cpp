@@ -1,7 +1,7 @@
 // See check.hpp.  CREATE RULE, as transformRuleStmt() and DefineQueryRewrite() look at it.  Its
 // actions are not analysed, which would lock what they write to: only what they name is looked for.
-#include "operations/apply/check.hpp"
-#include "operations/apply/check_expressions.hpp"
+#include "operations/apply/check/check.hpp"
+#include "operations/apply/check/expressions.hpp"
 #include "pg/compat_alter.hpp"
 
 extern "C" {

@@ -1,6 +1,6 @@
 // See check.hpp.  What statements other than ALTER TABLE name beside the table itself.
-#include "operations/apply/check.hpp"
-#include "operations/apply/check_expressions.hpp"
+#include "operations/apply/check/check.hpp"
+#include "operations/apply/check/expressions.hpp"
 
 #include "operations/ddl/restrict.hpp"
 #include "pg/compat_analysis.hpp"

@@ -1,5 +1,5 @@
 // See check.hpp.  SET LOGGED, SET UNLOGGED: ATPrepChangePersistence(); where a table is stored.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "pg/catalog_scan.hpp"
 #include "pg/compat_alter.hpp"

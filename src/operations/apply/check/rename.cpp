@@ -1,7 +1,7 @@
 // See check.hpp.  RENAME and SET SCHEMA: what RangeVarCallbackForAlterRelation(),
 // renameatt_internal(), rename_constraint_internal(), RenameRelationInternal() and their kin look
 // at, in their words.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "pg/catalog_scan.hpp"
 #include "pg/compat_alter.hpp"

@@ -1,6 +1,6 @@
 // See check.hpp.  ALTER COLUMN … ADD GENERATED AS IDENTITY, SET GENERATED, DROP IDENTITY:
 // ATExecAddIdentity() and its kin.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "pg/compat_alter.hpp"
 

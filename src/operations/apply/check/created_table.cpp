@@ -1,7 +1,7 @@
 // See check.hpp.  CREATE TABLE: it can't be tried while what its foreign keys refer to is written
 // to.  Without them it stops nobody: it is made and undone, and each key looked at then as ADD
 // FOREIGN KEY would be.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/constraint/add.hpp"
 #include "operations/ddl/target.hpp"

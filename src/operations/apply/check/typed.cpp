@@ -1,6 +1,6 @@
 // See check.hpp.  Tables of a composite type, and the type's attributes: ATExecAddOf(),
 // ATTypedTableRecursion() and what follows it.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "pg/compat_alter.hpp"
 

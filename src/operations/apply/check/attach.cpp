@@ -1,5 +1,5 @@
 // See check.hpp.  ATTACH and DETACH PARTITION, as ATExecAttachPartition() looks at both tables.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/constraint/add.hpp"
 #include "operations/ddl/target.hpp"

@@ -1,6 +1,6 @@
 // See check.hpp.  Sub-commands of one ALTER TABLE that can't go together, whatever the catalog
 // says.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 extern "C" {
 #include "access/htup_details.h"

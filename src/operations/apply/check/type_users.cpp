@@ -1,7 +1,7 @@
 // See check_column_type.hpp.  As transformIndexStmt(), ComputeIndexAttrs(),
 // AddRelationNewConstraints() and ATAddForeignKeyConstraint() find them when they are made again.
-#include "operations/apply/check.hpp"
-#include "operations/apply/check_column_type.hpp"
+#include "operations/apply/check/check.hpp"
+#include "operations/apply/check/column_type.hpp"
 #include "statement/constraint_rows.hpp"
 #include "statement/folding.hpp"
 #include "statement/foreign_key.hpp"

@@ -1,6 +1,6 @@
 // See check.hpp.  Tables that are children or partitions of others, as CreateInheritance()
 // and what recurses look at them.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/ddl/sql.hpp"
 #include "operations/ddl/target.hpp"

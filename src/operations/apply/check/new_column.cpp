@@ -1,6 +1,6 @@
 // See check.hpp.  ADD COLUMN: what add_column_safely() has to say of it, and what the server says
 // of the rest (ATExecAddColumn(), transformColumnDefinition()).
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/column/steps.hpp"
 #include "operations/constraint/add.hpp"

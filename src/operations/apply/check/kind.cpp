@@ -1,5 +1,5 @@
 // See check.hpp.  What more than one family of statements asks, and how it is said.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "pg/catalog_scan.hpp"
 

@@ -1,6 +1,6 @@
 // See check.hpp.  Sub-commands of ALTER TABLE: what ATPrepCmd() and ATExecCmd() look at before they
 // change anything, in their words.
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 
 #include "operations/ddl/target.hpp"
 #include "pg/compat_alter.hpp"

@@ -1,8 +1,8 @@
 // See check.hpp.  ALTER COLUMN TYPE: what ATPrepAlterColumnType() and ATExecAlterColumnType() look
 // at, in their words; what is made anew for the other type is in check_type_users.cpp.
-#include "operations/apply/check_column_type.hpp"
+#include "operations/apply/check/column_type.hpp"
 
-#include "operations/apply/check.hpp"
+#include "operations/apply/check/check.hpp"
 #include "pg/compat_analysis.hpp"
 #include "statement/constraint_rows.hpp"
 #include "statement/folding.hpp"
