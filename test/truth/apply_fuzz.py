@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Statements that nobody wrote through apply(), for a bounded time; the same again with the same seed.
 
-As apply_regress.py looks at the server's own: what the server refuses is refused when it is queued, what it carries out is taken, and
-steps of apply()'s own leave the same schema.  Mutations of the statements in cases/ on their own tables, and statements made from a
+As apply_regress.py looks at the server's own: what the server carries out is taken, and steps of apply()'s own leave the same schema.
+What the server refuses is refused when it is queued, but for some that are only told of here: "told late".  Mutations of the statements in cases/ on their own tables, and statements made from a
 grammar on a catalog made at random."""
 import argparse
 import os
@@ -110,6 +110,9 @@ def main():
 	for family, make in pairs:
 		n, bad = one_family(options, family, make, time.monotonic() + options.seconds / len(pairs), totals)
 		for sql, problems in bad:
+			if problems[0].startswith('told late'):
+				print(f'# {family.name}: {sql}: {problems[0]}')
+				continue
 			number += 1
 			failed += 1
 			print(f'not ok {number} - {family.name}: {sql}', *(f'#   {line}' for line in problems if line), sep='\n')
