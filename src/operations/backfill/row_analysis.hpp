@@ -23,8 +23,8 @@ Query *analyse_row_query(const Definition &definition, const LeafColumns &column
 Query *analyse_write_query(const Definition &definition, const LeafColumns &columns, Relation leaf,
 						   bool *takes_values);
 
-// Does the definition, its objects under the names that they have now, mean what the query on the root
-// does?  Errors: those of parse analysis, and 42704 where an object is gone.
+// Does the definition, its objects under the names that they have now, mean what the query on the
+// root does?  Errors: those of parse analysis, and 42704 where an object is gone.
 bool means_the_same(const Definition &definition, Relation root, const Query *query);
 
 // Parses text as exactly one expression and nothing else: error 42601 otherwise.
