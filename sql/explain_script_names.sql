@@ -74,7 +74,18 @@ SELECT * FROM pg_temp.after('SELECT go_there(NULL); CREATE TABLE n (a int)', 'CR
 DROP TABLE IF EXISTS pg_temp.big;
 CREATE VIEW of_big AS SELECT * FROM big;
 SELECT * FROM pg_temp.explain('DROP TABLE big; CREATE TABLE big (id int, a int); ALTER TABLE big ALTER a TYPE bigint');
+-- a schema of the path that the role may not use is not looked into, nor created in
+CREATE ROLE regress_en_app;
+GRANT USAGE, CREATE ON SCHEMA en TO regress_en_app;
+ALTER TABLE big OWNER TO regress_en_app;
+SET ROLE regress_en_app;
+SET search_path = en_front, en;
+SELECT * FROM pg_temp.after('CREATE TABLE n (a int)', 'CREATE INDEX ON big (a)', 'DROP TABLE big', 'ALTER TABLE n ALTER a TYPE bigint', 'ALTER TABLE en.n ALTER a TYPE bigint', 'ALTER TABLE en_front.n ALTER a TYPE bigint', 'DROP TABLE en_front.big', 'ALTER TABLE elsewhere.en_front.n ADD b int');
+RESET ROLE;
+SELECT l.script, a.relation, a.verdict, a.rule FROM unnest(ARRAY['CREATE TABLE n ()', 'CREATE TABLE n (); SET ROLE regress_en_app', 'CREATE TABLE n (); SET ROLE regress_en_app; RESET ROLE', 'GRANT USAGE ON SCHEMA en_front TO regress_en_app; CREATE TABLE n (); SET ROLE regress_en_app',
+	'ALTER SCHEMA en_front OWNER TO regress_en_app; SET ROLE regress_en_app', 'GRANT pg_read_all_data TO regress_en_app; SET ROLE regress_en_app']) l(script), pg_temp.after(l.script, 'CREATE INDEX ON big (a)') a;
 
 SET safe_migrate.guard = off;
 SET client_min_messages = warning;
 DROP SCHEMA en, en_front CASCADE;
+DROP ROLE regress_en_app;

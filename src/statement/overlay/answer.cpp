@@ -287,6 +287,7 @@ void analyse_in_script(Overlay *overlay, Analysis *analysis, const RawStmt *raw)
 	Effects *effects = analysis->effects;
 	overlay->statement_no++;
 	*overlay->fails = *overlay->by_path = false;
+	overlay->is_noting = false;
 	overlay->written = InvalidOid;
 	overlay->inserts = false;
 	overlay->fills_new = false;

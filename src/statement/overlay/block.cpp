@@ -163,8 +163,9 @@ bool may_change(const Node *statement)
 {
 	switch (nodeTag(statement)) {
 		case T_CommentStmt:
-		case T_GrantStmt:
 			return false;
+		case T_GrantStmt:
+			return as<GrantStmt>(statement)->objtype == OBJECT_SCHEMA;
 		default:
 			return true;
 	}
@@ -215,6 +216,7 @@ bool adds_no_ties(const Overlay *overlay, const Node *statement)
 		case T_CreateSchemaStmt:
 		case T_DefineStmt:
 		case T_DropStmt:
+		case T_GrantStmt:
 		case T_SelectStmt:
 		case T_TruncateStmt:
 		case T_VacuumStmt:
@@ -459,6 +461,7 @@ void note_unsure(Overlay *overlay)
 
 void note_statement(Overlay *overlay, const char *source, const RawStmt *raw)
 {
+	overlay->is_noting = true;
 	if (IsA(raw->stmt, TransactionStmt))
 		return note_transaction(overlay, reinterpret_cast<const TransactionStmt *>(raw->stmt));
 	const Node *statement = carried_out(raw->stmt);

@@ -413,6 +413,16 @@ bool note_run(Overlay *overlay, const char *text, const Node *statement)
 	return true;
 }
 
+void note_rights(Overlay *overlay, const Node *statement)
+{
+	(void)note_other_object(overlay, statement);
+	if (IsA(statement, GrantRoleStmt) ||
+		(IsA(statement, GrantStmt) && as<GrantStmt>(statement)->objtype == OBJECT_SCHEMA) ||
+		(IsA(statement, AlterOwnerStmt) &&
+		 as<AlterOwnerStmt>(statement)->objectType == OBJECT_SCHEMA))
+		overlay->rights_by = overlay->statement_no;
+}
+
 void note_discard(Overlay *overlay, const DiscardStmt *discard)
 {
 	if (discard->target == DISCARD_ALL)
@@ -440,6 +450,10 @@ void note_change(Overlay *overlay, const char *text, const Node *statement)
 			overlay->publications_by = overlay->statement_no;
 			overlay->changes = true;
 			return;
+		case T_GrantStmt:
+		case T_GrantRoleStmt:
+		case T_AlterOwnerStmt:
+			return note_rights(overlay, statement);
 		case T_AlterTableMoveAllStmt:
 			overlay->storage_by = overlay->statement_no;
 			overlay->changes = true;

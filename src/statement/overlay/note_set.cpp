@@ -8,6 +8,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
@@ -54,6 +55,16 @@ const char *reset_value(int place)
 	return place == role ? GetUserNameFromId(GetSessionUserId(), false)
 						 : GetConfigOptionResetString(followed[place]);
 }
+
+} // namespace
+
+Oid role_by_now(const Overlay *overlay)
+{
+	const char *name = overlay->settings[role];
+	return name != nullptr ? get_role_oid(name, true) : GetUserId();
+}
+
+namespace {
 
 // recomputeNamespacePath() takes the role of this session for "$user".
 const char *for_role(const Overlay *overlay, const char *path)

@@ -1,6 +1,7 @@
 // The overlay's memory: names, relations, columns, and what names mean by now.  See overlay.hpp.
 #include <algorithm>
 
+#include "pg/compat_analysis.hpp"
 #include "pg/guc.hpp"
 #include "statement/overlay/answer.hpp"
 #include "statement/overlay/overlay.hpp"
@@ -11,6 +12,7 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -208,6 +210,7 @@ void forget_changes(Overlay *overlay)
 	overlay->storage_by = 0;
 	overlay->unknown_by = 0;
 	overlay->path_by = 0;
+	overlay->rights_by = 0;
 	overlay->functions = overlay->triggers = NIL;
 	overlay->changes = hash_get_num_entries(overlay->filled) > 0 || overlay->fills_by != 0 ||
 					   hash_get_num_entries(overlay->filled_names) > 0;
@@ -283,6 +286,16 @@ List *relations_in(const Overlay *overlay, const char *schema)
 
 namespace {
 
+// recomputeNamespacePath() leaves out the schemas that the role may not use; the implied ones stay.
+bool is_in_path(const Overlay *overlay, const char *schema)
+{
+	if (overlay->rights_by != 0 || !has_schema(overlay->search_path, schema))
+		return true;
+	const Oid space = namespace_of(overlay, schema_key(schema));
+	const Oid role = role_by_now(overlay);
+	return !OidIsValid(space) || !OidIsValid(role) || pg::has_schema_right(space, role, ACL_USAGE);
+}
+
 bool is_view_of(const ScriptRelation *view, const ScriptRelation *relation)
 {
 	return view != nullptr && (view->base == relation ||
@@ -295,6 +308,8 @@ Named resolve_by_path(const Overlay *overlay, const char *name)
 	ListCell *cell;
 	foreach (cell, whole_path(overlay)) { // as RelnameGetRelid() goes along it
 		auto *schema = static_cast<const char *>(lfirst(cell));
+		if (!is_in_path(overlay, schema))
+			continue;
 		const NameEntry *entry = find_name(overlay, schema_key(schema), name);
 		if (entry != nullptr && entry->relation != nullptr)
 			return named(overlay, entry);
@@ -308,6 +323,16 @@ Named resolve_by_path(const Overlay *overlay, const char *name)
 			return named(overlay, relation);
 	}
 	return found;
+}
+
+// The catalog's, with the errors of the server's look for it, which end the analysis.
+Oid find_in_schema(const Overlay *overlay, const RangeVar *name)
+{
+	if (!overlay->is_noting)
+		return RangeVarGetRelid(name, NoLock, true);
+	const Oid space =
+		name->catalogname == nullptr ? namespace_of(overlay, schema_key(name->schemaname)) : 0;
+	return OidIsValid(space) ? get_relname_relid(name->relname, space) : InvalidOid;
 }
 
 } // namespace
@@ -333,7 +358,7 @@ Named resolve(const Overlay *overlay, const RangeVar *name)
 		if (entry != nullptr)
 			return named(overlay, entry);
 		return state.changed_by != 0 ? Named{nullptr, InvalidOid, state.changed_by}
-									 : named(overlay, RangeVarGetRelid(name, NoLock, true));
+									 : named(overlay, find_in_schema(overlay, name));
 	}
 	const Named found = resolve_by_path(overlay, name->relname);
 	// What was created by the same path, whatever it is, is found by it.
@@ -351,7 +376,7 @@ const char *creation_schema(const Overlay *overlay, const RangeVar *name)
 	ListCell *cell;
 	foreach (cell, overlay->search_path) {
 		auto *schema = static_cast<const char *>(lfirst(cell));
-		if (schema_exists(overlay, schema))
+		if (schema_exists(overlay, schema) && is_in_path(overlay, schema))
 			return schema_key(schema);
 	}
 	return "";

@@ -130,9 +130,11 @@ struct Overlay : NameSource {
 	int storage_by;	 // ALTER TABLE ALL IN TABLESPACE
 	int unknown_by;	 // an extension, a DO block: what it changed can't be told
 	int path_by;	 // which search_path it left, can't be told
+	int rights_by;	 // who may use which schema, can't be told any more
 	List *functions; // ScriptFunction
 	List *triggers;	 // ScriptTrigger
 	bool changes;	 // is there anything above?
+	bool is_noting;	 // what the statement at hand did: no place for its errors
 	bool *fails;	 // the statement at hand names what the script has dropped
 	bool *by_path;	 // … a relation without its schema, since path_by
 	int fills_by;	 // code that may have added rows to any table; they stay after a ROLLBACK
@@ -240,7 +242,8 @@ List *relations_in(const Overlay *overlay, const char *schema);
 List *views_of(const Overlay *overlay, const ScriptRelation *relation); // of it alone, by now
 
 void set_search_path(Overlay *overlay, const char *value);
-void forget_changes(Overlay *overlay); // all but the log
+Oid role_by_now(const Overlay *overlay); // InvalidOid: one that the script makes
+void forget_changes(Overlay *overlay);	 // all but the log
 
 // An expression or definition of the parse tree names something that the script changed, other
 // than relations and columns: the statement's number, *what = its name.
