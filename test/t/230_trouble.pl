@@ -241,10 +241,11 @@ fresh();
 sql(q{ALTER TABLE orders SET (fillfactor = 50)});
 sql('VACUUM FULL orders');
 $job = queue();
-sql("SELECT safe_migrate.configure($job, 'nice_ratio', '200')"); # so that it is far from its end
+sql("SELECT safe_migrate.configure($job, 'nice_ratio', '100')"); # so that it is far from its end
 my $cursor = "SELECT max(cursor_block) FROM safe_migrate.slice WHERE job_id = $job";
 wait_for($node, "SELECT ($cursor) > 1");
 my ($worker) = worker_pids($node);
+sql('CREATE TABLE flushed ()'); # with the batches before it, which commit asynchronously
 kill_hard($node, $worker);
 sql('UPDATE orders SET status_v2 = NULL, writes = 0 WHERE id = 1');
 is(sql(q{SELECT ctid < '(1,0)' FROM orders WHERE id = 1}), 't', 'a row behind the cursor matches again');
