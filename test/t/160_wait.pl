@@ -12,7 +12,7 @@ my $node = new_server('wait',
 	'safe_migrate.inline' => 'never',
 	'safe_migrate.batch_time' => '2ms',
 	'safe_migrate.vacuum_after' => 'off');
-my $rows = 20_000;
+my $rows = 60_000;
 
 sub sql { return $node->safe_psql('postgres', @_); }
 

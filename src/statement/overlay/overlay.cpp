@@ -57,7 +57,7 @@ HTAB *make_table(const Overlay *overlay, const char *name, Size key, Size entry,
 ObjectEntry *note_name(const Overlay *overlay, HTAB *table, const char *name)
 {
 	char key[NAMEDATALEN] = {};
-	strlcpy(key, name, NAMEDATALEN);
+	strlcpy(key, name ? name : "", NAMEDATALEN);
 	auto *entry = static_cast<ObjectEntry *>(hash_search(table, key, HASH_ENTER, nullptr));
 	entry->changed_by = overlay->statement_no;
 	return entry;
@@ -66,8 +66,9 @@ ObjectEntry *note_name(const Overlay *overlay, HTAB *table, const char *name)
 NameKey key_of(const char *schema, const char *name)
 {
 	NameKey key = {};
-	strlcpy(key.schema, schema, NAMEDATALEN);
-	strlcpy(key.name, name, NAMEDATALEN);
+	// (no name: what it was of has been dropped by another session meanwhile)
+	strlcpy(key.schema, schema ? schema : "", NAMEDATALEN);
+	strlcpy(key.name, name ? name : "", NAMEDATALEN);
 	return key;
 }
 
@@ -121,7 +122,7 @@ constexpr char temporary_schema[] = "pg_temp";
 // The schema's name under which the overlay keeps it.
 const char *schema_key(const char *schema)
 {
-	return strncmp(schema, "pg_temp", 7) == 0 ? temporary_schema : schema;
+	return schema && strncmp(schema, "pg_temp", 7) == 0 ? temporary_schema : schema;
 }
 
 // What the name means by now; false: nothing that the catalog wouldn't know as well.
@@ -137,7 +138,10 @@ bool find_changed(const NameSource *source, const RangeVar *name, bool missing_o
 	if (named.script == nullptr) { // perhaps behind one that is gone
 		target->schema = get_namespace_name(get_rel_namespace(named.oid));
 		target->name = get_rel_name(named.oid);
-		return true;
+		if (target->schema && target->name)
+			return true;
+		target->relation = InvalidOid; // dropped meanwhile
+		return false;
 	}
 	target->created_by = named.script->created_by;
 	target->schema = named.script->schema;
