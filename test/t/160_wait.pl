@@ -96,7 +96,7 @@ sql("SELECT safe_migrate.resume($job)");
 faster($job);
 $waiter->finish;
 is($waiter->result(0), 0, 'it returns when the job has succeeded');
-like($err, qr/NOTICE:.*job $job succeeded: 20,000 rows/, 'and says what was done');
+like($err, qr/NOTICE:.*job $job succeeded: 60,000 rows/, 'and says what was done');
 like(error_of($node, "CALL safe_migrate.wait($job)"), qr/^$/, 'waiting for a finished job says nothing');
 
 # ---- cancelled, failed
